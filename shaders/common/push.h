@@ -1,0 +1,68 @@
+/* Push constants of the general ops, read by C and GLSL: 4-byte members only, at most 128 bytes each. Offsets and
+ * strides of activations are in floats, of weights in 16-byte vectors (embed: in words). */
+#ifndef GSA_PUSH_H
+#define GSA_PUSH_H
+
+#include "shared.h"
+
+struct gsa_embed_push {
+    uint n_tokens;
+    uint width;
+    uint ids;       /* index of the first id in the work table */
+    uint first_row; /* ids first_row .. first_row + n_rows - 1 lie in this part */
+    uint n_rows;
+    uint row_words;
+    uint x_offset, x_stride;
+};
+
+struct gsa_rmsnorm_push {
+    uint n_rows;
+    uint width;
+    float eps;
+    uint flags; /* GSA_NORM_* */
+    uint x_offset, x_stride;
+    uint y_offset, y_stride;
+    uint extra_offset, extra_stride; /* of the added rows, or the base index of the row table */
+};
+#define GSA_NORM_WEIGHT 1u
+#define GSA_NORM_SILU   2u
+#define GSA_NORM_ADD    4u
+#define GSA_NORM_ROWS   8u
+
+/* One product with a run of rows of one part of a weight matrix. */
+struct gsa_matmul_push {
+    uint n_tokens;
+    uint first_row;          /* weight row of the part where this dispatch begins */
+    uint n_rows;             /* weight rows of this dispatch */
+    uint row_vecs;           /* 16-byte vectors from one weight row to the next */
+    uint x_vecs;             /* 4-float vectors of an x row that hold columns of the matrix */
+    uint x_offset, x_stride; /* in 4-float vectors */
+    uint y_offset, y_stride; /* in floats; y_offset is the column of the dispatch's first weight row */
+    uint accumulate;
+    uint rows_per_group; /* matvec only */
+};
+
+/* add: x += y; silu: y = silu(x); swiglu: y = act(x[:, 0:F]) * x[:, F:2F] */
+struct gsa_elementwise_push {
+    uint n_rows;
+    uint width;
+    uint x_offset, x_stride;
+    uint y_offset, y_stride;
+    uint act; /* swiglu: GSA_ACT_* */
+};
+#define GSA_ACT_SWISH 0u
+#define GSA_ACT_POWLU 1u
+
+struct gsa_pick_push { /* argmax, penalty, sample */
+    uint n_rows;
+    uint n_vocab;
+    uint x_offset, x_stride;
+    uint params; /* index of the first row's sampling parameters in the work table */
+};
+
+struct gsa_read_push {
+    uint n_vecs; /* 16-byte vectors to read */
+    uint never;  /* a sum that does not occur; the comparison makes the loads necessary */
+};
+
+#endif

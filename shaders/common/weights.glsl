@@ -1,0 +1,31 @@
+// Weight storage as words: 16 bytes hold WEIGHT_VECS vectors of four values. Needs no 16-bit storage feature.
+// The build defines one of WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16.
+#if defined(WEIGHT_F32)
+#define WEIGHT_VECS 1u
+#define WEIGHT_PER_WORD 1u
+#else
+#define WEIGHT_VECS 2u
+#define WEIGHT_PER_WORD 2u
+#endif
+
+#if !defined(WEIGHT_F32)
+vec2 weight_pair(uint word)
+{
+#if defined(WEIGHT_F16)
+    return unpackHalf2x16(word);
+#else
+    return vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+#endif
+}
+#endif
+
+// Values 4 i .. 4 i + 3 of a 16-byte vector; i < WEIGHT_VECS.
+vec4 weight_vec4(uvec4 words, uint i)
+{
+#if defined(WEIGHT_F32)
+    return uintBitsToFloat(words);
+#else
+    const uvec2 pair = i == 0u ? words.xy : words.zw;
+    return vec4(weight_pair(pair.x), weight_pair(pair.y));
+#endif
+}

@@ -1,0 +1,71 @@
+/* gsa/model.h */
+#include "gsa/model.h"
+
+#include "session/model.h"
+
+static gsa_status check_params(const char *where, const gsa_model_params *p)
+{
+    if (!p) return gsai_fail(GSA_ERROR_ARGUMENT, "%s: params is NULL", where);
+    if (p->struct_size != sizeof *p)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "%s: struct_size is %zu, this library expects %zu", where, p->struct_size, sizeof *p);
+    return GSA_OK;
+}
+
+gsa_status gsa_model_load(gsa_device *device, const gsa_model_params *params, gsa_model **model)
+{
+    if (!device || !model) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_model_load: device or model is NULL");
+    *model = NULL;
+    gsa_status status = check_params("gsa_model_load", params);
+    if (status == GSA_OK) status = gsai_device_check(device);
+    return status == GSA_OK ? gsai_model_load(device, params, model) : status;
+}
+
+void gsa_model_destroy(gsa_model *model)
+{
+    if (!model) return;
+    const uint32_t n = model->n_children;
+    if (n > 0) {
+        gsai_log(&model->device->log, GSA_LOG_ERROR, "gsa_model_destroy: %u sessions or snapshots are alive; the model is kept", n);
+        return;
+    }
+    gsai_model_free(model);
+}
+
+void gsa_model_info_get(const gsa_model *model, gsa_model_info *info)
+{
+    *info = model->info;
+}
+
+gsa_device *gsa_model_device(const gsa_model *model)
+{
+    return model->device;
+}
+
+void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan)
+{
+    *plan = model->plan;
+}
+
+gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *device, gsa_model_info *info,
+    void (*tensor)(void *user, const gsa_tensor_info *t), void *user, gsa_memory_plan *plan)
+{
+    gsa_status status = check_params("gsa_model_inspect", params);
+    if (status != GSA_OK) return status;
+    const gsa_allocator a = gsai_allocator_or_default(device ? &device->allocator : NULL);
+    gsai_checkpoint *ck = NULL;
+    status = gsai_checkpoint_open(params, &a, device ? &device->log : NULL, &ck);
+    if (status != GSA_OK) return status;
+    if (info) gsai_model_info_fill(ck, info);
+    for (uint64_t i = 0; tensor && i < ck->n_tensors; i++) {
+        const gsai_tensor *t = &ck->tensors[i];
+        gsa_tensor_info ti = {.name = t->name, .type = gsai_type_name(t->type), .n_dims = t->n_dims, .n_bytes = t->n_bytes};
+        for (uint32_t d = 0; d < t->n_dims; d++) ti.dims[d] = t->dims[d];
+        tensor(user, &ti);
+    }
+    if (plan) {
+        const gsai_engine_params ep = {.checkpoint = ck, .n_slots = params->n_slots ? params->n_slots : 8, .max_rows = params->max_rows};
+        status = gsai_engine_plan(device, &ep, plan);
+    }
+    gsai_checkpoint_close(ck);
+    return status;
+}

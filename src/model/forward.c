@@ -1,0 +1,73 @@
+/* The forward pass, in the order of MODEL.md. */
+#include "model/forward.h"
+
+static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s,
+    const gsai_state *state, const gsai_pass *p)
+{
+    const gsai_work *work = &p->work;
+    const uint32_t T = work->n_rows;
+    const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
+
+    gsai_op_rmsnorm(
+        r, &(gsai_rmsnorm_args){.x = s->x, .y = s->h, .w = w->attn_norm, .T = T, .D = c->D, .eps = c->norm_eps});
+    gsai_op_matmul(r, projected->rows, s->h, &w->qkvf, T, work->rows, false, "matmul qkvf");
+    if (c->W) gsai_op_conv1d(r, c, &s->qkvf, &s->raw, w->conv_taps, state, work);
+    gsai_op_feature_map(r, c, &s->qkvf, w->t2r, T);
+    gsai_op_gate(r, c, &s->qkvf, projected, T);
+    gsai_op_gsa(r, c, s->o, &s->qkvf, state, work, s->gsa);
+    gsai_op_rmsnorm(
+        r, &(gsai_rmsnorm_args){
+               .x = s->o, .y = s->o, .w = w->g_norm, .T = T, .D = c->H * c->V, .eps = c->g_norm_eps, .pre_silu = true});
+    gsai_op_matmul(r, s->x, s->o, &w->o, T, work->rows, true, "matmul o");
+}
+
+static void feed_forward(
+    gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
+{
+    const uint32_t T = p->work.n_rows;
+    gsai_op_rmsnorm(
+        r, &(gsai_rmsnorm_args){.x = s->x, .y = s->h, .w = w->ffn_norm, .T = T, .D = c->D, .eps = c->norm_eps});
+    gsai_op_matmul(r, s->gate_up, s->h, &w->gate_up, T, p->work.rows, false, "matmul gate_up");
+    gsai_op_swiglu(r, s->act, s->gate_up, T, c->F, c->ffn_act);
+    gsai_op_matmul(r, s->x, s->act, &w->down, T, p->work.rows, true, "matmul down");
+}
+
+/* Logits of the wanted rows, as many at a time as one binding holds, chosen from and copied out. */
+static void logits(
+    gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
+{
+    for (uint32_t first = 0; first < p->n_wanted; first += s->max_wanted_at_once) {
+        const uint32_t n = p->n_wanted - first < s->max_wanted_at_once ? p->n_wanted - first : s->max_wanted_at_once;
+        const gsai_table rows = {p->wanted.range, p->wanted.base + first};
+        gsai_op_rmsnorm(
+            r, &(gsai_rmsnorm_args){
+                   .x = s->x, .y = s->wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
+        gsai_op_matmul(r, s->logits, s->wanted, &w->head, n, p->wanted_class, false, "matmul head");
+        if (p->copy_logits) {
+            const uint64_t row_bytes = c->n_vocab * 4ull;
+            for (uint32_t i = 0; i < n; i++)
+                gsai_recorder_copy(r, s->logits.range, (s->logits.offset + (uint64_t)i * s->logits.stride) * 4,
+                    p->readback, p->logits_at + (first + i) * row_bytes, row_bytes);
+        }
+        if (p->choose == GSAI_CHOOSE_ARGMAX) gsai_op_argmax(r, s->tokens, s->logits, n, c->n_vocab);
+        if (p->choose == GSAI_CHOOSE_SAMPLE) {
+            const gsai_table params = {p->sample_params.range, p->sample_params.base + first * GSA_SAMPLE_STRIDE};
+            gsai_op_sample(r, s->tokens, s->logits, params, n, c->n_vocab);
+        }
+        if (p->choose != GSAI_CHOOSE_NOTHING)
+            gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at + first * 4ull, n * 4ull);
+    }
+}
+
+void gsai_forward(
+    gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
+{
+    gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
+    gsai_op_embed(r, s->x, &w->embed, p->ids, p->work.n_rows);
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        mixer(r, c, &w->layers[i], s, &p->states[i], p);
+        feed_forward(r, c, &w->layers[i], s, p);
+    }
+    logits(r, c, w, s, p);
+    gsai_recorder_to_host(r);
+}

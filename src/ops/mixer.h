@@ -1,0 +1,39 @@
+/* What the ops of the mixer share: checks of the work table and the state, sizes that follow from the model alone. */
+#ifndef GSAI_OPS_MIXER_H
+#define GSAI_OPS_MIXER_H
+
+#include "ops/ops.h"
+
+#include "common/mixer.h"
+
+/* Most rows a chunk of this class has. */
+static inline uint32_t gsai_mixer_chunk_rows(gsai_row_class rows)
+{
+    return rows == GSAI_ROWS_ONE ? 1 : rows == GSAI_ROWS_FEW ? GSAI_FEW_MAX : GSA_CHUNK;
+}
+
+/* Tables inside the work range, at least one slot inside the state's, no more spans and chunks than a dispatch has
+ * groups. False after failing the recorder. */
+bool gsai_mixer_check_work(gsai_recorder *r, const char *op, const gsai_state *state, const gsai_work *work);
+
+/* Rows per group are as many as keep the grid's y within what every device has. */
+static inline uint32_t gsai_mixer_row_groups(uint32_t T)
+{
+    return T < 65535 ? T : 65535;
+}
+
+/* Push constants with all but the scratch filled in. */
+struct gsa_mixer_push gsai_mixer_push(
+    const gsai_config *c, const gsai_rows *o, const gsai_qkvf *x, const gsai_state *state, const gsai_work *work);
+
+/* The two forms of the op. Scratch floats for n_chunks chunks; the caller of the op has checked everything. */
+uint64_t gsai_gsa_step_floats(const gsai_config *c, uint32_t n_spans, uint32_t n_chunks);
+uint64_t gsai_gsa_chunk_floats(const gsai_config *c, uint32_t n_chunks, uint32_t chunk_rows);
+/* What this call needs, idle chunks counted. */
+uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work);
+void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
+    const gsai_work *work, gsai_range scratch);
+void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
+    const gsai_work *work, gsai_range scratch);
+
+#endif

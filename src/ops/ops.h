@@ -1,0 +1,150 @@
+/* The ops: each checks shapes, picks its variant, fills push constants and records its call(s). Activations are f32
+ * matrices of T rows in one buffer range; weights are matrices in parts. Every variant uses at most 4 storage buffers.
+ *
+ * Bits: an output element depends only on its own row's inputs and on the variant, never on how many rows there are.
+ * Which variant serves a row is decided by gsai_row_class alone. */
+#ifndef GSAI_OPS_H
+#define GSAI_OPS_H
+
+#include "model/config.h"
+#include "model/tensor.h"
+#include "vk/recorder.h"
+
+#include "common/shared.h" /* of shaders/ */
+
+/* A f32 matrix of rows inside a range: element (t, i) is float number offset + t * stride + i of the range.
+ * Strides and offsets are multiples of 4 floats; columns past the width up to the stride hold finite values. */
+typedef struct gsai_rows {
+    gsai_range range;
+    uint32_t offset, stride;
+} gsai_rows;
+
+/* A vector of f32 weights (norms, taps); range.size 0 = absent. */
+typedef gsai_range gsai_vector;
+
+/* A weight matrix [n_rows, n_cols] on the device: rows in parts, because a binding may cover only so much and because
+ * merged matrices (q,k,v,f) may mix types. Layout of a part: row-major, row stride = gsai_matrix_row_bytes(type, n_cols):
+ * the row's elements, zero-padded to a multiple of 16 bytes. */
+typedef struct gsai_matrix_part {
+    gsai_type type;
+    uint32_t first_row, n_rows;
+    gsai_range range;
+} gsai_matrix_part;
+typedef struct gsai_matrix {
+    uint32_t n_rows, n_cols, n_parts;
+    gsai_matrix_part *parts;
+} gsai_matrix;
+uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols);
+
+/* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */
+typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY } gsai_row_class;
+#define GSAI_FEW_MAX 8u
+static inline gsai_row_class gsai_row_class_of(uint32_t chunk_rows)
+{
+    return chunk_rows == 1 ? GSAI_ROWS_ONE : chunk_rows <= GSAI_FEW_MAX ? GSAI_ROWS_FEW : GSAI_ROWS_MANY;
+}
+
+/* Tables of uints that change per step (work table, see shaders/common/shared.h): range and base index of the part. */
+typedef struct gsai_table {
+    gsai_range range;
+    uint32_t base;
+} gsai_table;
+
+/* x[T,D] = rows ids[T] of embed; ids checked by the caller */
+void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai_table ids, uint32_t T);
+/* y = norm(act(x)) * w, act = silu when pre_silu, else identity; x row = rows[t] when rows is given, else t.
+ * add given: x += add first, written back (norm with residual add); not together with rows. */
+typedef struct gsai_rmsnorm_args {
+    gsai_rows x, y;
+    gsai_vector w;
+    const gsai_rows *add;
+    const gsai_table *rows;
+    uint32_t T, D;
+    float eps;
+    bool pre_silu;
+} gsai_rmsnorm_args;
+void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a);
+/* y[T,N] = x[T,C] w^T, or y += with accumulate. label names the role. */
+void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matrix *w, uint32_t T, gsai_row_class rows,
+    bool accumulate, const char *label);
+void gsai_op_add(gsai_recorder *r, gsai_rows x, gsai_rows y, uint32_t T, uint32_t D); /* x += y */
+void gsai_op_silu(gsai_recorder *r, gsai_rows y, gsai_rows x, uint32_t T, uint32_t D);
+/* y[T,F] = act(x[:,0:F]) * x[:,F:2F] */
+void gsai_op_swiglu(gsai_recorder *r, gsai_rows y, gsai_rows x, uint32_t T, uint32_t F, gsai_ffn_act act);
+/* token[i] = argmax of row i of logits [n_rows, n_vocab]; lowest id wins, NaN never */
+void gsai_op_argmax(gsai_recorder *r, gsai_range tokens, gsai_rows logits, uint32_t n_rows, uint32_t n_vocab);
+/* token[i] by the rules of gsa/sampler.h, parameters at table.base + i * GSA_SAMPLE_STRIDE; logits are scratch after */
+void gsai_op_sample(
+    gsai_recorder *r, gsai_range tokens, gsai_rows logits, gsai_table params, uint32_t n_rows, uint32_t n_vocab);
+
+/* --- the GSA mixer. One row of the projection buffer, in floats: [q H*K | k G*K | v G*V | f -> g G*M | s G*M]. --- */
+typedef struct gsai_qkvf {
+    gsai_rows rows;
+    uint32_t q, k, v, g, s; /* column of each part */
+    uint32_t width;         /* columns in all, s included */
+} gsai_qkvf;
+
+/* The state of one layer for all slots: slot i at i * n_floats floats, parts as in gsai_layer_state. Slots lie in pages
+ * when a layer's arena passes the binding limit; spans and chunks of one call lie in one page, slot numbers count
+ * from the page's start. */
+typedef struct gsai_state {
+    gsai_range range;
+    gsai_layer_state at;
+} gsai_state;
+
+/* Spans and chunks of a pass. */
+typedef struct gsai_work {
+    gsai_range range;
+    uint32_t spans, chunks; /* base index of each table */
+    uint32_t n_spans, n_chunks, n_rows;
+    gsai_row_class rows;
+} gsai_work;
+
+/* Short convolution + silu of q, k, v from in to out (same columns), then the state takes the last W inputs. */
+void gsai_op_conv1d(gsai_recorder *r, const gsai_config *c, const gsai_qkvf *out, const gsai_qkvf *in, gsai_vector taps,
+    const gsai_state *state, const gsai_work *work); /* taps: [H*K | G*K | G*V][W] */
+/* q, k = phi(q), phi(k); v = silu(v), in place. t2r [K,K] f32 or absent. */
+void gsai_op_feature_map(gsai_recorder *r, const gsai_config *c, const gsai_qkvf *x, gsai_vector t2r, uint32_t T);
+/* g = logsigmoid(f) / normalizer, s = 1 - exp(g); f is in's column g. in may be out. */
+void gsai_op_gate(gsai_recorder *r, const gsai_config *c, const gsai_qkvf *out, const gsai_qkvf *in, uint32_t T);
+
+/* Scratch floats the mixer needs for a pass of n_chunks chunks (n_rows rows). */
+uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32_t n_rows);
+/* o[T,H*V]: both passes for every chunk of the work table, states updated. One-row chunks take the step, longer ones the
+ * chunked form (work->rows tells which; a call never mixes them). */
+void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
+    const gsai_work *work, gsai_range scratch);
+
+/* --- variants --- */
+#define GSAI_WANTS_GPU (1u << 31) /* in gsai_variant.caps: slower than the next rung on CPU drivers */
+typedef struct gsai_variant {
+    const char *op;     /* "matmul" */
+    const char *shader; /* name in the shader table */
+    uint32_t caps;      /* bits of gsai_cap it needs */
+    uint32_t min_invocations, min_shared_bytes;
+    const char *wants; /* for people: "subgroup arithmetic" */
+} gsai_variant;
+extern const gsai_variant gsai_variants[]; /* best first within an op */
+extern const uint32_t gsai_n_variants;
+
+typedef enum gsai_variant_off {
+    GSAI_VARIANT_USABLE = 0,
+    GSAI_VARIANT_NOT_BUILT, /* the build's shader compiler could not make it */
+    GSAI_VARIANT_NO_CAP,
+    GSAI_VARIANT_LIMIT,
+    GSAI_VARIANT_MASKED,
+    GSAI_VARIANT_WRONG,  /* failed its known answer */
+    GSAI_VARIANT_SLOWER, /* right here, but the next rung is faster: never picked, still verified */
+    GSAI_N_VARIANT_OFF
+} gsai_variant_off;
+
+/* Fill dev->variant_off from capabilities and the list of masked variant names (may be NULL). ARGUMENT: unknown name. */
+gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names);
+/* Does it run here, by limits and answers, whether or not the ladder would take it? */
+bool gsai_variant_runs(const gsa_device *dev, uint32_t index);
+/* First usable rung of the op's ladder; NULL when all are masked or wrong. */
+const gsai_variant *gsai_variant_pick(const gsa_device *dev, const char *op);
+/* Rows of gsa_device_fact_get(GSA_FACT_VARIANT): one per op, with the variant chosen and why. Static texts. */
+bool gsai_variant_fact(const gsa_device *dev, uint32_t index, const char **name, const char **value);
+
+#endif

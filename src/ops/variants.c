@@ -1,0 +1,134 @@
+/* The ladder of every op: which kernel a device runs, and why not a better one. */
+#include "ops/ops.h"
+
+#include "util/alloc.h"
+#include "util/status.h"
+
+#include <string.h>
+
+#define SG  (GSAI_CAP_SUBGROUP)
+#define GPU (GSAI_WANTS_GPU)
+
+/* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
+#define VARIANTS(X)                                                                                                    \
+    X("embed_f32", "embed_f32", 0, 128, 0, "runs anywhere")                                                            \
+    X("embed_f16", "embed_f16", 0, 128, 0, "runs anywhere")                                                            \
+    X("embed_bf16", "embed_bf16", 0, 128, 0, "runs anywhere")                                                          \
+    X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
+    X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
+    X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \
+    X("matvec_f16", "matvec_f16_sg", SG, 128, 0, "subgroup arithmetic")                                                \
+    X("matvec_f16", "matvec_f16", 0, 128, 4096, "runs anywhere")                                                       \
+    X("matvec_bf16", "matvec_bf16_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_bf16", "matvec_bf16", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matmul_f32", "matmul_f32_big", GPU, 256, 16896, "256 invocations and 16.5 KiB shared")                          \
+    X("matmul_f32", "matmul_f32", 0, 128, 8704, "runs anywhere")                                                       \
+    X("matmul_f16", "matmul_f16_big", GPU, 256, 16896, "256 invocations and 16.5 KiB shared")                          \
+    X("matmul_f16", "matmul_f16", 0, 128, 8704, "runs anywhere")                                                       \
+    X("matmul_bf16", "matmul_bf16_big", GPU, 256, 16896, "256 invocations and 16.5 KiB shared")                        \
+    X("matmul_bf16", "matmul_bf16", 0, 128, 8704, "runs anywhere")                                                     \
+    X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
+    X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
+    X("swiglu", "swiglu", 0, 128, 0, "runs anywhere")                                                                  \
+    X("argmax", "argmax", 0, 128, 8192, "runs anywhere")                                                               \
+    X("penalty", "penalty", 0, 128, 0, "runs anywhere")                                                                \
+    X("sample", "sample", 0, 128, 8192, "runs anywhere")                                                               \
+    X("conv1d_past", "conv1d_past", 0, 128, 0, "runs anywhere")                                                        \
+    X("conv1d", "conv1d", 0, 128, 0, "runs anywhere")                                                                  \
+    X("conv1d_state", "conv1d_state", 0, 128, 0, "runs anywhere")                                                      \
+    X("feature_map", "feature_map", 0, 128, 0, "runs anywhere")                                                        \
+    X("t2r", "t2r", 0, 128, 16384, "runs anywhere")                                                                    \
+    X("gate", "gate", 0, 128, 0, "runs anywhere")                                                                      \
+    X("gsa_step_k", "gsa_step_k", 0, 128, 4096, "runs anywhere")                                                       \
+    X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
+    X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
+    X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
+    X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
+    X("read", "read", 0, 128, 0, "runs anywhere")
+
+#define ROW(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS) {OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS},
+const gsai_variant gsai_variants[] = {VARIANTS(ROW)};
+const uint32_t gsai_n_variants = sizeof gsai_variants / sizeof *gsai_variants;
+_Static_assert(
+    sizeof gsai_variants / sizeof *gsai_variants <= GSAI_MAX_VARIANTS, "gsa_device.variant_off is too small");
+
+/* Text of a chosen variant, by what is wrong with the rung above it (USABLE: there is none). Spelled out beforehand, so
+ * that the texts live as long as anybody wants. */
+#define WHY(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS)                                                              \
+    {SHADER ": best of its ladder (" WANTS ")", SHADER ": the better one is not in this build",                        \
+        SHADER ": the better one needs more than this device can", SHADER ": the better one passes a limit",           \
+        SHADER ": the better one is masked", SHADER ": the better one gave a wrong answer",                            \
+        SHADER ": the other one suits GPUs, this is a CPU"},
+static const char *const why[][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
+
+static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
+{
+    if (!gsai_shader_find(v->shader)) return GSAI_VARIANT_NOT_BUILT;
+    if (!gsai_caps_has(caps, v->caps & ~GSAI_WANTS_GPU)) return GSAI_VARIANT_NO_CAP;
+    if (v->min_invocations > caps->max_invocations || v->min_shared_bytes > caps->max_shared_bytes)
+        return GSAI_VARIANT_LIMIT;
+    if (v->caps & GSAI_WANTS_GPU && caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return GSAI_VARIANT_SLOWER;
+    return GSAI_VARIANT_USABLE;
+}
+
+/* Mark every row of that name; false when there is none. */
+static bool mask(gsa_device *dev, const char *name, size_t length)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < gsai_n_variants; i++) {
+        const char *shader = gsai_variants[i].shader;
+        if (strlen(shader) != length || memcmp(shader, name, length) != 0) continue;
+        found = true;
+        if (gsai_variant_runs(dev, i)) dev->variant_off[i] = GSAI_VARIANT_MASKED;
+    }
+    return found;
+}
+
+gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names)
+{
+    for (uint32_t i = 0; i < gsai_n_variants; i++) dev->variant_off[i] = (uint8_t)judge(&dev->caps, &gsai_variants[i]);
+
+    for (const char *at = masked_names; at && *at;) {
+        const size_t length = strcspn(at, ", ");
+        if (length > 0 && !mask(dev, at, length))
+            return gsai_fail(GSA_ERROR_ARGUMENT,
+                "mask: '%.*s' is neither a capability nor a kernel variant of this build (see gsa-vk devices)",
+                (int)length, at);
+        at += length + (at[length] != 0);
+    }
+    return GSA_OK;
+}
+
+bool gsai_variant_runs(const gsa_device *dev, uint32_t index)
+{
+    return dev->variant_off[index] == GSAI_VARIANT_USABLE || dev->variant_off[index] == GSAI_VARIANT_SLOWER;
+}
+
+const gsai_variant *gsai_variant_pick(const gsa_device *dev, const char *op)
+{
+    for (uint32_t i = 0; i < gsai_n_variants; i++)
+        if (dev->variant_off[i] == GSAI_VARIANT_USABLE && strcmp(gsai_variants[i].op, op) == 0)
+            return &gsai_variants[i];
+    return NULL;
+}
+
+bool gsai_variant_fact(const gsa_device *dev, uint32_t index, const char **name, const char **value)
+{
+    for (uint32_t first = 0; first < gsai_n_variants; first++) {
+        const char *op = gsai_variants[first].op;
+        if (first > 0 && strcmp(gsai_variants[first - 1].op, op) == 0) continue; /* rungs of an op lie together */
+        if (index-- > 0) continue;
+
+        uint32_t i = first;
+        while (
+            i < gsai_n_variants && strcmp(gsai_variants[i].op, op) == 0 && dev->variant_off[i] != GSAI_VARIANT_USABLE)
+            i++;
+        *name = op;
+        *value = i == gsai_n_variants || strcmp(gsai_variants[i].op, op) != 0
+                     ? "none: all are masked or wrong"
+                     : why[i][i > first ? dev->variant_off[i - 1] : 0];
+        return true;
+    }
+    return false;
+}

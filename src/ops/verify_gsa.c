@@ -1,0 +1,204 @@
+/* Known questions for the kernels of the mixer. The first case of a set is its self-test. */
+#include "ops/verify_mixer.h"
+
+#include "ref/ref.h"
+#include "util/status.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sums of up to a thousand f32 terms in another order than the reference's doubles; measured below 2e-6. */
+#define TOLERANCE 1e-5
+
+/* --- gate: n = G, M, T, 1 / scale of f in hundredths, normalizer --- */
+
+static void run_gate(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[2], n = k->n[0] * k->n[1];
+    const gsai_config config = {.G = k->n[0], .M = k->n[1], .gate_normalizer = (float)k->n[4]};
+    const gsai_qkvf columns = {.g = 3, .s = 3 + n, .width = 3 + 2 * n};
+    float *x = gsai_check_random(c, (uint64_t)T * columns.width, k->n[3] / 100.0f, false);
+    float *g = gsai_check_alloc(c, (uint64_t)T * n), *s = gsai_check_alloc(c, (uint64_t)T * n);
+    float *want = gsai_check_alloc(c, (uint64_t)T * columns.width);
+    gsai_qkvf args = columns;
+
+    if (!x || !g || !s || !want) return;
+    memcpy(want, x, (uint64_t)T * columns.width * sizeof *x);
+    for (uint32_t t = 0; t < T; t++) {
+        float *row = want + (uint64_t)t * columns.width;
+        gsai_ref_gate(g + (uint64_t)t * n, s + (uint64_t)t * n, row + columns.g, n, config.gate_normalizer);
+        memcpy(row + columns.g, g + (uint64_t)t * n, n * sizeof *row);
+        memcpy(row + columns.s, s + (uint64_t)t * n, n * sizeof *row);
+    }
+    args.rows = gsai_check_rows(c, x, T, columns.width, GSAI_CHECK_INOUT);
+    gsai_op_gate(gsai_check_begin(c), &config, &args, &args, T);
+    if (gsai_check_end(c) != GSA_OK) return;
+    gsai_check_compare_rows(c, args.rows, want, T, columns.width);
+
+    /* Each value by itself: tiny ones count as much as large ones. */
+    const float *got = gsai_check_data(c, args.rows.range);
+    for (uint32_t t = 0; got && t < T; t++) {
+        const float *row = got + args.rows.offset + (uint64_t)t * args.rows.stride;
+        for (uint32_t i = 0; i < n; i++) {
+            const float pair[2] = {g[(uint64_t)t * n + i], s[(uint64_t)t * n + i]};
+            if (fabsf(row[columns.g + i] - pair[0]) > 1e-6f * fabsf(pair[0]) + 1e-37f) gsai_check_fail(c);
+            if (fabsf(row[columns.s + i] - pair[1]) > 1e-6f * fabsf(pair[1]) + 1e-37f) gsai_check_fail(c);
+        }
+    }
+}
+
+static const gsai_verify_case gate_cases[] = {
+    {"G 2 M 32 T 5, |f| < 8, / 8", 1e-6, {2, 32, 5, 800, 8}},
+    {"G 3 M 60 T 70, |f| < 100, / 8", 1e-6, {3, 60, 70, 10000, 8}},
+    {"G 1 M 17 T 300, |f| < 20, / 1", 1e-6, {1, 17, 300, 2000, 1}},
+};
+
+/* --- feature_map, t2r: n = H, G, K, V, T, map --- */
+
+static void run_feature_map(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t H = k->n[0], G = k->n[1], K = k->n[2], V = k->n[3], T = k->n[4];
+    const gsai_config config = {.H = H, .G = G, .K = K, .V = V, .feature_map = (gsai_feature_map)k->n[5]};
+    const bool is_t2r = config.feature_map == GSAI_FEATURE_T2R;
+    const gsai_qkvf columns = {.q = 1, .k = 1 + H * K, .v = 1 + (H + G) * K, .width = 2 + (H + G) * K + G * V};
+    float *x = gsai_check_random(c, (uint64_t)T * columns.width, 6, false);
+    float *w = is_t2r ? gsai_check_random(c, (uint64_t)K * K, 1, false) : NULL;
+    float *want = gsai_check_alloc(c, (uint64_t)T * columns.width);
+    gsai_qkvf args = columns;
+
+    if (!x || !want || (is_t2r && !w)) return;
+    memcpy(want, x, (uint64_t)T * columns.width * sizeof *x);
+    gsai_check_status(c, gsai_ref_feature_map(want + columns.q, columns.width, T, H, K, config.feature_map, w));
+    gsai_check_status(c, gsai_ref_feature_map(want + columns.k, columns.width, T, G, K, config.feature_map, w));
+    gsai_check_status(c, gsai_ref_feature_map(want + columns.v, columns.width, T, G, V, GSAI_FEATURE_SWISH, NULL));
+
+    args.rows = gsai_check_rows(c, x, T, columns.width, GSAI_CHECK_INOUT);
+    const gsai_vector t2r = is_t2r ? gsai_check_place(c, w, (uint64_t)K * K * 4, GSAI_CHECK_IN) : (gsai_vector){0};
+    gsai_op_feature_map(gsai_check_begin(c), &config, &args, t2r, T);
+    if (gsai_check_end(c) != GSA_OK) return;
+    gsai_check_compare_rows(c, args.rows, want, T, columns.width);
+}
+
+static const gsai_verify_case feature_map_cases[] = {
+    {"swish, H 4 G 2 K 24 V 20 T 3", 1e-6, {4, 2, 24, 20, 3, GSAI_FEATURE_SWISH}},
+    {"relu, H 4 G 4 K 30 V 50 T 17", 1e-6, {4, 4, 30, 50, 17, GSAI_FEATURE_RELU}},
+    {"swish, H 6 G 3 K 60 V 96 T 130", 1e-6, {6, 3, 60, 96, 130, GSAI_FEATURE_SWISH}},
+};
+
+static const gsai_verify_case t2r_cases[] = {
+    {"H 4 G 4 K 24 V 24 T 3", TOLERANCE, {4, 4, 24, 24, 3, GSAI_FEATURE_T2R}},
+    {"H 6 G 2 K 60 V 30 T 40", TOLERANCE, {6, 2, 60, 30, 40, GSAI_FEATURE_T2R}},
+    {"H 1 G 1 K 640 V 16 T 2", TOLERANCE, {1, 1, 640, 16, 2, GSAI_FEATURE_T2R}},
+};
+
+/* --- conv1d: n = H, G, K, V, W, sessions, rows of the first, less of each next, singly --- */
+
+static void conv_part(const gsai_check_mixer *m, const gsai_check_span *span, float *x, uint32_t column, uint32_t n,
+    const float *taps, float *state)
+{
+    gsai_ref_conv1d(x + (uint64_t)span->first_row * m->columns.width + column, m->columns.width, taps, state,
+        span->n_rows, n, m->config.W);
+}
+
+static void run_conv1d(gsai_check *c, const gsai_verify_case *k)
+{
+    const gsai_config config = {
+        .n_layers = 1, .H = k->n[0], .G = k->n[1], .K = k->n[2], .V = k->n[3], .M = 4, .W = k->n[4]};
+    const uint32_t n_q = config.H * config.K, n_k = config.G * config.K, n_v = config.G * config.V, W = config.W;
+    gsai_check_mixer m;
+
+    if (!gsai_check_mixer_make(c, &config, k->n[5], k->n[6], k->n[7], GSAI_GATES_USUAL, &m)) return;
+    const uint64_t n_x = (uint64_t)m.T * m.columns.width, n_state = m.n_slots * m.at.n_floats;
+    float *taps = gsai_check_random(c, (uint64_t)(n_q + n_k + n_v) * W, 1, false);
+    float *want = gsai_check_alloc(c, n_x), *after = gsai_check_alloc(c, n_state);
+    if (!taps || !want || !after) return;
+
+    /* columns that the op does not write keep what they held */
+    for (uint64_t i = 0; i < n_x; i++) want[i] = m.x[i];
+    memcpy(after, m.state, n_state * sizeof *after);
+    for (uint32_t i = 0; i < m.n_spans; i++) {
+        float *slot = after + m.spans[i].slot * m.at.n_floats;
+        conv_part(&m, &m.spans[i], want, m.columns.q, n_q, taps, slot + m.at.conv_q);
+        conv_part(&m, &m.spans[i], want, m.columns.k, n_k, taps + (uint64_t)n_q * W, slot + m.at.conv_k);
+        conv_part(&m, &m.spans[i], want, m.columns.v, n_v, taps + (uint64_t)(n_q + n_k) * W, slot + m.at.conv_v);
+    }
+
+    gsai_qkvf in = m.columns, out = m.columns;
+    in.rows = gsai_check_rows(c, m.x, m.T, in.width, GSAI_CHECK_IN);
+    out.rows = gsai_check_rows(c, m.x, m.T, out.width, GSAI_CHECK_INOUT);
+    const gsai_vector w = gsai_check_place(c, taps, (uint64_t)(n_q + n_k + n_v) * W * 4, GSAI_CHECK_IN);
+    const gsai_state state = {gsai_check_place(c, m.state, n_state * 4, GSAI_CHECK_INOUT), m.at};
+    const gsai_check_works works = gsai_check_cut(c, m.spans, m.n_spans, k->n[8] != 0);
+    gsai_recorder *r = gsai_check_begin(c);
+    for (uint32_t i = 0; i < works.n; i++) gsai_op_conv1d(r, &config, &out, &in, w, &state, &works.work[i]);
+    if (gsai_check_end(c) != GSA_OK) return;
+    gsai_check_compare_rows(c, out.rows, want, m.T, out.width);
+    const float *got = gsai_check_data(c, state.range);
+    if (got && memcmp(got, after, n_state * sizeof *got) != 0) gsai_check_fail(c); /* inputs are only moved */
+}
+
+static const gsai_verify_case conv1d_cases[] = {
+    {"H 4 G 2 K 16 V 24 W 4, 2 x 70", 1e-6, {4, 2, 16, 24, 4, 2, 70, 3, 0}},
+    {"H 2 G 2 K 30 V 50 W 3, 5 x 6..2", 1e-6, {2, 2, 30, 50, 3, 5, 6, 1, 0}},
+    {"H 2 G 1 K 60 V 33 W 4, 3 x 1", 1e-6, {2, 1, 60, 33, 4, 3, 1, 0, 0}},
+    {"H 1 G 1 K 9 V 7 W 64, 3 x 135..1", 1e-6, {1, 1, 9, 7, 64, 3, 135, 67, 0}},
+    {"H 2 G 2 K 16 V 16 W 4, 2 x 5, row by row", 1e-6, {2, 2, 16, 16, 4, 2, 5, 0, 1}},
+    {"H 2 G 2 K 16 V 16 W 1, 2 x 20", 1e-6, {2, 2, 16, 16, 1, 2, 20, 9, 0}},
+};
+
+/* --- gsa: n = H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly --- */
+
+static void run_gsa(gsai_check *c, const gsai_verify_case *k)
+{
+    const gsai_config config = {
+        .n_layers = 1, .H = k->n[0], .G = k->n[1], .K = k->n[2], .V = k->n[3], .M = k->n[4], .scale = k->n[9] / 100.0f};
+    gsai_check_mixer m;
+    float *state;
+
+    if (!gsai_check_mixer_make(c, &config, k->n[5], k->n[6], k->n[7], (gsai_check_gates)k->n[8], &m)) return;
+    const float *o = gsai_check_mixer_reference(c, &m, &state);
+    if (o) gsai_check_mixer_run(c, &m, k->n[10] != 0, o, state, NULL, NULL);
+}
+
+/* For the kernels of one-row chunks: every row is a chunk. */
+static const gsai_verify_case step_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16, 3 x 2", TOLERANCE, {4, 2, 32, 48, 16, 3, 2, 0, GSAI_GATES_USUAL, 100, 1}},
+    {"H 4 G 4 K 60 V 48 M 64, 2 x 5..1", TOLERANCE, {4, 4, 60, 48, 64, 2, 5, 4, GSAI_GATES_MIXED, 100, 1}},
+    {"H 2 G 2 K 128 V 130 M 128, 2 x 3", TOLERANCE, {2, 2, 128, 130, 128, 2, 3, 0, GSAI_GATES_KEEP, 70, 1}},
+    {"H 12 G 1 K 20 V 17 M 60, 2 x 3", TOLERANCE, {12, 1, 20, 17, 60, 2, 3, 1, GSAI_GATES_FORGET, 100, 1}},
+    {"H 5 G 1 K 33 V 40 M 512, 1 x 2", TOLERANCE, {5, 1, 33, 40, 512, 1, 2, 0, GSAI_GATES_USUAL, 100, 1}},
+    {"H 2 G 1 K 8 V 9 M 2100, 1 x 2", TOLERANCE, {2, 1, 8, 9, 2100, 1, 2, 0, GSAI_GATES_MIXED, 100, 1}},
+    {"H 1 G 1 K 1 V 1 M 1, 2 x 2", TOLERANCE, {1, 1, 1, 1, 1, 2, 2, 0, GSAI_GATES_USUAL, 100, 1}},
+    {"H 4 G 4 K 512 V 512 M 64, 1 x 2", TOLERANCE, {4, 4, 512, 512, 64, 1, 2, 0, GSAI_GATES_USUAL, 100, 1}},
+    {"H 4 G 1 K 64 V 64 M 64, 40 x 1", TOLERANCE, {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 1}},
+};
+
+static const gsai_verify_case chunk_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16, 2 x 70..50", TOLERANCE, {4, 2, 32, 48, 16, 2, 70, 20, GSAI_GATES_USUAL, 100, 0}},
+    {"H 4 G 4 K 60 V 48 M 64, 3 x 130..2", TOLERANCE, {4, 4, 60, 48, 64, 3, 130, 64, GSAI_GATES_MIXED, 100, 0}},
+    {"H 2 G 2 K 128 V 130 M 128, 1 x 63", TOLERANCE, {2, 2, 128, 130, 128, 1, 63, 0, GSAI_GATES_KEEP, 70, 0}},
+    {"H 4 G 1 K 20 V 17 M 60, 9 x 17..2", TOLERANCE, {4, 1, 20, 17, 60, 9, 17, 2, GSAI_GATES_FORGET, 100, 0}},
+    {"H 3 G 1 K 33 V 40 M 512, 1 x 68", TOLERANCE, {3, 1, 33, 40, 512, 1, 68, 0, GSAI_GATES_USUAL, 100, 0}},
+    {"H 1 G 1 K 1 V 1 M 1, 2 x 33", TOLERANCE, {1, 1, 1, 1, 1, 2, 33, 1, GSAI_GATES_USUAL, 100, 0}},
+    {"H 2 G 1 K 80 V 90 M 30, 2 x 200", TOLERANCE, {2, 1, 80, 90, 30, 2, 200, 0, GSAI_GATES_KEEP, 100, 0}},
+    {"H 1 G 1 K 512 V 512 M 64, 1 x 64", TOLERANCE, {1, 1, 512, 512, 64, 1, 64, 0, GSAI_GATES_USUAL, 100, 0}},
+};
+
+#define SET(OP, RUN, CASES)                                                                                            \
+    {                                                                                                                  \
+        OP, RUN, CASES, sizeof CASES / sizeof *CASES, 0                                                                \
+    }
+const gsai_verify_set gsai_verify_gsa[] = {
+    SET("gate", run_gate, gate_cases),
+    SET("feature_map", run_feature_map, feature_map_cases),
+    SET("t2r", run_feature_map, t2r_cases),
+    SET("conv1d_past", run_conv1d, conv1d_cases),
+    SET("conv1d", run_conv1d, conv1d_cases),
+    SET("conv1d_state", run_conv1d, conv1d_cases),
+    SET("gsa_step_k", run_gsa, step_cases),
+    SET("gsa_step_v", run_gsa, step_cases),
+    SET("gsa_chunk_gate", run_gsa, chunk_cases),
+    SET("gsa_chunk_scan", run_gsa, chunk_cases),
+    SET("gsa_chunk_read", run_gsa, chunk_cases),
+};
+const uint32_t gsai_n_verify_gsa = sizeof gsai_verify_gsa / sizeof *gsai_verify_gsa;

@@ -1,0 +1,107 @@
+#include "session/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_SLOTS 8
+#define MAX_SLOTS     65536
+
+gsa_status gsai_checkpoint_open(const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out)
+{
+    *out = NULL;
+    const gsai_checkpoint_options options = {*a, log};
+    if (!params->path == !params->synthetic)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "model params: give either path or synthetic");
+    if (params->path) return gsai_checkpoint_open_hf(params->path, &options, out);
+    gsai_config config;
+    gsai_type type = GSAI_F16;
+    const gsa_status status = gsai_checkpoint_synthetic_preset(params->synthetic, &config);
+    if (status != GSA_OK) return status;
+    if (params->synthetic_type && !gsai_type_parse(params->synthetic_type, &type))
+        return gsai_fail(GSA_ERROR_ARGUMENT, "synthetic type '%s' is not known: give f32, f16 or bf16", params->synthetic_type);
+    return gsai_checkpoint_open_synthetic(&config, type, params->synthetic_seed, &options, out);
+}
+
+void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info)
+{
+    static const char *const maps[] = {"swish", "relu", "t2r"}, *const acts[] = {"swish", "powlu"};
+    const gsai_config *c = &ck->config;
+    *info = (gsa_model_info){.n_vocab = c->n_vocab, .n_layers = c->n_layers, .D = c->D, .H = c->H, .G = c->G, .K = c->K,
+        .V = c->V, .M = c->M, .F = c->F, .W = c->W, .context_length = c->context_length, .bos_id = c->bos_id,
+        .eos_id = c->eos_id, .tied = c->tied, .norm_eps = c->norm_eps, .gate_normalizer = c->gate_normalizer,
+        .state_bytes = gsai_config_state_floats(c) * 4};
+    snprintf(info->feature_map, sizeof info->feature_map, "%s", maps[c->feature_map]);
+    snprintf(info->ffn_act, sizeof info->ffn_act, "%s", acts[c->ffn_act]);
+    snprintf(info->description, sizeof info->description, "%s", ck->description ? ck->description : "");
+    for (uint64_t i = 0; i < ck->n_tensors; i++) {
+        info->n_parameters += gsai_tensor_elements(&ck->tensors[i]);
+        info->weight_bytes += ck->tensors[i].n_bytes;
+    }
+}
+
+gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, gsa_model **out)
+{
+    const gsa_allocator *a = &device->allocator;
+    gsa_model *m = gsai_alloc(a, sizeof *m);
+    if (!m) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    m->device = device;
+    device->n_children++;
+    gsai_mutex_init(&m->lock);
+    m->n_slots = params->n_slots ? params->n_slots : DEFAULT_SLOTS;
+    gsa_status status = m->n_slots <= MAX_SLOTS
+        ? GSA_OK
+        : gsai_fail(GSA_ERROR_ARGUMENT, "model params: n_slots is %u, at most %d", m->n_slots, MAX_SLOTS);
+    if (status == GSA_OK && !(m->slot_taken = gsai_alloc_array(a, m->n_slots, sizeof *m->slot_taken)))
+        status = gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    if (status == GSA_OK) status = gsai_checkpoint_open(params, a, &device->log, &m->checkpoint);
+    if (status == GSA_OK) {
+        const gsai_engine_params ep = {m->checkpoint, m->n_slots, params->max_rows, params->max_device_bytes,
+            params->progress, params->progress_user};
+        gsai_model_info_fill(m->checkpoint, &m->info);
+        status = gsai_engine_plan(device, &ep, &m->plan);
+        if (status == GSA_OK)
+            status = device->is_cpu_reference ? gsai_engine_cpu_create(device, &ep, &m->engine)
+                                              : gsai_engine_gpu_create(device, &ep, &m->engine);
+    }
+    if (status != GSA_OK) {
+        gsai_model_free(m);
+        return status;
+    }
+    *out = m;
+    return GSA_OK;
+}
+
+void gsai_model_free(gsa_model *m)
+{
+    gsa_device *device = m->device;
+    if (m->engine) m->engine->ops->destroy(m->engine);
+    gsai_checkpoint_close(m->checkpoint);
+    gsai_free(&device->allocator, m->slot_taken);
+    gsai_mutex_destroy(&m->lock);
+    gsai_free(&device->allocator, m);
+    device->n_children--;
+}
+
+gsa_status gsai_model_take_slot(gsa_model *m, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < m->n_slots; i++) {
+        if (m->slot_taken[i]) continue;
+        m->slot_taken[i] = true;
+        *slot = i;
+        return GSA_OK;
+    }
+    return gsai_fail(GSA_ERROR_LIMIT, "all %u state slots are taken: destroy a session or snapshot, or load with more slots", m->n_slots);
+}
+
+void gsai_model_give_slot(gsa_model *m, uint32_t slot)
+{
+    m->slot_taken[slot] = false;
+}
+
+gsa_status gsai_model_hash(gsa_model *m, uint64_t *hash)
+{
+    gsa_status status = GSA_OK;
+    if (m->hash == 0) status = gsai_checkpoint_hash(m->checkpoint, &m->hash);
+    *hash = m->hash;
+    return status;
+}

@@ -1,0 +1,139 @@
+/* State file v1: FORMAT.md is its definition. Integers and floats are little-endian whatever the host. */
+#include "session/session.h"
+
+#include "sample/sampler.h"
+#include "util/hash.h"
+
+#include <string.h>
+
+#define MAGIC         "GSASTATE"
+#define VERSION       1u
+#define HEADER_BYTES  64u
+#define TYPE_F32      0u
+#define SAMPLER_BYTES (56u + 4 * GSAI_MAX_RECENT)
+
+static uint8_t *put32(uint8_t *p, uint32_t x)
+{
+    for (int i = 0; i < 4; i++) *p++ = (uint8_t)(x >> 8 * i);
+    return p;
+}
+static uint8_t *put64(uint8_t *p, uint64_t x)
+{
+    return put32(put32(p, (uint32_t)x), (uint32_t)(x >> 32));
+}
+static uint8_t *put_floats(uint8_t *p, const float *x, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], 4);
+        p = put32(p, bits);
+    }
+    return p;
+}
+static uint32_t get32(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static uint64_t get64(const uint8_t *p)
+{
+    return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+void gsai_floats_from_le(float *out, const uint8_t *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t bits = get32(in + 4 * i);
+        memcpy(&out[i], &bits, 4);
+    }
+}
+
+size_t gsai_state_file_size(const gsai_saved *s)
+{
+    return HEADER_BYTES + (size_t)s->n_floats * 4 + (s->logits ? s->n_vocab * 4ull : 0) + (s->sampler ? SAMPLER_BYTES : 0) + 8;
+}
+
+static uint8_t *put_sampler(uint8_t *p, const gsa_sampler *s)
+{
+    const gsa_sampler_params *q = &s->params;
+    p = put_floats(p, (const float[]){q->temperature, q->top_p, q->min_p, q->repeat_penalty}, 4);
+    p = put32(put32(p, q->top_k), q->repeat_last_n);
+    p = put64(put64(p, q->seed), s->n_drawn);
+    p = put32(put32(p, s->n_recent), 0);
+    p = put64(p, 0);
+    for (uint32_t i = 0; i < GSAI_MAX_RECENT; i++) { /* newest first */
+        const uint32_t at = (s->next_recent + 2 * GSAI_MAX_RECENT - 1 - i) % GSAI_MAX_RECENT;
+        p = put32(p, i < s->n_recent ? (uint32_t)s->recent[at] : 0);
+    }
+    return p;
+}
+
+void gsai_state_file_sampler(const uint8_t *p, gsa_sampler *s)
+{
+    float f[4];
+    gsai_floats_from_le(f, p, 4);
+    s->params.temperature = f[0];
+    s->params.top_p = f[1];
+    s->params.min_p = f[2];
+    s->params.repeat_penalty = f[3];
+    s->params.top_k = get32(p + 16);
+    s->params.repeat_last_n = get32(p + 20);
+    s->params.seed = get64(p + 24);
+    s->n_drawn = get64(p + 32);
+    s->n_recent = get32(p + 40);
+    for (uint32_t i = 0; i < s->n_recent; i++) s->recent[s->n_recent - 1 - i] = (int32_t)get32(p + 56 + 4 * i);
+    s->next_recent = s->n_recent % GSAI_MAX_RECENT;
+}
+
+/* What gsa_sampler_create would refuse must not come in through a file. */
+static bool sampler_is_sane(const uint8_t *p)
+{
+    float f[4];
+    gsai_floats_from_le(f, p, 4);
+    for (int i = 0; i < 4; i++)
+        if (!(f[i] >= 0 && f[i] <= 3e38f)) return false;
+    return f[1] <= 1 && f[2] <= 1 && get32(p + 20) >= 1 && get32(p + 20) <= GSAI_MAX_RECENT && get32(p + 40) <= GSAI_MAX_RECENT;
+}
+
+void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *out)
+{
+    uint8_t *p = out;
+    memcpy(p, MAGIC, 8);
+    p = put32(put32(p + 8, VERSION), HEADER_BYTES);
+    p = put64(put64(p, model_hash), s->position);
+    p = put64(p, s->n_floats);
+    p = put32(put32(p, TYPE_F32), s->n_vocab);
+    p = put32(put32(p, s->logits ? s->n_vocab : 0), s->sampler ? SAMPLER_BYTES : 0);
+    p = put64(p, 0);
+    p = put_floats(p, s->state, s->n_floats);
+    if (s->logits) p = put_floats(p, s->logits, s->n_vocab);
+    if (s->sampler) p = put_sampler(p, s->sampler);
+    put64(p, gsai_hash64(out, (size_t)(p - out)));
+}
+
+gsa_status gsai_state_file_read(const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out)
+{
+    if (size < HEADER_BYTES + 8 || memcmp(data, MAGIC, 8) != 0)
+        return gsai_fail(GSA_ERROR_FORMAT, "not a state file: it does not begin with " MAGIC " and a whole header");
+    if (get32(data + 8) != VERSION || get32(data + 12) != HEADER_BYTES)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "state file version %u with a header of %u bytes: this library reads version %u",
+            get32(data + 8), get32(data + 12), VERSION);
+    const uint64_t floats = get64(data + 32);
+    const uint32_t type = get32(data + 40), vocab = get32(data + 44), n_logits = get32(data + 48), sampler_bytes = get32(data + 52);
+    uint64_t expected = 0;
+    bool fits = floats < UINT64_MAX / 8;
+    if (fits) expected = HEADER_BYTES + floats * 4 + n_logits * 4ull + sampler_bytes + 8;
+    if (!fits || expected != size)
+        return gsai_fail(GSA_ERROR_FORMAT, "state file is cut or lies: its header asks for %llu bytes, there are %zu",
+            (unsigned long long)expected, size);
+    if (gsai_hash64(data, size - 8) != get64(data + size - 8))
+        return gsai_fail(GSA_ERROR_FORMAT, "state file was changed after it was written: the checksum differs");
+    if (get64(data + 16) != model_hash || floats != n_floats || vocab != n_vocab)
+        return gsai_fail(GSA_ERROR_MISMATCH, "state file of another model (identity %016llx, this model has %016llx): load it with the model that saved it",
+            (unsigned long long)get64(data + 16), (unsigned long long)model_hash);
+    if (type != TYPE_F32 || (n_logits != 0 && n_logits != n_vocab) || (sampler_bytes != 0 && sampler_bytes != SAMPLER_BYTES) || get64(data + 56) != 0)
+        return gsai_fail(GSA_ERROR_FORMAT, "state file header holds unknown values (state type %u, %u logits, %u sampler bytes)", type, n_logits, sampler_bytes);
+    const uint8_t *state = data + HEADER_BYTES, *logits = state + floats * 4, *sampler = logits + n_logits * 4ull;
+    if (sampler_bytes && !sampler_is_sane(sampler)) return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible sampler state");
+    *out = (gsai_loaded){get64(data + 24), state, n_logits ? logits : NULL, sampler_bytes ? sampler : NULL};
+    return GSA_OK;
+}

@@ -1,0 +1,101 @@
+#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE
+#include "util/file.h"
+
+#include "util/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+gsa_status gsai_file_map_open(const char *path, gsai_file_map *map)
+{
+    *map = (gsai_file_map){0};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot open: %s", path, strerror(errno));
+    struct stat st;
+    gsa_status status = GSA_OK;
+    if (fstat(fd, &st) != 0) {
+        status = gsai_fail(GSA_ERROR_FILE, "%s: cannot stat: %s", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        status = gsai_fail(GSA_ERROR_FILE, "%s: not a regular file", path);
+    } else if (st.st_size > 0) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            status = gsai_fail(GSA_ERROR_FILE, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
+        else
+            *map = (gsai_file_map){p, (uint64_t)st.st_size};
+    }
+    close(fd);
+    return status;
+}
+
+void gsai_file_map_close(gsai_file_map *map)
+{
+    if (map->data) munmap((void *)(uintptr_t)map->data, (size_t)map->size);
+    *map = (gsai_file_map){0};
+}
+
+void gsai_file_map_will_need(const gsai_file_map *map, uint64_t offset, uint64_t size)
+{
+    const uint64_t page = 4096, first = offset / page * page;
+    if (!map->data || offset >= map->size) return;
+    if (size > map->size - offset) size = map->size - offset;
+    madvise((void *)(uintptr_t)(map->data + first), (size_t)(offset - first + size), MADV_WILLNEED);
+}
+
+bool gsai_file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool gsai_is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+gsa_status gsai_file_replace(const char *path, const void *data, size_t size)
+{
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
+        return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
+    const int fd = mkstemp(temporary);
+    if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot create: %s", temporary, strerror(errno));
+    const uint8_t *p = data;
+    while (size > 0) {
+        const ssize_t n = write(fd, p, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) goto fail;
+        p += n;
+        size -= (size_t)n;
+    }
+    /* mkstemp makes the file private; give it what an ordinary create would. */
+    const mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(fd, 0666 & ~mask) != 0 || fsync(fd) != 0) goto fail;
+    if (close(fd) != 0 || rename(temporary, path) != 0) {
+        const int error = errno;
+        unlink(temporary);
+        return gsai_fail(GSA_ERROR_FILE, "%s: cannot replace: %s", path, strerror(error));
+    }
+    return GSA_OK;
+fail:;
+    const int error = errno;
+    close(fd);
+    unlink(temporary);
+    return gsai_fail(GSA_ERROR_FILE, "%s: cannot write: %s", path, strerror(error));
+}
+
+bool gsai_path_join(char *out, size_t out_size, const char *dir, const char *name)
+{
+    const size_t n = strlen(dir);
+    const char *slash = n && dir[n - 1] == '/' ? "" : "/";
+    return snprintf(out, out_size, "%s%s%s", dir, slash, name) < (int)out_size;
+}

@@ -1,0 +1,104 @@
+/* A Vulkan device as the library uses it: one compute queue, a function table of its own, capabilities, submissions. */
+#ifndef GSAI_DEVICE_H
+#define GSAI_DEVICE_H
+
+#include <stdatomic.h>
+
+#include "gsa/device.h"
+#include "util/alloc.h"
+#include "util/status.h"
+#include "util/thread.h"
+#include "vk/caps.h"
+#include "vk/vulkan.h"
+
+/* Instance-level functions, loaded for this instance (volk keeps those in globals, which other devices share). */
+#define GSAI_INSTANCE_FUNCTIONS(X)                                                                                     \
+    X(vkDestroyInstance)                                                                                               \
+    X(vkEnumeratePhysicalDevices)                                                                                      \
+    X(vkEnumerateDeviceExtensionProperties)                                                                            \
+    X(vkGetPhysicalDeviceProperties)                                                                                   \
+    X(vkGetPhysicalDeviceProperties2)                                                                                  \
+    X(vkGetPhysicalDeviceFeatures2)                                                                                    \
+    X(vkGetPhysicalDeviceMemoryProperties)                                                                             \
+    X(vkGetPhysicalDeviceMemoryProperties2)                                                                            \
+    X(vkGetPhysicalDeviceQueueFamilyProperties)                                                                        \
+    X(vkCreateDevice)                                                                                                  \
+    X(vkGetDeviceProcAddr)
+
+typedef struct gsai_instance_table {
+#define GSAI_MEMBER(f) PFN_##f f;
+    GSAI_INSTANCE_FUNCTIONS(GSAI_MEMBER)
+#undef GSAI_MEMBER
+} gsai_instance_table;
+
+struct gsai_pipelines; /* vk/pipeline.h */
+struct gsai_queue;     /* vk/queue.h */
+
+#define GSAI_MAX_VARIANTS 128
+
+typedef struct gsai_fact { /* one line for people */
+    char name[40];
+    char value[280];
+} gsai_fact;
+
+struct gsa_device {
+    gsa_allocator allocator;
+    gsa_log log;
+    bool is_cpu_reference; /* "cpu": of all below only caps.name, info and variant_mask are set */
+
+    bool owns_handles; /* false when the host's device was adopted: never destroy these */
+    VkInstance instance;
+    VkPhysicalDevice physical;
+    VkDevice device;
+    uint32_t queue_family;
+    VkQueue vk_queue;
+    void (*queue_lock)(void *user); /* an adopted host's lock around each queue call; NULL = the queue is ours alone */
+    void (*queue_unlock)(void *user);
+    void *queue_user;
+    gsai_instance_table vki;
+    struct VolkDeviceTable vk;
+    VkDebugUtilsMessengerEXT messenger; /* only with gsa_device_params.validation */
+    VkPhysicalDeviceMemoryProperties memory;
+
+    gsa_device_info info; /* also of the CPU reference */
+    gsai_caps caps;
+    bool full_subgroups; /* feature computeFullSubgroups is on */
+    uint32_t spirv_max;  /* newest SPIR-V version word the device takes: 0x10300 or 0x10600 */
+    struct gsai_pipelines *pipelines;
+    struct gsai_queue *queue;
+    _Atomic bool lost; /* sticky */
+    _Atomic uint32_t n_validation_messages;
+    gsai_fact *facts[2]; /* by GSA_FACT_LIMIT, GSA_FACT_CAPABILITY */
+    uint32_t n_facts[2];
+
+    uint32_t max_submit_us;         /* cap on one submission's estimated GPU time */
+    bool profile;                   /* a timestamp around each call */
+    _Atomic uint32_t cost_permille; /* measured GPU time over the cost model's guess; 1000 = as guessed */
+
+    char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
+    uint8_t variant_off[GSAI_MAX_VARIANTS]; /* ops layer: why a variant may not be used; 0 = usable */
+
+    _Atomic uint32_t n_children; /* living models */
+};
+
+/* gsa_device_create, _list and _destroy without the layers above: variant words of the mask wait in variant_mask. */
+gsa_status gsai_device_open(const gsa_device_params *params, gsa_device **out);
+gsa_status gsai_device_enumerate(const gsa_device_params *params, gsa_device_info *infos, uint32_t *count);
+void gsai_device_close(gsa_device *dev);
+
+/* One macro turns a VkResult into a status and says which call failed and where:
+ *     GSAI_VK(dev, dev->vk.vkCreateFence(dev->device, &info, NULL, &fence)) -> gsa_status */
+#define GSAI_VK(dev, call) gsai_vk_result((dev), (call), #call, __FILE__, __LINE__)
+gsa_status gsai_vk_result(gsa_device *dev, VkResult result, const char *call, const char *file, int line);
+const char *gsai_vk_result_name(VkResult result);
+
+/* DEVICE_LOST with a text when the device is lost, else OK. */
+gsa_status gsai_device_check(const gsa_device *dev);
+
+/* Index of a memory type allowed by bits with all wanted flags and none of the unwanted, or UINT32_MAX. */
+uint32_t gsai_device_memory_type(
+    const gsa_device *dev, uint32_t bits, VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags unwanted);
+/* Free device memory now by VK_EXT_memory_budget (clamped: budget and usage may lie), else the heap's size. */
+uint64_t gsai_device_memory_free(const gsa_device *dev);
+
+#endif

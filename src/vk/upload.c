@@ -1,0 +1,190 @@
+/* Staging: a ring of mapped pieces, each with the command buffer that copies out of it. */
+#include <string.h>
+
+#include "vk/hazard.h"
+#include "vk/queue.h"
+
+#define N_PIECES 2 /* the host fills one while the device empties the other */
+#define TRANSFER VK_PIPELINE_STAGE_TRANSFER_BIT
+
+typedef struct piece {
+    gsai_buffer staging;
+    VkCommandBuffer commands;
+    gsai_ticket ticket;
+    uint64_t used;
+    bool is_open; /* being recorded */
+} piece;
+
+struct gsai_upload {
+    gsa_device *dev;
+    VkCommandPool pool;
+    uint64_t piece_bytes;
+    piece pieces[N_PIECES];
+    uint32_t at;
+    gsai_hazards hazards; /* of the open piece */
+};
+
+gsa_status gsai_upload_create(gsa_device *dev, gsai_upload **out)
+{
+    *out = NULL;
+    gsai_upload *u = gsai_alloc(&dev->allocator, sizeof *u);
+    if (!u) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for an upload");
+    u->dev = dev;
+    const uint64_t most = dev->caps.max_allocation_bytes / 16 * 16;
+    u->piece_bytes = most < GSAI_UPLOAD_PIECE ? most : GSAI_UPLOAD_PIECE;
+    VkCommandPoolCreateInfo pool = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+    pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT | VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
+    pool.queueFamilyIndex = dev->queue_family;
+    gsa_status status = gsai_device_check(dev);
+    if (status == GSA_OK) status = GSAI_VK(dev, dev->vk.vkCreateCommandPool(dev->device, &pool, NULL, &u->pool));
+    if (status != GSA_OK) u->pool = VK_NULL_HANDLE;
+    for (uint32_t i = 0; status == GSA_OK && i < N_PIECES; i++) {
+        VkCommandBufferAllocateInfo info = {VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
+        info.commandPool = u->pool;
+        info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+        info.commandBufferCount = 1;
+        status = GSAI_VK(dev, dev->vk.vkAllocateCommandBuffers(dev->device, &info, &u->pieces[i].commands));
+        if (status == GSA_OK)
+            status = gsai_buffer_create(dev, u->piece_bytes, GSAI_MEMORY_UPLOAD, &u->pieces[i].staging);
+    }
+    if (status != GSA_OK) {
+        gsai_upload_destroy(u);
+        return status;
+    }
+    *out = u;
+    return GSA_OK;
+}
+
+uint64_t gsai_upload_max(const gsai_upload *u)
+{
+    return u->piece_bytes;
+}
+
+static gsa_status submit(gsai_upload *u)
+{
+    gsa_device *dev = u->dev;
+    piece *p = &u->pieces[u->at];
+    if (!p->is_open) return GSA_OK;
+    p->is_open = false;
+    gsai_buffer_flush(dev, &p->staging, 0, p->used);
+    gsa_status status = GSAI_VK(dev, dev->vk.vkEndCommandBuffer(p->commands));
+    if (status != GSA_OK) return status;
+    status = gsai_queue_submit(dev, &p->commands, 1, &p->ticket);
+    if (status == GSA_ERROR_BUSY) { /* many small batches of others are in flight: let them finish */
+        status = gsai_queue_wait_idle(dev);
+        if (status == GSA_OK) status = gsai_queue_submit(dev, &p->commands, 1, &p->ticket);
+    }
+    u->at = (u->at + 1) % N_PIECES;
+    return status;
+}
+
+static gsa_status open_piece(gsai_upload *u, piece *p)
+{
+    gsa_device *dev = u->dev;
+    if (p->is_open) return GSA_OK;
+    gsa_status status = gsai_queue_wait(dev, p->ticket, UINT64_MAX);
+    if (status != GSA_OK) return status;
+    p->ticket = 0;
+    p->used = 0;
+    VkCommandBufferBeginInfo info = {VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+    status = GSAI_VK(dev, dev->vk.vkBeginCommandBuffer(p->commands, &info));
+    if (status != GSA_OK) return status;
+    p->is_open = true;
+    gsai_cmd_barrier(dev, p->commands, TRANSFER | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, TRANSFER);
+    gsai_hazards_clear(&u->hazards);
+    return GSA_OK;
+}
+
+static void order(gsai_upload *u, piece *p, gsai_range written)
+{
+    if (gsai_hazards_conflict(&u->hazards, written, GSAI_WRITE)) {
+        gsai_cmd_barrier(u->dev, p->commands, TRANSFER, TRANSFER);
+        gsai_hazards_clear(&u->hazards);
+    }
+    gsai_hazards_add(&u->hazards, written, GSAI_WRITE, TRANSFER);
+}
+
+static gsa_status check_target(gsai_range dst, uint64_t offset, uint64_t size)
+{
+    if (dst.buffer && dst.offset <= dst.buffer->size && dst.size <= dst.buffer->size - dst.offset &&
+        offset <= dst.size && size <= dst.size - offset)
+        return GSA_OK;
+    return gsai_fail(GSA_ERROR_ARGUMENT, "upload: %llu bytes at %llu lie outside a range of %llu",
+        (unsigned long long)size, (unsigned long long)offset, (unsigned long long)dst.size);
+}
+
+gsa_status gsai_upload_map(gsai_upload *u, gsai_range dst, uint64_t offset, uint64_t size, void **ptr)
+{
+    *ptr = NULL;
+    gsa_status status = check_target(dst, offset, size);
+    if (status != GSA_OK) return status;
+    if (size == 0 || size > u->piece_bytes) {
+        return gsai_fail(GSA_ERROR_ARGUMENT, "upload: %llu bytes at once, 1 to %llu can be mapped",
+            (unsigned long long)size, (unsigned long long)u->piece_bytes);
+    }
+    piece *p = &u->pieces[u->at];
+    if (p->is_open && size > u->piece_bytes - gsai_round_up(p->used, 16)) {
+        status = submit(u);
+        if (status != GSA_OK) return status;
+        p = &u->pieces[u->at];
+    }
+    status = open_piece(u, p);
+    if (status != GSA_OK) return status;
+    const uint64_t from = gsai_round_up(p->used, 16);
+    const VkBufferCopy copy = {from, dst.offset + offset, size};
+    order(u, p, (gsai_range){dst.buffer, dst.offset + offset, size});
+    u->dev->vk.vkCmdCopyBuffer(p->commands, p->staging.buffer, dst.buffer->buffer, 1, &copy);
+    p->used = from + size;
+    *ptr = (char *)p->staging.mapped + from;
+    return GSA_OK;
+}
+
+gsa_status gsai_upload_write(gsai_upload *u, gsai_range dst, uint64_t offset, const void *data, uint64_t size)
+{
+    gsa_status status = check_target(dst, offset, size);
+    for (uint64_t done = 0; status == GSA_OK && done < size;) {
+        const uint64_t n = size - done < u->piece_bytes ? size - done : u->piece_bytes;
+        void *ptr;
+        status = gsai_upload_map(u, dst, offset + done, n, &ptr);
+        if (status == GSA_OK) memcpy(ptr, (const char *)data + done, (size_t)n);
+        done += n;
+    }
+    return status;
+}
+
+gsa_status gsai_upload_fill_zero(gsai_upload *u, gsai_range dst)
+{
+    gsa_status status = check_target(dst, 0, dst.size);
+    if (status != GSA_OK) return status;
+    if (dst.size == 0) return GSA_OK;
+    if (dst.offset % 4 || dst.size % 4) return gsai_fail(GSA_ERROR_ARGUMENT, "upload: only whole words can be filled");
+    piece *p = &u->pieces[u->at];
+    status = open_piece(u, p);
+    if (status != GSA_OK) return status;
+    order(u, p, dst);
+    u->dev->vk.vkCmdFillBuffer(p->commands, dst.buffer->buffer, dst.offset, dst.size, 0);
+    return GSA_OK;
+}
+
+gsa_status gsai_upload_finish(gsai_upload *u)
+{
+    gsa_status status = submit(u);
+    for (uint32_t i = 0; status == GSA_OK && i < N_PIECES; i++) {
+        status = gsai_queue_wait(u->dev, u->pieces[i].ticket, UINT64_MAX);
+        if (status == GSA_OK) u->pieces[i].ticket = 0;
+    }
+    return status;
+}
+
+void gsai_upload_destroy(gsai_upload *u)
+{
+    if (!u) return;
+    gsa_device *dev = u->dev;
+    for (uint32_t i = 0; i < N_PIECES; i++) {
+        if (u->pieces[i].ticket) gsai_queue_wait(dev, u->pieces[i].ticket, UINT64_MAX);
+    }
+    if (u->pool) dev->vk.vkDestroyCommandPool(dev->device, u->pool, NULL);
+    for (uint32_t i = 0; i < N_PIECES; i++) gsai_buffer_destroy(dev, &u->pieces[i].staging);
+    gsai_free(&dev->allocator, u);
+}

@@ -1,0 +1,193 @@
+/* Matrix products: every weight type and class of rows, parts, and the promise that a row's bits do not depend on its company. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "ops_check.h"
+
+static const char *const types[] = {"f32", "f16", "bf16"};
+
+static void each_type(const char *kind, const gsai_verify_case *more, uint32_t n_more)
+{
+    char op[32];
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(op, sizeof op, "%s_%s", kind, types[i]);
+        if (more) {
+            assert_more(op, more, n_more);
+        } else {
+            assert_op(op);
+        }
+    }
+}
+
+static void matvec_known_questions_are_answered(void **state)
+{
+    (void)state;
+    each_type("matvec", NULL, 0);
+}
+
+static void matmul_known_questions_are_answered(void **state)
+{
+    (void)state;
+    each_type("matmul", NULL, 0);
+}
+
+/* n: T, N, C, rows of a part, accumulate, class of rows. 270001 rows pass 65535 groups of 4. */
+static void matvec_other_shapes_match_the_reference(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"T 4 N 9 C 4", 1e-5, {4, 9, 4, 0, 0, GSAI_ROWS_FEW}},
+        {"T 6 N 17 C 1025", 1e-5, {6, 17, 1025, 3, 1, GSAI_ROWS_FEW}},
+        {"T 7 N 255 C 31", 1e-5, {7, 255, 31, 0, 1, GSAI_ROWS_FEW}},
+        {"T 1 N 270001 C 3", 1e-5, {1, 270001, 3, 0, 0, GSAI_ROWS_ONE}},
+    };
+    (void)state;
+    each_type("matvec", cases, N_OF(cases));
+}
+
+static void matmul_other_shapes_match_the_reference(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"T 128 N 128 C 16", 1e-5, {128, 128, 16, 0, 0, GSAI_ROWS_MANY}},
+        {"T 129 N 129 C 17", 1e-5, {129, 129, 17, 0, 1, GSAI_ROWS_MANY}},
+        {"T 63 N 1 C 1000", 1e-5, {63, 1, 1000, 0, 0, GSAI_ROWS_MANY}},
+        {"T 300 N 65 C 9 in parts of 64", 1e-5, {300, 65, 9, 64, 0, GSAI_ROWS_MANY}},
+    };
+    (void)state;
+    each_type("matmul", cases, N_OF(cases));
+}
+
+/* n: T of the whole, N, C, class of rows, then T of subsets up to a zero. Each subset starts at a different row. */
+static void run_company(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], N = k->n[1], C = k->n[2];
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, 0, 0.5f, &tensor);
+    const float *x = gsai_check_random(c, (uint64_t)T * C, 2, false);
+    float *all = gsai_check_alloc(c, (uint64_t)T * N);
+    const gsai_rows rx = gsai_check_rows(c, x, T, C, GSAI_CHECK_IN);
+    const gsai_rows ry = gsai_check_rows(c, NULL, T, N, GSAI_CHECK_OUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_matmul(r, ry, rx, &w, T, k->n[3], false, "all rows");
+    if (gsai_check_end(c) != GSA_OK) return;
+    const float *got = gsai_check_data(c, ry.range);
+    for (uint32_t t = 0; t < T; t++) memcpy(all + (uint64_t)t * N, got + ry.offset + (uint64_t)t * ry.stride, N * 4ull);
+
+    for (uint32_t i = 4; i < 12 && k->n[i]; i++) {
+        const uint32_t n = k->n[i], first = T - n - (i - 4) % (T - n + 1);
+        const gsai_rows from = {rx.range, rx.offset + first * rx.stride, rx.stride};
+        const gsai_rows to = {ry.range, ry.offset + first * ry.stride, ry.stride};
+        if (!(r = gsai_check_begin(c))) return;
+        gsai_op_matmul(r, to, from, &w, n, k->n[3], false, "some rows");
+        if (gsai_check_end(c) != GSA_OK) return;
+        got = gsai_check_data(c, ry.range);
+        for (uint32_t t = first; t < first + n; t++)
+            if (memcmp(got + ry.offset + (uint64_t)t * ry.stride, all + (uint64_t)t * N, N * 4ull) != 0)
+                gsai_check_fail(c);
+    }
+}
+
+static void company_never_changes_bits(const char *kind, const gsai_verify_case *cases, uint32_t n)
+{
+    char op[32];
+
+    for (uint32_t i = 0; i < 3; i++) {
+        snprintf(op, sizeof op, "%s_%s", kind, types[i]);
+        assert_set(op, run_company, cases, n, GSAI_F32 + i);
+    }
+}
+
+static void matvec_rows_in_any_company_keep_their_bits(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"few: 8 rows and fewer", 0, {8, 70, 333, GSAI_ROWS_FEW, 7, 5, 4, 3, 2, 1}},
+        {"one: 19 rows and fewer", 0, {19, 33, 520, GSAI_ROWS_ONE, 9, 8, 5, 1}},
+    };
+    (void)state;
+    company_never_changes_bits("matvec", cases, N_OF(cases));
+}
+
+static void matmul_rows_in_any_company_keep_their_bits(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"many: 200 rows and fewer", 0, {200, 130, 203, GSAI_ROWS_MANY, 64, 65, 129, 9, 1}},
+    };
+    (void)state;
+    company_never_changes_bits("matmul", cases, N_OF(cases));
+}
+
+/* A row computed alone has the bits it has among a few: spans of any length then agree within one variant. */
+static void run_one_and_few(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t N = k->n[0], C = k->n[1];
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, 0, 0.5f, &tensor);
+    const float *x = gsai_check_random(c, C, 2, false);
+    const gsai_rows rx = gsai_check_rows(c, x, 1, C, GSAI_CHECK_IN);
+    const gsai_rows one = gsai_check_rows(c, NULL, 1, N, GSAI_CHECK_OUT),
+                    few = gsai_check_rows(c, NULL, 1, N, GSAI_CHECK_OUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_matmul(r, one, rx, &w, 1, GSAI_ROWS_ONE, false, "one");
+    gsai_op_matmul(r, few, rx, &w, 1, GSAI_ROWS_FEW, false, "few");
+    if (gsai_check_end(c) != GSA_OK) return;
+    const float *a = gsai_check_data(c, one.range), *b = gsai_check_data(c, few.range);
+    if (memcmp(a + one.offset, b + few.offset, N * 4ull) != 0) gsai_check_fail(c);
+}
+
+static void matvec_one_row_and_few_rows_agree_in_bits(void **state)
+{
+    static const gsai_verify_case cases[] = {{"N 90 C 700", 0, {90, 700}}};
+    (void)state;
+    assert_set("matvec_f16", run_one_and_few, cases, 1, GSAI_F16);
+}
+
+/* The check itself must see what it is there for. */
+static void run_stray_write(gsai_check *c, const gsai_verify_case *k)
+{
+    const gsai_rows x = gsai_check_rows(c, NULL, 3, 5, GSAI_CHECK_IN);
+    gsai_rows y = gsai_check_rows(c, NULL, 3, 5, GSAI_CHECK_OUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    y.offset += k->n[0]; /* four floats on: into the padding */
+    gsai_op_silu(r, y, x, k->n[1], 5);
+    gsai_check_end(c);
+}
+
+static void check_stray_writes_are_found(void **state)
+{
+    static const gsai_verify_case cases[] = {{"into the padding", 1, {4, 2}}};
+    const gsai_verify_set set = {"silu", run_stray_write, cases, 1, 0};
+    uint32_t n_rows = 0, n_failed = 0;
+
+    (void)state;
+    assert_int_equal(gsai_ops_verify_set(dev, &set, NULL, &n_rows, &n_failed), GSA_OK);
+    assert_int_equal(n_failed, 1);
+}
+
+static void selftest_leaves_right_kernels_in_use(void **state)
+{
+    uint8_t before[GSAI_MAX_VARIANTS];
+
+    (void)state;
+    memcpy(before, dev->variant_off, sizeof before);
+    assert_int_equal(gsai_ops_self_test(dev), GSA_OK);
+    assert_memory_equal(before, dev->variant_off, sizeof before);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(matvec_known_questions_are_answered),
+    cmocka_unit_test(matmul_known_questions_are_answered),
+    cmocka_unit_test(matvec_other_shapes_match_the_reference),
+    cmocka_unit_test(matmul_other_shapes_match_the_reference),
+    cmocka_unit_test(matvec_rows_in_any_company_keep_their_bits),
+    cmocka_unit_test(matmul_rows_in_any_company_keep_their_bits),
+    cmocka_unit_test(matvec_one_row_and_few_rows_agree_in_bits),
+    cmocka_unit_test(check_stray_writes_are_found),
+    cmocka_unit_test(selftest_leaves_right_kernels_in_use),
+};
+OPS_MAIN(tests)

@@ -1,0 +1,389 @@
+/* Sessions and steps on the test device: what is promised bit for bit, and what is refused. */
+#include "golden_models.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define N_PROMPT 200
+
+static gsa_device *device;
+static golden_model tiny, conv; /* plain; short convolution in the state */
+static int32_t prompt[N_PROMPT];
+
+static gsa_session *new_session(const golden_model *m)
+{
+    gsa_session *s = NULL;
+    OK(gsa_session_create(m->model, &s));
+    return s;
+}
+
+/* One step with all logits or the last; returns tokens done. */
+static uint32_t step(gsa_session *s, const int32_t *tokens, uint32_t n, uint64_t budget_us)
+{
+    gsa_step_item item = {.session = s, .tokens = tokens, .n_tokens = n, .want = GSA_WANT_LOGITS};
+    gsa_step *st = NULL;
+    OK(gsa_step_submit(gsa_session_model(s), &item, 1, budget_us, &st));
+    OK(gsa_step_wait(st, UINT64_MAX));
+    OK(gsa_step_collect(st));
+    return item.n_done;
+}
+
+/* Whole file of a session: position, state and logits in one comparable piece. */
+static uint8_t *frozen(const gsa_session *s, size_t *size)
+{
+    OK(gsa_session_serialize_wait(s, NULL, NULL, 0, size));
+    uint8_t *data = malloc(*size);
+    assert_non_null(data);
+    OK(gsa_session_serialize_wait(s, NULL, data, *size, size));
+    return data;
+}
+
+static void assert_same(const char *what, const gsa_session *a, const gsa_session *b)
+{
+    size_t n, m;
+    uint8_t *x = frozen(a, &n), *y = frozen(b, &m);
+    if (n != m || memcmp(x, y, n) != 0) {
+        size_t at = 0;
+        while (at < n && at < m && x[at] == y[at]) at++;
+        fail_msg("%s: sessions differ at byte %zu of %zu", what, at, n);
+    }
+    free(x);
+    free(y);
+}
+
+static void chunk_slices_give_identical_bits(const golden_model *m)
+{
+    gsa_session *whole = new_session(m), *sliced = new_session(m), *budget = new_session(m);
+    OK(gsa_session_eval_wait(whole, prompt, N_PROMPT, NULL));
+    /* Cut at multiples of a chunk; the last 8 are a few-row tail either way. */
+    OK(gsa_session_eval_wait(sliced, prompt, 64, NULL));
+    OK(gsa_session_eval_wait(sliced, prompt + 64, 128, NULL));
+    OK(gsa_session_eval_wait(sliced, prompt + 192, 8, NULL));
+    assert_same("slices 64 + 128 + 8", whole, sliced);
+    /* The smallest budget queues a chunk at a time. */
+    uint32_t n_steps = 0;
+    for (uint32_t at = 0; at < N_PROMPT; n_steps++) at += step(budget, prompt + at, N_PROMPT - at, 1);
+    assert_in_range(n_steps, 4, N_PROMPT);
+    assert_same("budget of 1 us", whole, budget);
+    gsa_session_destroy(whole);
+    gsa_session_destroy(sliced);
+    gsa_session_destroy(budget);
+}
+
+static void session_chunk_slices_give_identical_bits(void **state)
+{
+    (void)state;
+    chunk_slices_give_identical_bits(&tiny);
+    chunk_slices_give_identical_bits(&conv);
+}
+
+static void session_same_input_gives_same_bits(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n <= N_PROMPT; n += n < 12 ? 1 : 47) {
+        gsa_session *a = new_session(&tiny), *b = new_session(&tiny);
+        OK(gsa_session_eval_wait(a, prompt, n, NULL));
+        OK(gsa_session_eval_wait(b, prompt, n, NULL));
+        assert_same("same input", a, b);
+        gsa_session_destroy(a);
+        gsa_session_destroy(b);
+    }
+}
+
+static void session_any_split_agrees_within_the_bound(void **state)
+{
+    (void)state;
+    const size_t n_vocab = tiny.info.n_vocab;
+    gsa_session *one = new_session(&tiny);
+    for (uint32_t t = 0; t < N_PROMPT; t++) OK(gsa_session_eval_wait(one, prompt + t, 1, NULL));
+    for (uint32_t cut = 1; cut < N_PROMPT; cut += cut < 20 || (cut > 60 && cut < 70) ? 1 : 13) {
+        gsa_session *s = new_session(&tiny);
+        OK(gsa_session_eval_wait(s, prompt, cut, NULL));
+        OK(gsa_session_eval_wait(s, prompt + cut, N_PROMPT - cut, NULL));
+        const double error = goldens_error(gsa_session_logits(s), gsa_session_logits(one), n_vocab);
+        if (!(error <= 1e-4)) fail_msg("prompt cut at %u: logits off by %.3g", cut, error);
+        gsa_session_destroy(s);
+    }
+    gsa_session_destroy(one);
+}
+
+/* The company in a step: other sessions' prompts and single tokens beside ours change nothing. */
+static void session_company_in_a_step_changes_no_bits(void **state)
+{
+    (void)state;
+    const uint32_t lengths[] = {1, 5, 64, 130, 1, 77};
+    enum { N = sizeof lengths / sizeof lengths[0] };
+    gsa_session *alone[N], *together[N];
+    gsa_step_item items[N];
+    for (uint32_t i = 0; i < N; i++) {
+        alone[i] = new_session(&conv);
+        together[i] = new_session(&conv);
+        OK(gsa_session_eval_wait(alone[i], prompt + i, lengths[i], NULL));
+    }
+    uint32_t done[N] = {0};
+    for (uint32_t left = N; left > 0;) {
+        uint32_t n = 0, who[N];
+        for (uint32_t i = 0; i < N; i++) {
+            if (done[i] == lengths[i]) continue;
+            who[n] = i;
+            items[n++] = (gsa_step_item){.session = together[i], .tokens = prompt + i + done[i], .n_tokens = lengths[i] - done[i], .want = GSA_WANT_LOGITS};
+        }
+        gsa_step *st = NULL;
+        OK(gsa_step_submit(conv.model, items, n, 0, &st));
+        OK(gsa_step_wait(st, UINT64_MAX));
+        OK(gsa_step_collect(st));
+        for (uint32_t i = 0; i < n; i++) {
+            done[who[i]] += items[i].n_done;
+            if (done[who[i]] == lengths[who[i]]) left--;
+        }
+    }
+    for (uint32_t i = 0; i < N; i++) {
+        assert_same("alone and in company", alone[i], together[i]);
+        gsa_session_destroy(alone[i]);
+        gsa_session_destroy(together[i]);
+    }
+}
+
+static void continue_all_ways(const golden_model *m)
+{
+    char path[] = "/tmp/gsa-test-state-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    gsa_session *stayed = new_session(m), *forked = NULL, *restored = new_session(m), *loaded = new_session(m);
+    gsa_snapshot *snapshot = NULL;
+    OK(gsa_session_eval_wait(stayed, prompt, 70, NULL));
+    OK(gsa_session_fork(stayed, &forked));
+    OK(gsa_session_snapshot(stayed, &snapshot));
+    OK(gsa_session_save_wait(stayed, NULL, path));
+    OK(gsa_session_eval_wait(restored, prompt + 9, 33, NULL)); /* something else, to be overwritten */
+    OK(gsa_session_restore(restored, snapshot));
+    OK(gsa_session_load_wait(loaded, NULL, path));
+    assert_same("fork", stayed, forked);
+    assert_same("restore", stayed, restored);
+    assert_same("load", stayed, loaded);
+    gsa_session *const all[] = {stayed, forked, restored, loaded};
+    for (size_t i = 0; i < 4; i++) {
+        OK(gsa_session_eval_wait(all[i], prompt + 70, 90, NULL));
+        for (uint32_t t = 160; t < 170; t++) OK(gsa_session_eval_wait(all[i], prompt + t, 1, NULL));
+    }
+    assert_same("after fork", stayed, forked);
+    assert_same("after restore", stayed, restored);
+    assert_same("after load", stayed, loaded);
+    OK(gsa_session_restore(stayed, snapshot)); /* again: a snapshot is not used up */
+    OK(gsa_session_load_wait(loaded, NULL, path));
+    assert_same("second restore", stayed, loaded);
+    for (size_t i = 0; i < 4; i++) gsa_session_destroy(all[i]);
+    gsa_snapshot_destroy(snapshot);
+    unlink(path);
+}
+
+static void session_fork_restore_and_load_continue_with_the_same_bits(void **state)
+{
+    (void)state;
+    continue_all_ways(&tiny);
+    continue_all_ways(&conv);
+}
+
+static void session_reset_is_a_new_session(void **state)
+{
+    (void)state;
+    gsa_session *a = new_session(&conv), *b = new_session(&conv);
+    OK(gsa_session_eval_wait(a, prompt, 30, NULL));
+    OK(gsa_session_reset(a));
+    assert_int_equal(gsa_session_position(a), 0);
+    assert_null(gsa_session_logits(a));
+    assert_same("reset", a, b);
+    gsa_session_destroy(a);
+    gsa_session_destroy(b);
+}
+
+static void step_misuse_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    gsa_session *s = new_session(&tiny), *other = new_session(&conv), *fresh = new_session(&tiny);
+    const int32_t bad[] = {1, (int32_t)tiny.info.n_vocab}, negative = -1;
+    gsa_step *st = NULL, *st2 = NULL;
+    assert_int_equal(gsa_session_eval_wait(s, bad, 2, NULL), GSA_ERROR_ARGUMENT);
+    assert_non_null(strstr(gsa_error_text(), "1000"));
+    assert_int_equal(gsa_session_eval_wait(s, &negative, 1, NULL), GSA_ERROR_ARGUMENT);
+    gsa_step_item twice[] = {{.session = s, .tokens = prompt, .n_tokens = 1}, {.session = s, .tokens = prompt, .n_tokens = 1}};
+    assert_int_equal(gsa_step_submit(tiny.model, twice, 2, 0, &st), GSA_ERROR_BUSY);
+    assert_null(st);
+    gsa_step_item foreign = {.session = other, .tokens = prompt, .n_tokens = 1};
+    assert_int_equal(gsa_step_submit(tiny.model, &foreign, 1, 0, &st), GSA_ERROR_ARGUMENT);
+    gsa_step_item nothing = {.session = s, .tokens = prompt, .n_tokens = 0};
+    assert_int_equal(gsa_step_submit(tiny.model, &nothing, 1, 0, &st), GSA_ERROR_ARGUMENT);
+    assert_same("after refusals", s, fresh);
+
+    gsa_step_item item = {.session = s, .tokens = prompt, .n_tokens = 3};
+    OK(gsa_step_submit(tiny.model, &item, 1, 0, &st));
+    assert_int_equal(gsa_step_submit(tiny.model, &item, 1, 0, &st2), GSA_ERROR_BUSY);
+    assert_int_equal(gsa_session_reset(s), GSA_ERROR_BUSY);
+    gsa_session_destroy(s); /* refused and logged: the step still needs it */
+    OK(gsa_step_wait(st, UINT64_MAX));
+    OK(gsa_step_collect(st));
+    assert_int_equal(gsa_session_position(s), 3);
+    gsa_session_destroy(s);
+    gsa_session_destroy(other);
+    gsa_session_destroy(fresh);
+}
+
+static void session_slots_run_out_cleanly(void **state)
+{
+    (void)state;
+    gsa_session *all[64];
+    uint32_t n = 0;
+    gsa_status status = GSA_OK;
+    while (n < 64 && (status = gsa_session_create(tiny.model, &all[n])) == GSA_OK) n++;
+    assert_int_equal(status, GSA_ERROR_LIMIT);
+    assert_int_equal(n, 16);
+    gsa_snapshot *snapshot = NULL;
+    assert_int_equal(gsa_session_snapshot(all[0], &snapshot), GSA_ERROR_LIMIT);
+    gsa_session_destroy(all[--n]);
+    OK(gsa_session_snapshot(all[0], &snapshot));
+    gsa_model_destroy(tiny.model); /* refused and logged: children live */
+    gsa_snapshot_destroy(snapshot);
+    while (n > 0) gsa_session_destroy(all[--n]);
+}
+
+static void state_file_faults_are_refused_and_change_nothing(void **state)
+{
+    (void)state;
+    size_t size, size2;
+    gsa_session *saved = new_session(&conv), *s = new_session(&conv), *fresh = new_session(&conv), *other = new_session(&tiny);
+    OK(gsa_session_eval_wait(saved, prompt, 20, NULL));
+    uint8_t *file = frozen(saved, &size);
+    for (size_t cut = 0; cut < size; cut += cut < 100 ? 1 : 997) assert_int_equal(gsa_session_deserialize_wait(s, NULL, file, cut), GSA_ERROR_FORMAT);
+    for (size_t at = 0; at < size; at += at < 80 ? 1 : 1009) {
+        file[at] ^= 0x20;
+        assert_true(gsa_session_deserialize_wait(s, NULL, file, size) < 0);
+        file[at] ^= 0x20;
+    }
+    assert_int_equal(gsa_session_deserialize_wait(other, NULL, file, size), GSA_ERROR_MISMATCH);
+    assert_same("after bad files", s, fresh);
+    OK(gsa_session_deserialize_wait(s, NULL, file, size));
+    assert_same("after the good file", s, saved);
+    size2 = size - 1;
+    assert_int_equal(gsa_session_serialize_wait(s, NULL, file, size2, &size2), GSA_ERROR_LIMIT);
+    assert_int_equal(size2, size);
+    assert_int_equal(gsa_session_load_wait(s, NULL, "/nonexistent/state"), GSA_ERROR_FILE);
+    assert_int_equal(gsa_session_save_wait(s, NULL, "/nonexistent/state"), GSA_ERROR_FILE);
+    free(file);
+    gsa_session_destroy(saved);
+    gsa_session_destroy(s);
+    gsa_session_destroy(fresh);
+    gsa_session_destroy(other);
+}
+
+/* n tokens drawn on the device, each fed back. */
+static void draw(gsa_session *s, gsa_sampler *sampler, int32_t token, uint32_t n, int32_t *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        gsa_step_item item = {.session = s, .tokens = &token, .n_tokens = 1, .want = GSA_WANT_TOKEN, .sampler = sampler};
+        gsa_step *st = NULL;
+        OK(gsa_step_submit(gsa_session_model(s), &item, 1, 0, &st));
+        OK(gsa_step_wait(st, UINT64_MAX));
+        OK(gsa_step_collect(st));
+        out[i] = token = item.token;
+    }
+}
+
+static void sampling_continues_from_a_state_file(void **state)
+{
+    (void)state;
+    const gsa_sampler_params params = {.struct_size = sizeof params, .temperature = 1.5f, .top_k = 50, .top_p = 0.95f, .repeat_penalty = 1.2f, .seed = 77};
+    gsa_sampler *a = NULL, *b = NULL;
+    OK(gsa_sampler_create(&params, &a));
+    OK(gsa_sampler_create(&(gsa_sampler_params){.struct_size = sizeof params}, &b));
+    gsa_session *s = new_session(&tiny), *t = new_session(&tiny);
+    int32_t x[40], y[40];
+    size_t size;
+    draw(s, a, 1, 20, x);
+    OK(gsa_session_serialize_wait(s, a, NULL, 0, &size));
+    void *file = malloc(size);
+    assert_non_null(file);
+    OK(gsa_session_serialize_wait(s, a, file, size, &size));
+    draw(s, a, x[19], 20, x + 20);
+    OK(gsa_session_deserialize_wait(t, b, file, size));
+    draw(t, b, x[19], 20, y);
+    assert_memory_equal(x + 20, y, 20 * sizeof *y);
+    free(file);
+    gsa_session_destroy(s);
+    gsa_session_destroy(t);
+    gsa_sampler_destroy(a);
+    gsa_sampler_destroy(b);
+}
+
+static void model_memory_cap_is_respected(void **state)
+{
+    (void)state;
+    gsa_device_info info;
+    gsa_device_info_get(device, &info);
+    if (info.type == GSA_DEVICE_REFERENCE) skip();
+    gsa_memory_plan plan;
+    gsa_model *m = NULL;
+    gsa_model_params params = {.struct_size = sizeof params, .path = tiny.path, .n_slots = 4};
+    OK(gsa_model_inspect(&params, device, NULL, NULL, NULL, &plan));
+    params.max_device_bytes = plan.device_bytes - 1;
+    assert_int_equal(gsa_model_load(device, &params, &m), GSA_ERROR_DEVICE_MEMORY);
+    assert_null(m);
+    params.max_device_bytes = plan.device_bytes;
+    OK(gsa_model_load(device, &params, &m));
+    gsa_memory_plan taken;
+    gsa_model_plan_get(m, &taken);
+    assert_memory_equal(&plan, &taken, sizeof plan);
+    gsa_model_destroy(m);
+}
+
+static bool stop_at_half(void *user, double fraction, const char *what)
+{
+    (void)user;
+    (void)what;
+    return fraction < 0.5;
+}
+
+static void model_loading_can_be_cancelled(void **state)
+{
+    (void)state;
+    gsa_device_info info;
+    gsa_device_info_get(device, &info);
+    if (info.type == GSA_DEVICE_REFERENCE) skip(); /* loads nothing */
+    gsa_model *m = NULL;
+    const gsa_model_params params = {.struct_size = sizeof params, .path = tiny.path, .progress = stop_at_half};
+    assert_int_equal(gsa_model_load(device, &params, &m), GSA_ERROR_CANCELLED);
+    assert_null(m);
+}
+
+int main(void)
+{
+    const int absent = model_test_device_open(&device);
+    if (absent) return absent;
+    tiny = golden_model_open(device, "gsa-tiny", 16);
+    conv = golden_model_open(device, "gsa-relu-conv", 16);
+    for (uint32_t i = 0; i < N_PROMPT; i++) prompt[i] = (int32_t)(i * 7919u % 311u);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(session_same_input_gives_same_bits),
+        cmocka_unit_test(session_chunk_slices_give_identical_bits),
+        cmocka_unit_test(session_any_split_agrees_within_the_bound),
+        cmocka_unit_test(session_company_in_a_step_changes_no_bits),
+        cmocka_unit_test(session_fork_restore_and_load_continue_with_the_same_bits),
+        cmocka_unit_test(session_reset_is_a_new_session),
+        cmocka_unit_test(step_misuse_is_refused_and_changes_nothing),
+        cmocka_unit_test(session_slots_run_out_cleanly),
+        cmocka_unit_test(state_file_faults_are_refused_and_change_nothing),
+        cmocka_unit_test(sampling_continues_from_a_state_file),
+        cmocka_unit_test(model_memory_cap_is_respected),
+        cmocka_unit_test(model_loading_can_be_cancelled),
+    };
+    const int failed = cmocka_run_group_tests_name("session", tests, NULL, NULL);
+    golden_model_close(&tiny);
+    golden_model_close(&conv);
+    return model_test_device_close(device, failed);
+}

@@ -1,0 +1,85 @@
+#include "app.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+double app_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+int app_parse(app *a, const cli_spec *spec, int argc, char **argv, cli_args *args)
+{
+    a->spec = spec;
+    const int rc = cli_parse(spec, argc, argv, args);
+    if (rc != CLI_GO) return rc;
+    report_level(a->quiet ? -1 : a->verbose > 2 ? 2 : (int)a->verbose);
+    return CLI_GO;
+}
+
+int app_need_model(const app *a)
+{
+    return a->model_path ? 0 : cli_mistake(a->spec, "no model: give -m PATH");
+}
+
+gsa_device_params app_device_params(const app *a)
+{
+    return (gsa_device_params){.struct_size = sizeof(gsa_device_params), .select = a->select, .mask = a->mask,
+        .cache = a->cache, .cache_size = a->cache_size, .validation = a->validation, .log = report_log()};
+}
+
+int app_open_device(app *a)
+{
+    if (a->device) return 0;
+    const double start = app_now_ms();
+    cache_read(a);
+    const gsa_device_params params = app_device_params(a);
+    const gsa_status status = gsa_device_create(&params, &a->device);
+    a->device_ms = app_now_ms() - start;
+    if (status == GSA_OK) return 0;
+    const bool hint = (status == GSA_ERROR_NO_VULKAN || status == GSA_ERROR_NO_DEVICE) && !strstr(gsa_error_text(), "cpu");
+    return fail("%s%s", gsa_error_text(), hint ? "; -d cpu runs on the CPU reference" : "");
+}
+
+int app_load_model(app *a, const gsa_model_params *more)
+{
+    gsa_model_params params = more ? *more : (gsa_model_params){0};
+    params.struct_size = sizeof params;
+    if (!params.synthetic) params.path = a->model_path;
+    params.progress = report_library_progress;
+    int rc = app_open_device(a);
+    if (rc) return rc;
+    const double start = app_now_ms();
+    const gsa_status status = gsa_model_load(a->device, &params, &a->model);
+    a->load_ms = app_now_ms() - start;
+    report_progress(0, NULL);
+    if (status != GSA_OK) return fail_library();
+    gsa_model_info_get(a->model, &a->info);
+    return 0;
+}
+
+int app_open_tokenizer(app *a)
+{
+    const gsa_tokenizer_params params = {.struct_size = sizeof params, .path = a->model_path};
+    return gsa_tokenizer_create(&params, &a->tokenizer) == GSA_OK ? 0 : fail_library();
+}
+
+int app_close(app *a, int rc)
+{
+    report_progress(0, NULL);
+    gsa_tokenizer_destroy(a->tokenizer);
+    gsa_model_destroy(a->model);
+    if (a->device) {
+        const uint32_t n = gsa_device_validation_count(a->device);
+        cache_write(a);
+        gsa_device_destroy(a->device);
+        if (n > 0 && rc == 0) rc = fail("the validation layer had %u messages", n);
+    }
+    free(a->cache);
+    const int written = report_stdout();
+    return rc ? rc : written;
+}

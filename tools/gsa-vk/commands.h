@@ -1,0 +1,14 @@
+/* One function per command; argv[0] is the command's name. Returns the exit status. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+int cmd_bench(int argc, char **argv);
+int cmd_detokenize(int argc, char **argv);
+int cmd_devices(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_logits(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_tokenize(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+
+#endif

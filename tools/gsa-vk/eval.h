@@ -1,0 +1,18 @@
+/* Steps of one session, waited for. */
+#ifndef EVAL_H
+#define EVAL_H
+
+#include "gsa/gsa.h"
+
+typedef struct eval_result {
+    size_t n_done;
+    int32_t token; /* GSA_WANT_TOKEN: chosen after the last token; else -1 */
+    double gpu_ns; /* 0 = unknown */
+} eval_result;
+
+/* Evaluate tokens in as many steps as it takes; want holds for the last one. Between steps Ctrl-C is looked at: then
+ * n_done is less than n. show: progress on a terminal. */
+gsa_status eval_tokens(
+    gsa_session *session, const int32_t *tokens, size_t n, gsa_want want, gsa_sampler *sampler, bool show, eval_result *out);
+
+#endif
