@@ -12,7 +12,7 @@ layout(constant_id = 0) const uint GROUP = 128u;
 #include "common/reduce.glsl"
 
 layout(push_constant) uniform Push { gsa_pick_push push; };
-layout(std430, set = 0, binding = 0) readonly buffer X { uint x[]; };
+layout(std430, set = 0, binding = 0) readonly buffer X { uvec4 x[]; };
 layout(std430, set = 0, binding = 1) writeonly buffer Tokens { uint tokens[]; };
 
 #include "common/argmax.glsl"

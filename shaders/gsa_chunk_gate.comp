@@ -13,6 +13,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/mixer.h"
+layout(push_constant) uniform Push { gsa_chunk_push push; };
 #include "common/mixer.glsl"
 #include "common/exp.glsl"
 #include "common/decay.glsl"
@@ -33,17 +34,17 @@ void main()
     const uint chunk = gl_WorkGroupID.y, rows = work[chunk_entry(chunk) + 1u];
     const uint begin = min(block * GSA_BLOCK, rows), end = min(begin + GSA_BLOCK, rows);
     const uint first = push.x_offset + work[chunk_entry(chunk)] * push.x_stride + n;
-    const uint local = chunk * push.chunk_rows * GM + n;
+    const uint local = chunk * push.chunk_rows * gm() + n;
     precise float sum = 0.0;
 
-    if (n < GM)
+    if (n < gm())
         for (uint t = begin; t < end; t++) {
             sum += x[first + t * push.x_stride + push.g];
-            scratch[push.pre + local + t * GM] = exp_neg(sum);
+            scratch[local + t * gm()] = exp_neg(sum);
         }
     total[lane] = sum;
     barrier();
-    if (n >= GM) return;
+    if (n >= gm()) return;
 
     precise float after = 0.0, all = 0.0;
     for (uint b = BLOCKS; b-- > 0u;) {
@@ -56,15 +57,15 @@ void main()
     sum = 0.0;
     for (uint t = end; t-- > begin;) {
         const float w = x[first + t * push.x_stride + push.s] * exp_neg(sum);
-        scratch[push.wsuf + local + t * GM] = w;
-        scratch[push.wend + local + t * GM] = w * to_end;
+        scratch[push.wsuf + local + t * gm()] = w;
+        scratch[push.wend + local + t * gm()] = w * to_end;
         sum += x[first + t * push.x_stride + push.g];
     }
 
-    scratch[push.total + (chunk * BLOCKS + block) * GM + n] = total[lane];
+    scratch[push.total + (chunk * BLOCKS + block) * gm() + n] = total[lane];
     if (block == 0u) {
         const vec2 decay = decay_pair(all);
-        scratch[push.decay + (chunk * 2u) * GM + n] = decay.x;
-        scratch[push.decay + (chunk * 2u + 1u) * GM + n] = decay.y;
+        scratch[push.decay + (chunk * 2u) * gm() + n] = decay.x;
+        scratch[push.decay + (chunk * 2u + 1u) * gm() + n] = decay.y;
     }
 }

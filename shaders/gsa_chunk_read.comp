@@ -19,9 +19,11 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "common/mixer.h"
+layout(push_constant) uniform Push { gsa_chunk_push push; };
 #include "common/mixer.glsl"
 #include "common/exp.glsl"
 
+layout(constant_id = 0) const bool ONE_TILE = true; // M <= GSA_SLOT_TILE
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer Scratch { float scratch[]; };
@@ -34,7 +36,6 @@ const uint BLOCKS = GSA_CHUNK / GSA_BLOCK;
 const uint P_STRIDE = WIDE + 1u;          // odd: rows start in different banks
 const uint Q_STRIDE = ROWS + 4u;
 const uint K_DEPTH = 16u, K_STRIDE = K_DEPTH + 1u;
-const bool ONE_TILE = M <= WIDE;
 
 shared float pairs[GSA_CHUNK * ROWS];     // A, then B, as [j][t]
 shared float weight[ROWS * P_STRIDE];     // a tile of scores or slot weights, as [t][m]
@@ -65,15 +66,15 @@ uint x_at(where w, uint t, uint col)
     return push.x_offset + (w.row + t) * push.x_stride + col;
 }
 
-// [row of the block][m] of pre or wsuf (base), rows before the block are negative
+// [row of the block][m] of pre (base 0) or wsuf, rows before the block are negative
 uint slot_at(where w, uint base, int t, uint m)
 {
-    return base + uint(int(w.local) + t) * GM + w.g * M + m;
+    return base + uint(int(w.local) + t) * gm() + w.g * push.M + m;
 }
 
 uint score_at(where w, uint t, uint m)
 {
-    return push.score + (w.local + t) * H * M + w.h * M + m;
+    return push.score + (w.local + t) * heads() * push.M + w.h * push.M + m;
 }
 
 // A into pairs
@@ -84,15 +85,15 @@ void make_pairs(where w)
     precise float sum[HALF];
     [[unroll]] for (uint i = 0u; i < HALF; i++) sum[i] = 0.0;
 
-    for (uint k0 = 0u; k0 < K; k0 += K_DEPTH) {
+    for (uint k0 = 0u; k0 < push.K; k0 += K_DEPTH) {
         for (uint i = lane; i < n_j * K_DEPTH; i += GSA_MIXER_GROUP) {
             const uint j = i / K_DEPTH, k = i % K_DEPTH;
-            stage[j * K_STRIDE + k] = k0 + k < K ? x[x_at(w, j, push.k + w.g * K + k0 + k)] : 0.0;
+            stage[j * K_STRIDE + k] = k0 + k < push.K ? x[x_at(w, j, push.k + w.g * push.K + k0 + k)] : 0.0;
         }
         for (uint i = lane; i < ROWS * K_DEPTH; i += GSA_MIXER_GROUP) {
             const uint t = i / K_DEPTH, k = i % K_DEPTH;
             stage[q_stage + k * Q_STRIDE + t] =
-                t < w.n && k0 + k < K ? push.scale * x[x_at(w, w.block + t, push.q + w.h * K + k0 + k)] : 0.0;
+                t < w.n && k0 + k < push.K ? push.scale * x[x_at(w, w.block + t, push.q + w.h * push.K + k0 + k)] : 0.0;
         }
         barrier();
         if (column() < n_j)
@@ -113,7 +114,7 @@ void stage_decays(where w, uint m)
     for (uint i = 0u; i < HALF; i++) {
         const uint t = row0() + i;
         stage[t * WIDE + column()] =
-            t < w.n && m < M ? exp_neg(x[x_at(w, w.block + t, push.g + w.g * M + m)]) : 1.0;
+            t < w.n && m < push.M ? exp_neg(x[x_at(w, w.block + t, push.g + w.g * push.M + m)]) : 1.0;
     }
 }
 
@@ -125,18 +126,18 @@ void make_scores(where w, uint m0)
     [[unroll]] for (uint i = 0u; i < HALF; i++) sum[i] = 0.0;
 
     // what the state before the chunk answers
-    const uint start = push.start + (w.chunk * G + w.g) * (K + V) * M + m;
-    for (uint k0 = 0u; k0 < K; k0 += WIDE) {
+    const uint start = push.start + (w.chunk * push.G + w.g) * (push.K + push.V) * push.M + m;
+    for (uint k0 = 0u; k0 < push.K; k0 += WIDE) {
         for (uint i = lane; i < ROWS * WIDE; i += GSA_MIXER_GROUP) {
             const uint t = i / WIDE, k = i % WIDE;
             stage[k * Q_STRIDE + t] =
-                t < w.n && k0 + k < K ? push.scale * x[x_at(w, w.block + t, push.q + w.h * K + k0 + k)] : 0.0;
+                t < w.n && k0 + k < push.K ? push.scale * x[x_at(w, w.block + t, push.q + w.h * push.K + k0 + k)] : 0.0;
         }
         barrier();
-        const uint deep = min(WIDE, K - k0);
-        if (m < M)
+        const uint deep = min(WIDE, push.K - k0);
+        if (m < push.M)
             for (uint k = 0u; k < deep; k++) {
-                const float h = scratch[start + (k0 + k) * M];
+                const float h = scratch[start + (k0 + k) * push.M];
                 [[unroll]] for (uint i = 0u; i < HALF; i++)
                     sum[i] = fma(stage[k * Q_STRIDE + row0() + i], h, sum[i]);
             }
@@ -146,7 +147,7 @@ void make_scores(where w, uint m0)
     // what earlier blocks wrote, the nearest first, so that the decay in between is a sum of few totals
     precise float gap = 0.0, cross[HALF];
     [[unroll]] for (uint i = 0u; i < HALF; i++) cross[i] = 0.0;
-    if (m < M) {
+    if (m < push.M) {
         for (uint b = w.block; b > 0u; b -= ROWS) {
             const float decay = exp_neg(gap);
             for (uint j = b - ROWS; j < b; j++) {
@@ -154,12 +155,12 @@ void make_scores(where w, uint m0)
                 [[unroll]] for (uint i = 0u; i < HALF; i++)
                     cross[i] = fma(pairs[j * ROWS + row0() + i], wrote, cross[i]);
             }
-            gap += scratch[push.total + (w.chunk * BLOCKS + b / ROWS - 1u) * GM + w.g * M + m];
+            gap += scratch[push.total + (w.chunk * BLOCKS + b / ROWS - 1u) * gm() + w.g * push.M + m];
         }
         const float lead = exp_neg(gap);
         [[unroll]] for (uint i = 0u; i < HALF; i++) {
             const uint t = row0() + i;
-            const float pre = t < w.n ? scratch[slot_at(w, push.pre, int(t), m)] : 0.0;
+            const float pre = t < w.n ? scratch[slot_at(w, 0u, int(t), m)] : 0.0;
             sum[i] = pre * fma(lead, sum[i], cross[i]);
         }
     }
@@ -168,9 +169,9 @@ void make_scores(where w, uint m0)
     stage_decays(w, m);
     barrier();
     const uint last = min(w.n, row0() + HALF);
-    if (m < M)
+    if (m < push.M)
         for (uint j = 0u; j < last; j++) {
-            precise float run = x[x_at(w, w.block + j, push.s + w.g * M + m)];
+            precise float run = x[x_at(w, w.block + j, push.s + w.g * push.M + m)];
             for (uint t = j + 1u; t <= row0(); t++) run *= stage[t * WIDE + column()];
             [[unroll]] for (uint i = 0u; i < HALF; i++) {
                 const uint t = row0() + i;
@@ -188,14 +189,14 @@ void park(where w, uint m0)
 {
     const uint m = m0 + column();
     for (uint i = 0u; i < HALF; i++)
-        if (m < M && row0() + i < w.n) scratch[score_at(w, row0() + i, m)] = weight[(row0() + i) * P_STRIDE + column()];
+        if (m < push.M && row0() + i < w.n) scratch[score_at(w, row0() + i, m)] = weight[(row0() + i) * P_STRIDE + column()];
 }
 void fetch(where w, uint m0)
 {
     const uint m = m0 + column();
     barrier(); // others have read the tile that was here
     for (uint i = 0u; i < HALF; i++)
-        weight[(row0() + i) * P_STRIDE + column()] = m < M && row0() + i < w.n ? scratch[score_at(w, row0() + i, m)] : 0.0;
+        weight[(row0() + i) * P_STRIDE + column()] = m < push.M && row0() + i < w.n ? scratch[score_at(w, row0() + i, m)] : 0.0;
 }
 
 // weight of each row times a value of its slot
@@ -203,7 +204,7 @@ void scale_by_pre(where w, uint m, float factor)
 {
     for (uint i = 0u; i < HALF; i++) {
         const uint t = row0() + i;
-        if (t < w.n && m < M) weight[t * P_STRIDE + column()] *= scratch[slot_at(w, push.pre, int(t), m)] * factor;
+        if (t < w.n && m < push.M) weight[t * P_STRIDE + column()] *= scratch[slot_at(w, 0u, int(t), m)] * factor;
     }
 }
 void scale_by(float factor)
@@ -220,14 +221,14 @@ const uint TEAM = GSA_MIXER_GROUP / ROWS;
 
 float tile_max(uint m0, float largest)
 {
-    const uint row = gl_LocalInvocationIndex / TEAM, n = min(WIDE, M - m0);
+    const uint row = gl_LocalInvocationIndex / TEAM, n = min(WIDE, push.M - m0);
     for (uint m = gl_LocalInvocationIndex % TEAM; m < n; m += TEAM) largest = max(largest, weight[row * P_STRIDE + m]);
     return largest;
 }
 
 float tile_sum(uint m0, float sum)
 {
-    const uint row = gl_LocalInvocationIndex / TEAM, n = min(WIDE, M - m0);
+    const uint row = gl_LocalInvocationIndex / TEAM, n = min(WIDE, push.M - m0);
     for (uint m = gl_LocalInvocationIndex % TEAM; m < n; m += TEAM) sum += weight[row * P_STRIDE + m];
     return sum;
 }
@@ -239,7 +240,7 @@ void make_weights(where w)
     const uint lane = gl_LocalInvocationIndex;
     float largest = -3.4e38, sum = 0.0;
 
-    for (uint m0 = 0u; m0 < M; m0 += WIDE) {
+    for (uint m0 = 0u; m0 < push.M; m0 += WIDE) {
         make_scores(w, m0);
         if (!ONE_TILE) park(w, m0);
         largest = tile_max(m0, largest);
@@ -252,11 +253,11 @@ void make_weights(where w)
         row_value[lane] = largest;
     }
     barrier();
-    for (uint m0 = 0u; m0 < M; m0 += WIDE) {
+    for (uint m0 = 0u; m0 < push.M; m0 += WIDE) {
         if (!ONE_TILE) fetch(w, m0);
         for (uint i = 0u; i < HALF; i++) {
             const uint at = (row0() + i) * P_STRIDE + column();
-            weight[at] = m0 + column() < M ? exp_neg(weight[at] - row_value[row0() + i]) : 0.0;
+            weight[at] = m0 + column() < push.M ? exp_neg(weight[at] - row_value[row0() + i]) : 0.0;
         }
         if (!ONE_TILE) park(w, m0);
         barrier();
@@ -279,7 +280,7 @@ void make_values_weights(where w)
     precise float inside[ROWS];
     [[unroll]] for (uint t = 0u; t < ROWS; t++) inside[t] = 0.0;
 
-    for (uint m0 = 0u; m0 < M; m0 += WIDE) {
+    for (uint m0 = 0u; m0 < push.M; m0 += WIDE) {
         const uint m = m0 + column();
         if (!ONE_TILE) fetch(w, m0);
         scale_by_row();
@@ -288,8 +289,8 @@ void make_values_weights(where w)
 
         // inside the block: an invocation follows the write of one row j through every eighth slot
         if (j_mine < w.n)
-            for (uint i = lane % TEAM; i < min(WIDE, M - m0); i += TEAM) {
-                precise float run = x[x_at(w, w.block + j_mine, push.s + w.g * M + m0 + i)];
+            for (uint i = lane % TEAM; i < min(WIDE, push.M - m0); i += TEAM) {
+                precise float run = x[x_at(w, w.block + j_mine, push.s + w.g * push.M + m0 + i)];
                 [[unroll]] for (uint t = 0u; t < ROWS; t++) {
                     if (t < j_mine) continue;
                     inside[t] = fma(weight[t * P_STRIDE + i], run, inside[t]);
@@ -307,13 +308,13 @@ void make_values_weights(where w)
             for (uint i = 0u; i < HALF; i++) {
                 const uint j = row0() + i;
                 stage[j * P_STRIDE + column()] =
-                    m < M ? scratch[slot_at(w, push.wsuf, int(from + j) - int(w.block), m)] * decay : 0.0;
+                    m < push.M ? scratch[slot_at(w, push.wsuf, int(from + j) - int(w.block), m)] * decay : 0.0;
             }
-            if (m < M) gap += scratch[push.total + (w.chunk * BLOCKS + from / ROWS) * GM + w.g * M + m];
+            if (m < push.M) gap += scratch[push.total + (w.chunk * BLOCKS + from / ROWS) * gm() + w.g * push.M + m];
             barrier();
             const uint t = lane / ROWS, at = (from + lane % ROWS) * ROWS + t;
             precise float low = m0 > 0u ? pairs[at] : 0.0, high = m0 > 0u ? pairs[at + TEAM] : 0.0;
-            for (uint i = 0u; i < min(WIDE, M - m0); i++) {
+            for (uint i = 0u; i < min(WIDE, push.M - m0); i++) {
                 const float wrote = stage[lane % ROWS * P_STRIDE + i];
                 low = fma(weight[t * P_STRIDE + i], wrote, low);
                 high = fma(weight[(t + TEAM) * P_STRIDE + i], wrote, high);
@@ -343,9 +344,9 @@ void fetch_read_weights(where w, uint m0)
     precise float lead = 0.0;
     fetch(w, m0);
     scale_by_row();
-    if (m < M)
+    if (m < push.M)
         for (uint b = w.block; b > 0u; b -= ROWS)
-            lead += scratch[push.total + (w.chunk * BLOCKS + b / ROWS - 1u) * GM + w.g * M + m];
+            lead += scratch[push.total + (w.chunk * BLOCKS + b / ROWS - 1u) * gm() + w.g * push.M + m];
     scale_by_pre(w, m, 1.0);
     scale_by(exp_neg(lead));
     barrier();
@@ -353,29 +354,29 @@ void fetch_read_weights(where w, uint m0)
 
 void read_values(where w)
 {
-    const uint start = push.start + (w.chunk * G + w.g) * (K + V) * M + K * M;
+    const uint start = push.start + (w.chunk * push.G + w.g) * (push.K + push.V) * push.M + push.K * push.M;
 
-    for (uint v0 = 0u; v0 < V; v0 += WIDE) {
+    for (uint v0 = 0u; v0 < push.V; v0 += WIDE) {
         const uint v = v0 + column();
         precise float sum[HALF];
         [[unroll]] for (uint i = 0u; i < HALF; i++) sum[i] = 0.0;
 
-        for (uint m0 = 0u; m0 < M; m0 += WIDE) {
+        for (uint m0 = 0u; m0 < push.M; m0 += WIDE) {
             if (!ONE_TILE) fetch_read_weights(w, m0);
-            if (v < V)
-                for (uint m = 0u; m < min(WIDE, M - m0); m++) {
-                    const float h = scratch[start + (m0 + m) * V + v];
+            if (v < push.V)
+                for (uint m = 0u; m < min(WIDE, push.M - m0); m++) {
+                    const float h = scratch[start + (m0 + m) * push.V + v];
                     [[unroll]] for (uint i = 0u; i < HALF; i++)
                         sum[i] = fma(weight[(row0() + i) * P_STRIDE + m], h, sum[i]);
                 }
         }
-        for (uint j = 0u; j < w.block + w.n && v < V; j++) {
-            const float value = x[x_at(w, j, push.v + w.g * V + v)];
+        for (uint j = 0u; j < w.block + w.n && v < push.V; j++) {
+            const float value = x[x_at(w, j, push.v + w.g * push.V + v)];
             [[unroll]] for (uint i = 0u; i < HALF; i++) sum[i] = fma(pairs[j * ROWS + row0() + i], value, sum[i]);
         }
         [[unroll]] for (uint i = 0u; i < HALF; i++)
-            if (v < V && row0() + i < w.n)
-                o[push.o_offset + (w.row + w.block + row0() + i) * push.o_stride + w.h * V + v] = sum[i];
+            if (v < push.V && row0() + i < w.n)
+                o[push.o_offset + (w.row + w.block + row0() + i) * push.o_stride + w.h * push.V + v] = sum[i];
     }
 }
 
@@ -384,7 +385,7 @@ void main()
     where w;
     w.chunk = gl_WorkGroupID.z;
     w.h = gl_WorkGroupID.y;
-    w.g = w.h / R;
+    w.g = w.h / push.R;
     w.block = gl_WorkGroupID.x * ROWS;
     const uint rows = work[chunk_entry(w.chunk) + 1u];
     if (w.block >= rows) return;

@@ -14,35 +14,35 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "common/mixer.h"
+layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
 #include "common/exp.glsl"
 #include "common/decay.glsl"
 
-layout(constant_id = GSA_SPEC_TILE) const uint TILE = 16u;
-layout(constant_id = GSA_SPEC_LANES) const uint LANES = 64u;
+layout(constant_id = 0) const uint TILE = 16u;  // rows of hk
+layout(constant_id = 1) const uint LANES = 64u; // divides the group
+layout(constant_id = 2) const uint HEADS = 1u;  // query heads at a time, at most GSA_STEP_HEADS
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer State { float state[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Scratch { float scratch[]; };
 
 const uint ROWS = GSA_MIXER_GROUP / LANES;
-const uint TILES = (K + TILE - 1u) / TILE;
-const uint HEADS = 8u; // query heads at a time
 const uint BATCH = 8u; // loads in flight per invocation
 
-shared float part[HEADS * GSA_MIXER_GROUP];
+shared float part[GSA_STEP_HEADS * GSA_MIXER_GROUP];
 
 void write_header(uint lane, uint first, uint n)
 {
     const uint span = gl_WorkGroupID.z;
     if (lane == 0u) {
-        scratch[push.header + 4u * span] = float(first);
-        scratch[push.header + 4u * span + 1u] = float(n);
-        scratch[push.header + 4u * span + 2u] = float(work[span_entry(span)]);
+        scratch[4u * span] = float(first);
+        scratch[4u * span + 1u] = float(n);
+        scratch[4u * span + 2u] = float(work[span_entry(span)]);
     }
     for (uint i = lane; i < n; i += GSA_MIXER_GROUP) {
         const uint chunk = chunk_entry(first + i);
-        scratch[push.header + 4u * push.n_spans + first + i] = work[chunk + 1u] > 0u ? float(work[chunk]) : -1.0;
+        scratch[4u * push.n_spans + first + i] = work[chunk + 1u] > 0u ? float(work[chunk]) : -1.0;
     }
 }
 
@@ -50,42 +50,45 @@ void write_header(uint lane, uint first, uint n)
 void tile_step(uint tile, uint m0, uint row, uint hk, uint to)
 {
     const uint lane = gl_LocalInvocationIndex, g = gl_WorkGroupID.y;
-    const uint m = m0 + lane % LANES, end = min(K, (tile + 1u) * TILE);
+    const uint m = m0 + lane % LANES, end = min(push.K, (tile + 1u) * TILE);
     vec2 decay = vec2(0.0);
     float s = 0.0;
 
-    if (m < M) {
-        decay = decay_pair(x[row + push.g + g * M + m]);
-        s = x[row + push.s + g * M + m];
+    if (m < push.M) {
+        decay = decay_pair(x[row + push.g + g * push.M + m]);
+        s = x[row + push.s + g * push.M + m];
     }
-    for (uint r0 = 0u; r0 < R; r0 += HEADS) {
-        precise float sum[HEADS];
-        [[unroll]] for (uint r = 0u; r < HEADS; r++) sum[r] = 0.0;
+    for (uint r0 = 0u; r0 < push.R; r0 += HEADS) {
+        precise float sum[GSA_STEP_HEADS];
+        [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++) sum[r] = 0.0;
 
-        for (uint k0 = tile * TILE + lane / LANES; k0 < end && m < M; k0 += ROWS * BATCH) {
+        for (uint k0 = tile * TILE + lane / LANES; k0 < end && m < push.M; k0 += ROWS * BATCH) {
             float h[BATCH];
             [[unroll]] for (uint i = 0u; i < BATCH; i++)
-                h[i] = k0 + i * ROWS < end ? state[hk + (k0 + i * ROWS) * M + m] : 0.0;
+                h[i] = k0 + i * ROWS < end ? state[hk + (k0 + i * ROWS) * push.M + m] : 0.0;
             [[unroll]] for (uint i = 0u; i < BATCH; i++) {
                 const uint k = k0 + i * ROWS;
                 if (k >= end) continue;
                 if (r0 == 0u) {
-                    h[i] = decay_apply(decay, h[i], s * x[row + push.k + g * K + k]);
-                    state[hk + k * M + m] = h[i];
+                    h[i] = decay_apply(decay, h[i], s * x[row + push.k + g * push.K + k]);
+                    state[hk + k * push.M + m] = h[i];
                 }
-                [[unroll]] for (uint r = 0u; r < HEADS; r++)
-                    if (r0 + r < R) sum[r] = fma(push.scale * x[row + push.q + (g * R + r0 + r) * K + k], h[i], sum[r]);
+                [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++)
+                    if (r < HEADS && r0 + r < push.R) {
+                        const float q = push.scale * x[row + push.q + (g * push.R + r0 + r) * push.K + k];
+                        sum[r] = fma(q, h[i], sum[r]);
+                    }
             }
         }
 
-        [[unroll]] for (uint r = 0u; r < HEADS; r++)
-            if (r0 + r < R) part[r * GSA_MIXER_GROUP + lane] = sum[r];
+        [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++)
+            if (r < HEADS) part[r * GSA_MIXER_GROUP + lane] = sum[r];
         barrier();
-        if (lane < LANES && m < M)
-            for (uint r = 0u; r < HEADS && r0 + r < R; r++) {
+        if (lane < LANES && m < push.M)
+            for (uint r = 0u; r < HEADS && r0 + r < push.R; r++) {
                 float all = part[r * GSA_MIXER_GROUP + lane];
                 for (uint i = 1u; i < ROWS; i++) all += part[r * GSA_MIXER_GROUP + i * LANES + lane];
-                scratch[to + (r0 + r) * TILES * M + m] = all;
+                scratch[to + (r0 + r) * push.k_tiles * push.M + m] = all;
             }
         barrier();
     }
@@ -96,16 +99,16 @@ void main()
     const uint lane = gl_LocalInvocationIndex, g = gl_WorkGroupID.y;
     const uint span = span_entry(gl_WorkGroupID.z);
     const uint first = work[span + 1u], n = work[span + 2u];
-    const uint hk = work[span] * push.state_stride + push.hk + g * K * M;
+    const uint hk = work[span] * push.state_stride + push.hk + g * push.K * push.M;
 
     if (gl_WorkGroupID.x == 0u && g == 0u) write_header(lane, first, n);
 
     for (uint c = first; c < first + n; c++) {
         if (work[chunk_entry(c) + 1u] == 0u) continue;
         const uint row = push.x_offset + work[chunk_entry(c)] * push.x_stride;
-        const uint tile_end = min(TILES, (gl_WorkGroupID.x + 1u) * push.tiles);
+        const uint tile_end = min(push.k_tiles, (gl_WorkGroupID.x + 1u) * push.tiles);
         for (uint tile = gl_WorkGroupID.x * push.tiles; tile < tile_end; tile++)
-            for (uint m0 = 0u; m0 < M; m0 += LANES)
-                tile_step(tile, m0, row, hk, push.partial + ((c * H + g * R) * TILES + tile) * M);
+            for (uint m0 = 0u; m0 < push.M; m0 += LANES)
+                tile_step(tile, m0, row, hk, push.partial + ((c * heads() + g * push.R) * push.k_tiles + tile) * push.M);
     }
 }

@@ -4,129 +4,129 @@
 //   x       [n_tokens, width] f32              finite up to the next multiple of four columns
 //   y       [n_tokens, n_rows] f32             added to with push.accumulate
 //
-// A workgroup owns TILE_T tokens x TILE_N weight rows, an invocation 8 tokens x THREAD_N rows of it. Columns are walked
-// in steps of 16 through shared memory, stored column by column so that the products read vectors; the next step's
-// vectors are fetched while this one's are multiplied. Every output takes its columns in ascending order with fused
-// multiply-adds: its bits depend neither on its place in the tile nor on the number of tokens.
+// A workgroup owns TILE tokens x TILE weight rows; an invocation 8 consecutive tokens x every 16th weight row. Columns are
+// walked in steps of 16 through shared memory; the next step's vectors are fetched while this one's are multiplied. Every
+// output takes its columns in ascending order with fused multiply-adds: its bits depend neither on its place in the tile
+// nor on the number of tokens.
 //
-// The build chooses the tile: 64 x 64, 4 rows a thread (128 invocations, 8704 bytes shared), or BIG: 128 x 128, 8 rows
-// a thread (256 invocations, 16896 bytes shared).
+// Sums are variables of their own, not an array: an array that a driver does not unroll fully lands in slow memory.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
-#ifdef BIG
-#define TILE 128u
-#define THREAD_N4 2u // weight rows of an invocation, in fours
-#else
 #define TILE 64u
-#define THREAD_N4 1u
-#endif
-#define TILE_T TILE
-#define TILE_N TILE
-#define STEP 16u
-#define ACROSS (TILE_N / (4u * THREAD_N4)) // invocations along the weight rows: 16
-#define THREADS (TILE_T / 8u * ACROSS)
-#define PITCH (TILE / 4u + 1u) // one vector more than needed spreads the stores over the banks
-#ifdef BIG
-layout(local_size_x = 256) in;
-#else
+#define THREADS 128u
 layout(local_size_x = 128) in;
-#endif
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weights.glsl"
 
-#define X_LOADS (TILE_T * 4u / THREADS)                      // x vectors an invocation fetches per step
-#define W_ROW_LOADS (4u / WEIGHT_VECS)                       // 16-byte vectors of a weight row per step
-#define W_LOADS (TILE_N * W_ROW_LOADS / THREADS)
+#define STEP_VECS 4u                          // 4-column vectors of a step
+#define W_STEP (STEP_VECS / WEIGHT_VECS)      // 16-byte vectors of a weight row in a step
+#define PITCH (STEP_VECS + 1u)                // odd, so that neighbouring rows lie in different banks
+#define ACROSS 16u                            // invocations along the weight rows
 
 layout(push_constant) uniform Push { gsa_matmul_push push; };
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
 layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 
-shared vec4 x_tile[STEP * PITCH]; // column c, tokens 4 i .. 4 i + 3 at c * PITCH + i
-shared vec4 w_tile[STEP * PITCH]; // column c, weight rows 4 i .. 4 i + 3
+shared vec4 x_tile[TILE * PITCH]; // token t, columns 4 q .. 4 q + 3 of the step at t * PITCH + q
+shared vec4 w_tile[TILE * PITCH];
 
-vec4 x_next[X_LOADS];
-uvec4 w_next[W_LOADS];
+uint first_token, first_row; // of the tile
 
-void fetch(uint first_token, uint first_row, uint step_index)
+// Vector i of the tile's TILE * STEP_VECS; zero outside the matrix.
+vec4 fetch_x(uint step_index, uint i)
 {
-    [[unroll]] for (uint j = 0u; j < X_LOADS; j++) {
-        const uint i = gl_LocalInvocationIndex + j * THREADS;
-        const uint t = first_token + i / 4u, at = step_index * 4u + i % 4u;
-        x_next[j] = t < push.n_tokens && at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : vec4(0.0);
-    }
-    [[unroll]] for (uint j = 0u; j < W_LOADS; j++) {
-        const uint i = gl_LocalInvocationIndex + j * THREADS;
-        const uint n = first_row + i / W_ROW_LOADS, at = step_index * W_ROW_LOADS + i % W_ROW_LOADS;
-        w_next[j] = n < push.n_rows && at < push.row_vecs ? weights[(push.first_row + n) * push.row_vecs + at] : uvec4(0u);
+    const uint t = first_token + i / STEP_VECS, at = step_index * STEP_VECS + i % STEP_VECS;
+    return t < push.n_tokens && at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : vec4(0.0);
+}
+
+uvec4 fetch_w(uint step_index, uint i)
+{
+    const uint n = first_row + i / W_STEP, at = step_index * W_STEP + i % W_STEP;
+    return n < push.n_rows && at < push.row_vecs ? weights[(push.first_row + n) * push.row_vecs + at] : uvec4(0u);
+}
+
+void put_x(uint i, vec4 v)
+{
+    x_tile[i / STEP_VECS * PITCH + i % STEP_VECS] = v;
+}
+
+void put_w(uint i, uvec4 words)
+{
+    const uint to = i / W_STEP * PITCH + i % W_STEP * WEIGHT_VECS;
+    w_tile[to] = weight_vec4(words, 0u);
+#if !defined(WEIGHT_F32)
+    w_tile[to + 1u] = weight_vec4(words, 1u);
+#endif
+}
+
+// Four outputs of one token: weight rows row, row + ACROSS, ..
+void store(uint t, uint row, vec4 sum)
+{
+    if (t >= push.n_tokens) return;
+    const uint to = push.y_offset + t * push.y_stride + row;
+    for (uint j = 0u; j < 4u; j++) {
+        if (row + j * ACROSS >= push.n_rows) return;
+        const uint at = to + j * ACROSS;
+        y[at] = push.accumulate != 0u ? y[at] + sum[j] : sum[j];
     }
 }
 
-void put()
-{
-    [[unroll]] for (uint j = 0u; j < X_LOADS; j++) {
-        const uint i = gl_LocalInvocationIndex + j * THREADS;
-        const uint row = i / 4u, column = i % 4u * 4u;
-        [[unroll]] for (uint e = 0u; e < 4u; e++) x_tile[(column + e) * PITCH + row / 4u][row % 4u] = x_next[j][e];
+#define TOKENS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define DECLARE(I) precise vec4 a##I = vec4(0.0);
+#define STORE(I) store(t + uint(I), n, a##I);
+#define MULTIPLY(I)                                         \
+    {                                                       \
+        const vec4 xs = x_tile[x_at + uint(I) * PITCH];        \
+        a##I = fma(vec4(xs.x), w_x, a##I);                  \
+        a##I = fma(vec4(xs.y), w_y, a##I);                  \
+        a##I = fma(vec4(xs.z), w_z, a##I);                  \
+        a##I = fma(vec4(xs.w), w_w, a##I);                  \
     }
-    [[unroll]] for (uint j = 0u; j < W_LOADS; j++) {
-        const uint i = gl_LocalInvocationIndex + j * THREADS;
-        const uint row = i / W_ROW_LOADS, column = i % W_ROW_LOADS * 4u * WEIGHT_VECS;
-        [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++) {
-            const vec4 values = weight_vec4(w_next[j], v);
-            [[unroll]] for (uint e = 0u; e < 4u; e++)
-                w_tile[(column + v * 4u + e) * PITCH + row / 4u][row % 4u] = values[e];
-        }
-    }
-}
-
 void main()
 {
-    const uint tiles_t = (push.n_tokens + TILE_T - 1u) / TILE_T;
+    const uint tiles_t = (push.n_tokens + TILE - 1u) / TILE;
     const uint group = grid_group();
-    const uint first_token = group % tiles_t * TILE_T; // neighbours share weight rows
-    const uint first_row = group / tiles_t * TILE_N;
+    first_token = group % tiles_t * TILE; // neighbours share weight rows
+    first_row = group / tiles_t * TILE;
     if (first_row >= push.n_rows) return;
 
-    const uint across = gl_LocalInvocationIndex % ACROSS, down = gl_LocalInvocationIndex / ACROSS;
-    const uint n_steps = (push.x_vecs + 3u) / 4u;
-    precise vec4 sum[8u * THREAD_N4];
+    const uint lane = gl_LocalInvocationIndex, across = lane % ACROSS, down = lane / ACROSS * 8u;
+    const uint n_steps = (push.x_vecs + STEP_VECS - 1u) / STEP_VECS;
+    TOKENS(DECLARE)
 
-    [[unroll]] for (uint i = 0u; i < 8u * THREAD_N4; i++) sum[i] = vec4(0.0);
-    fetch(first_token, first_row, 0u);
+    // Per invocation: two vectors of x; of the weights two with f32, else one.
+    vec4 x_first = fetch_x(0u, lane), x_second = fetch_x(0u, lane + THREADS);
+    uvec4 w_first = fetch_w(0u, lane);
+#if defined(WEIGHT_F32)
+    uvec4 w_second = fetch_w(0u, lane + THREADS);
+#endif
     for (uint s = 0u; s < n_steps; s++) {
+        barrier(); // the previous step has been multiplied
+        put_x(lane, x_first);
+        put_x(lane + THREADS, x_second);
+        put_w(lane, w_first);
+#if defined(WEIGHT_F32)
+        put_w(lane + THREADS, w_second);
+#endif
         barrier();
-        put();
-        barrier();
-        if (s + 1u < n_steps) fetch(first_token, first_row, s + 1u);
-
-        // Unrolled in part: sixteen columns of code take CPU drivers seconds to compile.
-        for (uint c0 = 0u; c0 < STEP; c0 += 4u) {
-            [[unroll]] for (uint c = 0u; c < 4u; c++) {
-                const uint at = (c0 + c) * PITCH;
-                const vec4 x0 = x_tile[at + down * 2u], x1 = x_tile[at + down * 2u + 1u];
-                [[unroll]] for (uint n = 0u; n < THREAD_N4; n++) {
-                    const vec4 w = w_tile[at + across + n * ACROSS];
-                    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-                        sum[n * 8u + i] = fma(vec4(x0[i]), w, sum[n * 8u + i]);
-                        sum[n * 8u + 4u + i] = fma(vec4(x1[i]), w, sum[n * 8u + 4u + i]);
-                    }
-                }
-            }
+        x_first = fetch_x(s + 1u, lane); // zeros after the last step
+        x_second = fetch_x(s + 1u, lane + THREADS);
+        w_first = fetch_w(s + 1u, lane);
+#if defined(WEIGHT_F32)
+        w_second = fetch_w(s + 1u, lane + THREADS);
+#endif
+        for (uint q = 0u; q < STEP_VECS; q++) {
+            const uint x_at = down * PITCH + q, w_at = across * PITCH + q;
+            const vec4 w0 = w_tile[w_at], w1 = w_tile[w_at + ACROSS * PITCH];
+            const vec4 w2 = w_tile[w_at + 2u * ACROSS * PITCH], w3 = w_tile[w_at + 3u * ACROSS * PITCH];
+            const vec4 w_x = vec4(w0.x, w1.x, w2.x, w3.x), w_y = vec4(w0.y, w1.y, w2.y, w3.y);
+            const vec4 w_z = vec4(w0.z, w1.z, w2.z, w3.z), w_w = vec4(w0.w, w1.w, w2.w, w3.w);
+            TOKENS(MULTIPLY)
         }
     }
 
-    [[unroll]] for (uint n = 0u; n < THREAD_N4; n++)
-        [[unroll]] for (uint i = 0u; i < 8u; i++) {
-            const uint t = first_token + down * 8u + i, row = first_row + (across + n * ACROSS) * 4u;
-            if (t >= push.n_tokens) continue;
-            const uint to = push.y_offset + t * push.y_stride + row;
-            [[unroll]] for (uint e = 0u; e < 4u; e++) {
-                if (row + e >= push.n_rows) continue;
-                y[to + e] = push.accumulate != 0u ? y[to + e] + sum[n * 8u + i][e] : sum[n * 8u + i][e];
-            }
-        }
+    const uint t = first_token + down, n = first_row + across;
+    TOKENS(STORE)
 }

@@ -1,6 +1,6 @@
 // One token per row by rules 2 to 6 of gsa/sampler.h (penalty.comp has applied rule 1).
 //
-//   x      [n_rows, n_vocab] f32 logits
+//   x      [n_rows, n_vocab] f32 logits, in fours
 //   params [n_rows][GSA_SAMPLE_STRIDE] words at push.params
 //   tokens [n_rows] i32
 //
@@ -18,7 +18,7 @@ layout(constant_id = 0) const uint GROUP = 128u;
 #include "common/reduce.glsl"
 
 layout(push_constant) uniform Push { gsa_pick_push push; };
-layout(std430, set = 0, binding = 0) readonly buffer X { uint x[]; };
+layout(std430, set = 0, binding = 0) readonly buffer X { uvec4 x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Params { uint params[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer Tokens { uint tokens[]; };
 
@@ -34,6 +34,7 @@ shared float part_mass[PARTS];
 
 // What weighs a token; set once per row.
 uint from;          // first logit of the row
+uint n_quads;       // of the row
 uint top_key;       // of the largest logit
 float top;          // that logit
 float temperature;
@@ -49,6 +50,22 @@ float weight(uint bits, uint key)
     return w < least_weight ? 0.0 : w;
 }
 
+vec4 weights(uvec4 bits, uvec4 keys)
+{
+    return vec4(weight(bits.x, keys.x), weight(bits.y, keys.y), weight(bits.z, keys.z), weight(bits.w, keys.w));
+}
+
+vec4 quad_weights(uint quad)
+{
+    const uvec4 bits = row_quad(from, push.n_vocab, quad);
+    return weights(bits, order_keys(bits));
+}
+
+float sum_of(vec4 v)
+{
+    return (v.x + v.y) + (v.z + v.w);
+}
+
 // Largest key such that at least k tokens have it or a larger one.
 uint key_of_count(uint k)
 {
@@ -56,8 +73,11 @@ uint key_of_count(uint k)
     for (int shift = 30; shift >= 0; shift -= 2) {
         const uvec3 tries = key | (uvec3(1u, 2u, 3u) << shift);
         uvec3 n = uvec3(0u);
-        for (uint i = gl_LocalInvocationIndex; i < push.n_vocab; i += GROUP)
-            n += uvec3(greaterThanEqual(uvec3(order_key(x[from + i])), tries));
+        for (uint quad = gl_LocalInvocationIndex; quad < n_quads; quad += GROUP) {
+            const uvec4 keys = order_keys(row_quad(from, push.n_vocab, quad));
+            n += uvec3(greaterThanEqual(keys.xxx, tries)) + uvec3(greaterThanEqual(keys.yyy, tries)) +
+                uvec3(greaterThanEqual(keys.zzz, tries)) + uvec3(greaterThanEqual(keys.www, tries));
+        }
         n = group_counts(n);
         key = n.z >= k ? tries.z : n.y >= k ? tries.y : n.x >= k ? tries.x : key;
     }
@@ -68,16 +88,20 @@ uint key_of_count(uint k)
 uint key_of_mass(float share)
 {
     float sum = 0.0;
-    for (uint i = gl_LocalInvocationIndex; i < push.n_vocab; i += GROUP) sum += weight(x[from + i], order_key(x[from + i]));
+    for (uint quad = gl_LocalInvocationIndex; quad < n_quads; quad += GROUP) sum += sum_of(quad_weights(quad));
     const float wanted = share * group_masses(vec3(sum)).x;
 
     uint key = 0u;
     for (int shift = 30; shift >= 0; shift -= 2) {
         const uvec3 tries = key | (uvec3(1u, 2u, 3u) << shift);
         vec3 mass = vec3(0.0);
-        for (uint i = gl_LocalInvocationIndex; i < push.n_vocab; i += GROUP) {
-            const uint k = order_key(x[from + i]);
-            if (k >= tries.x) mass += weight(x[from + i], k) * vec3(greaterThanEqual(uvec3(k), tries));
+        for (uint quad = gl_LocalInvocationIndex; quad < n_quads; quad += GROUP) {
+            const uvec4 bits = row_quad(from, push.n_vocab, quad), keys = order_keys(bits);
+            if (all(lessThan(keys, tries.xxxx))) continue;
+            const vec4 w = weights(bits, keys);
+            mass += vec3(sum_of(mix(vec4(0.0), w, greaterThanEqual(keys, tries.xxxx))),
+                sum_of(mix(vec4(0.0), w, greaterThanEqual(keys, tries.yyyy))),
+                sum_of(mix(vec4(0.0), w, greaterThanEqual(keys, tries.zzzz))));
         }
         mass = group_masses(mass);
         key = mass.z >= wanted ? tries.z : mass.y >= wanted ? tries.y : mass.x >= wanted ? tries.x : key;
@@ -85,15 +109,15 @@ uint key_of_mass(float share)
     return key;
 }
 
-// Mass of each sixteenth of the tokens begin .. end - 1, into part_mass.
+// Mass of each sixteenth of the quads begin .. end - 1, into part_mass.
 void weigh_parts(uint begin, uint end, uint size)
 {
     const uint lane = gl_LocalInvocationIndex, part = lane / PART_LANES;
     const uint part_end = min(begin + (part + 1u) * size, end);
     float sum = 0.0;
 
-    for (uint i = begin + part * size + lane % PART_LANES; i < part_end; i += PART_LANES)
-        sum += weight(x[from + i], order_key(x[from + i]));
+    for (uint quad = begin + part * size + lane % PART_LANES; quad < part_end; quad += PART_LANES)
+        sum += sum_of(quad_weights(quad));
     barrier(); // the previous part_mass has been read
     part_lane[lane] = sum;
     barrier();
@@ -105,13 +129,14 @@ void weigh_parts(uint begin, uint end, uint size)
     barrier();
 }
 
-// First token in id order whose running share of the kept mass exceeds u.
+// First token in id order whose running share of the kept mass exceeds u. Rounding may leave the last sums short of
+// what is wanted: then the last part, or token, with any mass.
 uint draw(float u)
 {
-    uint begin = 0u, end = push.n_vocab;
+    uint begin = 0u, end = n_quads;
     float wanted = -1.0; // running mass to exceed, counted from begin
 
-    while (end - begin > 1u) {
+    do {
         const uint size = (end - begin + PARTS - 1u) / PARTS;
         weigh_parts(begin, end, size);
         if (wanted < 0.0) {
@@ -120,7 +145,6 @@ uint draw(float u)
             wanted *= u;
         }
 
-        // Rounding may leave the last sums short of wanted: then the last part with any mass.
         float running = 0.0, before = 0.0;
         uint chosen = 0u;
         for (uint i = 0u; i < PARTS; i++) {
@@ -133,8 +157,18 @@ uint draw(float u)
         wanted = max(wanted - before, 0.0);
         end = min(begin + (chosen + 1u) * size, end);
         begin += chosen * size;
+    } while (end - begin > 1u);
+
+    const vec4 w = quad_weights(begin);
+    float running = 0.0;
+    uint token = 0u;
+    for (uint i = 0u; i < 4u; i++) {
+        if (!(w[i] > 0.0)) continue;
+        token = i;
+        running += w[i];
+        if (running > wanted) break;
     }
-    return begin;
+    return begin * 4u + token;
 }
 
 // Philox-4x32-10 (Salmon and others, 2011), first word's upper 24 bits, as gsai_sampler_uniform.
@@ -158,6 +192,7 @@ void main()
 
     const uint at = push.params + t * GSA_SAMPLE_STRIDE;
     from = push.x_offset + t * push.x_stride;
+    n_quads = (push.n_vocab + 3u) / 4u;
     temperature = uintBitsToFloat(params[at + GSA_SAMPLE_TEMPERATURE]);
     const uvec2 best = argmax_row(from, push.n_vocab);
     uint token = best.y;
@@ -166,7 +201,7 @@ void main()
         const uint top_k = params[at + GSA_SAMPLE_TOP_K];
         const float top_p = uintBitsToFloat(params[at + GSA_SAMPLE_TOP_P]);
         top_key = best.x;
-        top = uintBitsToFloat(x[from + best.y]);
+        top = uintBitsToFloat(row_quad(from, push.n_vocab, best.y / 4u)[best.y % 4u]);
         least_key = 0u;
         least_weight = 0.0;
         if (top_k > 0u && top_k < push.n_vocab) least_key = key_of_count(top_k);

@@ -38,11 +38,13 @@ void main()
         for (uint i = lane; i < K; i += GSA_MIXER_GROUP) {
             precise float sum[8];
             [[unroll]] for (uint h = 0u; h < 8u; h++) sum[h] = 0.0;
-            for (uint j = 0u; j < K; j++) {
-                const float weight = w[i * K + j];
-                [[unroll]] for (uint h = 0u; h < 8u; h++)
-                    if (h < TILE) sum[h] = fma(weight, head[h * K + j], sum[h]);
-            }
+            for (uint j0 = 0u; j0 < K; j0 += 4u)
+                [[unroll]] for (uint j = j0; j < j0 + 4u; j++) {
+                    if (j >= K) continue;
+                    const float weight = w[i * K + j];
+                    [[unroll]] for (uint h = 0u; h < 8u; h++)
+                        if (h < TILE) sum[h] = fma(weight, head[h * K + j], sum[h]);
+                }
             [[unroll]] for (uint h = 0u; h < 8u; h++)
                 if (h < n) x[row + head_column(first + h) + i] = max(sum[h], 0.0);
         }

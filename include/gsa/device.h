@@ -19,7 +19,7 @@ typedef struct gsa_device_params {
     size_t cache_size;
     uint32_t max_submit_us; /* cap on one submission's GPU time; 0 = 8000 */
     bool profile;           /* time each GPU call (slower) */
-    bool validation;        /* ask for VK_LAYER_KHRONOS_validation; its messages go to the log and are counted */
+    bool validation;        /* VK_LAYER_KHRONOS_validation with synchronization checks; messages are logged and counted */
     gsa_log log;            /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
 } gsa_device_params;
@@ -30,7 +30,7 @@ typedef enum gsa_device_type {
 } gsa_device_type;
 
 typedef struct gsa_device_info {
-    uint32_t index; /* for gsa_device_params.select */
+    uint32_t index; /* for gsa_device_params.select; UINT32_MAX for the CPU reference */
     gsa_device_type type;
     char name[256], driver[256];
     uint32_t vendor_id, device_id, api_version;
@@ -43,8 +43,10 @@ typedef struct gsa_device_info {
 GSA_API gsa_status gsa_device_list(const gsa_device_params *params, gsa_device_info *infos, uint32_t *count);
 
 /* Open a device. params may be NULL: best device, silent. "Best": discrete, then integrated, virtual, other, CPU driver;
- * more memory first. OK; ARGUMENT (bad mask or selection text), NO_VULKAN, NO_DEVICE, DRIVER, HOST_MEMORY: *device is
- * NULL. Blocks while the driver loads. Any thread; several devices may be open at once. */
+ * more memory first; one that cannot be opened gives way to the next, and the log says so. OK; ARGUMENT (bad mask or
+ * params), NO_VULKAN, NO_DEVICE (also: a loader without drivers), DRIVER, UNSUPPORTED (validation asked for, layer
+ * absent), HOST_MEMORY, DEVICE_MEMORY: *device is NULL. Blocks while the driver loads. Any thread; several devices may
+ * be open at once. */
 GSA_API gsa_status gsa_device_create(const gsa_device_params *params, gsa_device **device);
 
 /* Close. NULL is fine. A device with living models is not destroyed: the log says so, and it stays usable. */

@@ -1,5 +1,23 @@
-// The lowest index of a row's largest value by the whole workgroup; needs GROUP, reduce.glsl, order.glsl and a buffer
-// member x of words. The result is (key, index); NaN never wins over a number, a row of NaN gives index 0.
+// A row of logits as quads of words, and the lowest index of its largest value by the whole workgroup. Needs GROUP,
+// reduce.glsl, order.glsl and a buffer member x of uvec4; rows begin at multiples of four.
+
+// Four logits' bits; NaN stands for those past the row's end.
+uvec4 row_quad(uint from, uint n, uint quad)
+{
+    uvec4 bits = x[from / 4u + quad];
+    const uint left = n - quad * 4u;
+    if (left < 4u) bits.w = 0x7fffffffu;
+    if (left < 3u) bits.z = 0x7fffffffu;
+    if (left < 2u) bits.y = 0x7fffffffu;
+    return bits;
+}
+
+uvec4 order_keys(uvec4 bits)
+{
+    return uvec4(order_key(bits.x), order_key(bits.y), order_key(bits.z), order_key(bits.w));
+}
+
+// Of two (key, index).
 uvec2 argmax_better(uvec2 a, uvec2 b)
 {
     return b.x > a.x || (b.x == a.x && b.y < a.y) ? b : a;
@@ -7,10 +25,14 @@ uvec2 argmax_better(uvec2 a, uvec2 b)
 
 REDUCE_DEFINE(group_best, uvec2, argmax_better)
 
+// (key, index); NaN never wins over a number, a row of NaN gives index 0.
 uvec2 argmax_row(uint from, uint n)
 {
+    const uint quads = (n + 3u) / 4u;
     uvec2 best = uvec2(0u, 0xffffffffu);
-    for (uint i = gl_LocalInvocationIndex; i < n; i += GROUP)
-        best = argmax_better(best, uvec2(order_key(x[from + i]), i));
+    for (uint quad = gl_LocalInvocationIndex; quad < quads; quad += GROUP) {
+        const uvec4 keys = order_keys(row_quad(from, n, quad));
+        for (uint i = 0u; i < 4u; i++) best = argmax_better(best, uvec2(keys[i], quad * 4u + i));
+    }
     return group_best(best);
 }

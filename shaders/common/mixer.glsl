@@ -1,14 +1,17 @@
-// What the gsa_* shaders share: sizes of the model and where things lie. R query heads read the state of one kv head.
+// What the gsa_* shaders share. Sizes of the model come as push constants, so that one pipeline serves all models. The
+// including shader has declared push.
 layout(local_size_x = GSA_MIXER_GROUP) in;
-layout(constant_id = GSA_SPEC_R) const uint R = 1u;
-layout(constant_id = GSA_SPEC_G) const uint G = 4u;
-layout(constant_id = GSA_SPEC_K) const uint K = 64u;
-layout(constant_id = GSA_SPEC_V) const uint V = 64u;
-layout(constant_id = GSA_SPEC_M) const uint M = 64u;
-layout(push_constant) uniform Push { gsa_mixer_push push; };
 
-const uint H = R * G;
-const uint GM = G * M;
+uint heads()
+{
+    return push.R * push.G;
+}
+
+// columns of g and of s
+uint gm()
+{
+    return push.G * push.M;
+}
 
 // Entry of the work table: slot, first chunk, number of chunks
 uint span_entry(uint span)

@@ -1,4 +1,4 @@
-/* The op around the two forms of the recurrence: checks, push constants, the choice by class of rows. */
+/* The op around the two forms of the recurrence: checks, scratch, the choice by class of rows. */
 #include "ops/op_util.h"
 
 #include "ops/mixer.h"
@@ -35,43 +35,33 @@ bool gsai_mixer_check_work(gsai_recorder *r, const char *op, const gsai_state *s
     return true;
 }
 
-struct gsa_mixer_push gsai_mixer_push(
-    const gsai_config *c, const gsai_rows *o, const gsai_qkvf *x, const gsai_state *state, const gsai_work *work)
-{
-    return (struct gsa_mixer_push){
-        .x_offset = x->rows.offset,
-        .x_stride = x->rows.stride,
-        .q = x->q,
-        .k = x->k,
-        .v = x->v,
-        .g = x->g,
-        .s = x->s,
-        .o_offset = o->offset,
-        .o_stride = o->stride,
-        .state_stride = (uint32_t)state->at.n_floats,
-        .hk = (uint32_t)state->at.hk,
-        .hv = (uint32_t)state->at.hv,
-        .spans = work->spans,
-        .chunks = work->chunks,
-        .n_spans = work->n_spans,
-        .chunk_rows = gsai_mixer_chunk_rows(work->rows),
-        .scale = c->scale,
-    };
-}
-
 uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work)
 {
     if (work->rows == GSAI_ROWS_ONE) return gsai_gsa_step_floats(c, work->n_spans, work->n_chunks);
     return gsai_gsa_chunk_floats(c, work->n_chunks, gsai_mixer_chunk_rows(work->rows));
 }
 
-/* n_rows tells the class: chunks of one row, of a few (so no more than 8 rows a chunk), or of more; no chunk is
- * empty. */
+static uint64_t most_chunks(uint64_t n_chunks, uint32_t n_rows, uint32_t least_rows)
+{
+    const uint64_t n = n_rows / least_rows;
+
+    return n < n_chunks ? n : n_chunks;
+}
+
+/* Enough for any call of at most n_chunks chunks and n_rows rows, none of them empty, whatever its class. As many chunks
+ * as rows can only be chunks of one row. */
 uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32_t n_rows)
 {
-    if (n_chunks == 0 || n_rows == 0) return 0;
-    if (n_rows <= n_chunks) return gsai_gsa_step_floats(c, n_chunks, n_chunks);
-    return gsai_gsa_chunk_floats(c, n_chunks, n_rows <= (uint64_t)n_chunks * GSAI_FEW_MAX ? GSAI_FEW_MAX : GSA_CHUNK);
+    const uint32_t ones = (uint32_t)most_chunks(n_chunks, n_rows, 1);
+    const uint64_t one = gsai_gsa_step_floats(c, ones, ones);
+    if (n_rows <= n_chunks) return one;
+
+    const uint32_t fews = (uint32_t)most_chunks(n_chunks, n_rows, 2);
+    const uint32_t manys = (uint32_t)most_chunks(n_chunks, n_rows, GSAI_FEW_MAX + 1);
+    const uint64_t few = gsai_gsa_chunk_floats(c, fews, GSAI_FEW_MAX),
+                   many = gsai_gsa_chunk_floats(c, manys, GSA_CHUNK);
+    const uint64_t chunked = few > many ? few : many;
+    return chunked > one ? chunked : one;
 }
 
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,

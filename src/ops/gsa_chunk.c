@@ -41,23 +41,45 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
     const uint32_t gm = c->G * c->M, chunk_rows = gsai_mixer_chunk_rows(work->rows);
     const uint64_t T = work->n_rows, n_chunks = work->n_chunks;
     const layout l = lay_out(c, work->n_chunks, chunk_rows);
-    struct gsa_mixer_push push = gsai_mixer_push(c, &o, x, state, work);
-    uint32_t spec[GSA_N_SPEC] = {c->H / c->G, c->G, c->K, c->V, c->M};
+    const struct gsa_chunk_push push = {
+        .R = c->H / c->G,
+        .G = c->G,
+        .K = c->K,
+        .V = c->V,
+        .M = c->M,
+        .x_offset = x->rows.offset,
+        .x_stride = x->rows.stride,
+        .q = x->q,
+        .k = x->k,
+        .v = x->v,
+        .g = x->g,
+        .s = x->s,
+        .o_offset = o.offset,
+        .o_stride = o.stride,
+        .state_stride = (uint32_t)state->at.n_floats,
+        .hk = (uint32_t)state->at.hk,
+        .hv = (uint32_t)state->at.hv,
+        .spans = work->spans,
+        .chunks = work->chunks,
+        .scale = c->scale,
+        .chunk_rows = chunk_rows,
+        .wsuf = (uint32_t)l.wsuf,
+        .wend = (uint32_t)l.wend,
+        .total = (uint32_t)l.total,
+        .decay = (uint32_t)l.decay,
+        .start = (uint32_t)l.start,
+        .score = (uint32_t)l.score,
+    };
+    /* Tiles of the scan: 2048 elements, as wide along the slots as there are slots to fill them. */
+    const uint32_t side = c->M <= 16 ? 16 : c->M <= 32 ? 32 : 64, other = 2048 / side;
+    const uint32_t one_tile = c->M <= GSA_SLOT_TILE;
 
     const gsai_variant *gate = gsai_op_variant(r, "gsa_chunk_gate"), *scan = gsai_op_variant(r, "gsa_chunk_scan");
     const gsai_variant *read = gsai_op_variant(r, "gsa_chunk_read");
     if (!gate || !scan || !read) return;
 
-    push.pre = (uint32_t)l.pre;
-    push.wsuf = (uint32_t)l.wsuf;
-    push.wend = (uint32_t)l.wend;
-    push.total = (uint32_t)l.total;
-    push.decay = (uint32_t)l.decay;
-    push.start = (uint32_t)l.start;
-    push.score = (uint32_t)l.score;
-
     gsai_call call = {.label = "gsa_chunk_gate", .n_bind = 3, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, gate, spec, GSA_SPEC_M + 1, 0);
+    call.pipeline = gsai_op_pipeline(r, gate, NULL, 0, 0);
     call.bind[0] = GSAI_BIND(x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(scratch, GSAI_WRITE);
@@ -69,12 +91,9 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
     if (!call.pipeline) return;
     gsai_recorder_call(r, &call);
 
-    /* Tiles of 2048 elements, as wide along the slots as there are slots to fill them. */
-    const uint32_t side = c->M <= 16 ? 16 : c->M <= 32 ? 32 : 64, other = 2048 / side;
-    spec[GSA_SPEC_TILE] = side;
     call.label = "gsa_chunk_scan";
     call.n_bind = 4;
-    call.pipeline = gsai_op_pipeline(r, scan, spec, GSA_SPEC_TILE + 1, 0);
+    call.pipeline = gsai_op_pipeline(r, scan, &side, 1, 0);
     call.bind[2] = GSAI_BIND(scratch, GSAI_READ_WRITE);
     call.bind[3] = GSAI_BIND(state->range, GSAI_READ_WRITE);
     call.groups[0] = tiles_of(c->M, side) * (tiles_of(c->K, other) + tiles_of(c->V, other));
@@ -88,7 +107,7 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
     const uint32_t blocks = tiles_of(chunk_rows, GSA_BLOCK);
     const uint64_t mean_rows = chunk_rows / 2 + GSA_BLOCK / 2; /* of the chunk that a row looks at */
     call.label = "gsa_chunk_read";
-    call.pipeline = gsai_op_pipeline(r, read, spec, GSA_SPEC_M + 1, 0);
+    call.pipeline = gsai_op_pipeline(r, read, &one_tile, 1, 0);
     call.bind[3] = GSAI_BIND(o.range, GSAI_WRITE);
     call.groups[0] = blocks;
     call.groups[1] = c->H;

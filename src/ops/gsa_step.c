@@ -34,6 +34,15 @@ static uint32_t lanes(const gsai_config *c)
     return n;
 }
 
+/* Query heads whose slot weights a workgroup holds together. */
+static uint32_t v_heads(const gsai_config *c)
+{
+    const uint32_t R = c->H / c->G, held = c->M < GSA_STEP_SLOTS ? GSA_STEP_SLOTS / c->M : 1;
+    const uint32_t n = R < GSA_STEP_HEADS ? R : GSA_STEP_HEADS;
+
+    return n < held ? n : held;
+}
+
 uint64_t gsai_gsa_step_floats(const gsai_config *c, uint32_t n_spans, uint32_t n_chunks)
 {
     const uint32_t tile = k_tile(c), tiles = (c->K + tile - 1) / tile;
@@ -57,17 +66,40 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     const uint32_t R = c->H / c->G, k_rows = k_tile(c), v_columns = v_tile(c);
     const uint32_t k_tiles = (c->K + k_rows - 1) / k_rows, v_tiles = (c->V + v_columns - 1) / v_columns;
     const uint64_t columns = (uint64_t)work->n_spans * c->G;
-    struct gsa_mixer_push push = gsai_mixer_push(c, &o, x, state, work);
-    uint32_t spec[GSA_N_SPEC] = {R, c->G, c->K, c->V, c->M, k_rows, lanes(c), k_tiles};
+    struct gsa_step_push push = {
+        .R = c->H / c->G,
+        .G = c->G,
+        .K = c->K,
+        .V = c->V,
+        .M = c->M,
+        .x_offset = x->rows.offset,
+        .x_stride = x->rows.stride,
+        .q = x->q,
+        .k = x->k,
+        .v = x->v,
+        .g = x->g,
+        .s = x->s,
+        .o_offset = o.offset,
+        .o_stride = o.stride,
+        .state_stride = (uint32_t)state->at.n_floats,
+        .hk = (uint32_t)state->at.hk,
+        .hv = (uint32_t)state->at.hv,
+        .spans = work->spans,
+        .chunks = work->chunks,
+        .scale = c->scale,
+        .n_spans = work->n_spans,
+        .partial = 4 * work->n_spans + work->n_chunks,
+        .k_tiles = k_tiles,
+        .tiles = tiles_per_group(dev, k_tiles, columns),
+    };
+    const uint32_t k_spec[] = {k_rows, lanes(c), R < GSA_STEP_HEADS ? R : GSA_STEP_HEADS};
+    const uint32_t v_spec[] = {v_columns, lanes(c), v_heads(c), c->M <= GSA_STEP_SLOTS};
 
     const gsai_variant *k_step = gsai_op_variant(r, "gsa_step_k"), *v_step = gsai_op_variant(r, "gsa_step_v");
     if (!k_step || !v_step) return;
 
-    push.header = 0;
-    push.partial = 4 * work->n_spans + work->n_chunks;
-    push.tiles = tiles_per_group(dev, k_tiles, columns);
     gsai_call call = {.label = "gsa_step_k", .n_bind = 4, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, k_step, spec, GSA_N_SPEC, 0);
+    call.pipeline = gsai_op_pipeline(r, k_step, k_spec, 3, 0);
     call.bind[0] = GSAI_BIND(x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(state->range, GSAI_READ_WRITE);
@@ -80,10 +112,9 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     if (!call.pipeline) return;
     gsai_recorder_call(r, &call);
 
-    spec[GSA_SPEC_TILE] = v_columns;
     push.tiles = tiles_per_group(dev, v_tiles, columns);
     call.label = "gsa_step_v";
-    call.pipeline = gsai_op_pipeline(r, v_step, spec, GSA_N_SPEC, 0);
+    call.pipeline = gsai_op_pipeline(r, v_step, v_spec, 4, 0);
     call.bind[0] = GSAI_BIND(x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(scratch, GSAI_READ);
     call.bind[2] = GSAI_BIND(state->range, GSAI_READ_WRITE);

@@ -2,7 +2,11 @@
 
 #include "util/status.h"
 
-#define MAX_COLUMNS GSAI_FEW_MAX /* tokens of one matvec call */
+enum {
+    MAX_COLUMNS = GSAI_FEW_MAX, /* tokens of one matvec call */
+    TILE = 64,                  /* tokens and weight rows of a group of matmul.comp */
+    TILE_THREADS = 128,
+};
 
 static const char *const matvec_of_type[GSAI_N_TYPES] = {"matvec_f32", "matvec_f16", "matvec_bf16"};
 static const char *const matmul_of_type[GSAI_N_TYPES] = {"matmul_f32", "matmul_f16", "matmul_bf16"};
@@ -49,39 +53,43 @@ static void record(const matmul *m, const gsai_pipeline *pipeline, uint64_t n_gr
 }
 
 typedef struct matvec_shape {
-    uint32_t columns, rows, unroll, lanes; /* constants of matvec.comp */
+    uint32_t columns, rows, unroll, team; /* constants of matvec.comp; team: subgroups, or lanes without subgroups */
     uint32_t group_size, rows_per_group, subgroup_size;
 } matvec_shape;
 
-/* None of these choices but lanes changes bits. */
-static matvec_shape choose_matvec(
-    const gsa_device *dev, const gsai_variant *v, uint32_t n_tokens, uint32_t n_rows, uint32_t row_vecs)
+/* Of these choices only team changes bits, so it must not depend on the number of tokens, nor on how many of the part's
+ * rows one call takes. */
+static matvec_shape choose_matvec(const gsa_device *dev, const gsai_variant *v, const matmul *m, uint32_t n_tokens)
 {
     const gsai_caps *caps = &dev->caps;
-    matvec_shape s = {.columns = 1, .rows = 1, .unroll = 1, .lanes = 32, .group_size = 128};
+    const uint32_t n_rows = m->part->n_rows, wave = (caps->n_cores ? caps->n_cores : 32) * 32;
+    matvec_shape s = {.columns = 1, .rows = 1, .unroll = 1};
 
     while (s.columns < n_tokens) s.columns *= 2;
     if (!(v->caps & GSAI_CAP_SUBGROUP)) {
-        s.rows_per_group = s.group_size / s.lanes;
+        s.group_size = 128;
+        s.team = 32;
+        s.rows_per_group = s.group_size / s.team;
         return s;
     }
 
-    s.lanes = caps->subgroup_size;
-    if (gsai_caps_has(caps, GSAI_CAP_SUBGROUP_SIZE)) s.subgroup_size = s.lanes;
-    /* Four subgroups a group; as many rows each as leave 32 subgroups for every core, so that enough loads are in
-     * flight; then as many loads a lane as its share of a row has, eight at most. */
-    uint32_t teams = 4;
-    while (teams > 1 && teams * s.lanes > caps->max_invocations) teams /= 2;
-    s.group_size = teams * s.lanes;
-    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) {
-        s.rows = 2;
-    } else {
-        const uint32_t wanted = (caps->n_cores ? caps->n_cores : 32) * 32;
-        while (s.rows < 4 && n_rows / (s.rows * 2) >= wanted) s.rows *= 2;
-        while (s.unroll * s.rows < 8 && s.unroll * s.lanes < row_vecs) s.unroll *= 2;
-        if (s.columns == 8 && s.rows * s.unroll > 4) s.unroll = 4 / s.rows; /* registers */
-    }
-    s.rows_per_group = teams * s.rows;
+    const uint32_t lanes = caps->subgroup_size;
+    uint32_t subgroups = 4;
+    while (subgroups > 1 && subgroups * lanes > caps->max_invocations) subgroups /= 2;
+    s.group_size = subgroups * lanes;
+    s.team = 1;
+    if (gsai_caps_has(caps, GSAI_CAP_SUBGROUP_SIZE)) s.subgroup_size = lanes;
+    /* Measured on an H200, where a wave is 32 subgroups for every core. Fewer rows than that: several subgroups share a
+     * row, while two loads are left for each lane. Two waves, or several tokens: two rows a subgroup. Then as many loads
+     * of 16 bytes in flight, up to four, as leave few of them idle at a row's end; from four tokens on registers are
+     * needed for sums. */
+    if (s.subgroup_size)
+        while (s.team < subgroups && n_rows * s.team < wave && m->row_vecs >= 4 * lanes * s.team) s.team *= 2;
+    if (n_rows / 2 >= wave || s.columns > 1) s.rows = 2;
+    const uint32_t loads = (m->row_vecs + lanes * s.team - 1) / (lanes * s.team);
+    if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && s.columns < 4)
+        while (s.unroll < 4 && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
+    s.rows_per_group = subgroups / s.team * s.rows;
     return s;
 }
 
@@ -93,8 +101,8 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
 
     for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
         const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const matvec_shape s = choose_matvec(dev, v, n_tokens, n_rows, m->row_vecs);
-        const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.lanes};
+        const matvec_shape s = choose_matvec(dev, v, m, n_tokens);
+        const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
         const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
         if (!pipeline) return;
         const uint64_t n_groups = ((uint64_t)n_rows + s.rows_per_group - 1) / s.rows_per_group;
@@ -109,9 +117,8 @@ static void tiled(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_ro
     const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, NULL, 0, 0);
     if (!pipeline) return;
 
-    const uint32_t threads = v->min_invocations, tile = threads == 256 ? 128 : 64;
-    const uint64_t tiles_t = (T + tile - 1ull) / tile, tiles_n = (n_rows + tile - 1ull) / tile;
-    record(m, pipeline, tiles_t * tiles_n, threads, 0, 0, T, first_row, n_rows);
+    const uint64_t tiles_t = (T + TILE - 1ull) / TILE, tiles_n = (n_rows + TILE - 1ull) / TILE;
+    record(m, pipeline, tiles_t * tiles_n, TILE_THREADS, 0, 0, T, first_row, n_rows);
 }
 
 /* Weight rows of one call: as many as the cap on a submission allows, for a call cannot be cut afterwards. */
@@ -145,7 +152,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
         }
         if (!gsai_op_check_words(r, label, "matrix part", &part->range, 0, part->n_rows * (row_bytes / 4))) return;
 
-        const uint32_t step = rows_at_once(&m, T);
+        const uint32_t step = rows_at_once(&m, rows == GSAI_ROWS_MANY || T < MAX_COLUMNS ? T : MAX_COLUMNS);
         for (uint32_t n = 0; n < part->n_rows; n += step) {
             const uint32_t n_rows = part->n_rows - n < step ? part->n_rows - n : step;
             if (rows == GSAI_ROWS_MANY) {

@@ -22,10 +22,6 @@ static inline uint32_t gsai_mixer_row_groups(uint32_t T)
     return T < 65535 ? T : 65535;
 }
 
-/* Push constants with all but the scratch filled in. */
-struct gsa_mixer_push gsai_mixer_push(
-    const gsai_config *c, const gsai_rows *o, const gsai_qkvf *x, const gsai_state *state, const gsai_work *work);
-
 /* The two forms of the op. Scratch floats for n_chunks chunks; the caller of the op has checked everything. */
 uint64_t gsai_gsa_step_floats(const gsai_config *c, uint32_t n_spans, uint32_t n_chunks);
 uint64_t gsai_gsa_chunk_floats(const gsai_config *c, uint32_t n_chunks, uint32_t chunk_rows);

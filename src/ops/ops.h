@@ -116,7 +116,6 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
     const gsai_work *work, gsai_range scratch);
 
 /* --- variants --- */
-#define GSAI_WANTS_GPU (1u << 31) /* in gsai_variant.caps: slower than the next rung on CPU drivers */
 typedef struct gsai_variant {
     const char *op;     /* "matmul" */
     const char *shader; /* name in the shader table */
@@ -133,15 +132,12 @@ typedef enum gsai_variant_off {
     GSAI_VARIANT_NO_CAP,
     GSAI_VARIANT_LIMIT,
     GSAI_VARIANT_MASKED,
-    GSAI_VARIANT_WRONG,  /* failed its known answer */
-    GSAI_VARIANT_SLOWER, /* right here, but the next rung is faster: never picked, still verified */
+    GSAI_VARIANT_WRONG, /* failed its known answer */
     GSAI_N_VARIANT_OFF
 } gsai_variant_off;
 
 /* Fill dev->variant_off from capabilities and the list of masked variant names (may be NULL). ARGUMENT: unknown name. */
 gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names);
-/* Does it run here, by limits and answers, whether or not the ladder would take it? */
-bool gsai_variant_runs(const gsa_device *dev, uint32_t index);
 /* First usable rung of the op's ladder; NULL when all are masked or wrong. */
 const gsai_variant *gsai_variant_pick(const gsa_device *dev, const char *op);
 /* Rows of gsa_device_fact_get(GSA_FACT_VARIANT): one per op, with the variant chosen and why. Static texts. */

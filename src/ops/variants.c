@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#define SG  (GSAI_CAP_SUBGROUP)
-#define GPU (GSAI_WANTS_GPU)
+#define SG (GSAI_CAP_SUBGROUP)
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
@@ -21,12 +20,9 @@
     X("matvec_f16", "matvec_f16", 0, 128, 4096, "runs anywhere")                                                       \
     X("matvec_bf16", "matvec_bf16_sg", SG, 128, 0, "subgroup arithmetic")                                              \
     X("matvec_bf16", "matvec_bf16", 0, 128, 4096, "runs anywhere")                                                     \
-    X("matmul_f32", "matmul_f32_big", GPU, 256, 16896, "256 invocations and 16.5 KiB shared")                          \
-    X("matmul_f32", "matmul_f32", 0, 128, 8704, "runs anywhere")                                                       \
-    X("matmul_f16", "matmul_f16_big", GPU, 256, 16896, "256 invocations and 16.5 KiB shared")                          \
-    X("matmul_f16", "matmul_f16", 0, 128, 8704, "runs anywhere")                                                       \
-    X("matmul_bf16", "matmul_bf16_big", GPU, 256, 16896, "256 invocations and 16.5 KiB shared")                        \
-    X("matmul_bf16", "matmul_bf16", 0, 128, 8704, "runs anywhere")                                                     \
+    X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
+    X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
+    X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
     X("swiglu", "swiglu", 0, 128, 0, "runs anywhere")                                                                  \
@@ -57,17 +53,15 @@ _Static_assert(
 #define WHY(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS)                                                              \
     {SHADER ": best of its ladder (" WANTS ")", SHADER ": the better one is not in this build",                        \
         SHADER ": the better one needs more than this device can", SHADER ": the better one passes a limit",           \
-        SHADER ": the better one is masked", SHADER ": the better one gave a wrong answer",                            \
-        SHADER ": the other one suits GPUs, this is a CPU"},
+        SHADER ": the better one is masked", SHADER ": the better one gave a wrong answer"},
 static const char *const why[][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
 
 static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
 {
     if (!gsai_shader_find(v->shader)) return GSAI_VARIANT_NOT_BUILT;
-    if (!gsai_caps_has(caps, v->caps & ~GSAI_WANTS_GPU)) return GSAI_VARIANT_NO_CAP;
+    if (!gsai_caps_has(caps, v->caps)) return GSAI_VARIANT_NO_CAP;
     if (v->min_invocations > caps->max_invocations || v->min_shared_bytes > caps->max_shared_bytes)
         return GSAI_VARIANT_LIMIT;
-    if (v->caps & GSAI_WANTS_GPU && caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return GSAI_VARIANT_SLOWER;
     return GSAI_VARIANT_USABLE;
 }
 
@@ -80,7 +74,7 @@ static bool mask(gsa_device *dev, const char *name, size_t length)
         const char *shader = gsai_variants[i].shader;
         if (strlen(shader) != length || memcmp(shader, name, length) != 0) continue;
         found = true;
-        if (gsai_variant_runs(dev, i)) dev->variant_off[i] = GSAI_VARIANT_MASKED;
+        if (dev->variant_off[i] == GSAI_VARIANT_USABLE) dev->variant_off[i] = GSAI_VARIANT_MASKED;
     }
     return found;
 }
@@ -98,11 +92,6 @@ gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names)
         at += length + (at[length] != 0);
     }
     return GSA_OK;
-}
-
-bool gsai_variant_runs(const gsa_device *dev, uint32_t index)
-{
-    return dev->variant_off[index] == GSAI_VARIANT_USABLE || dev->variant_off[index] == GSAI_VARIANT_SLOWER;
 }
 
 const gsai_variant *gsai_variant_pick(const gsa_device *dev, const char *op)

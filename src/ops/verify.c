@@ -37,7 +37,7 @@ static gsa_status ask_set(verifier *run, const gsai_verify_set *set)
 {
     for (uint32_t i = 0; i < gsai_n_variants; i++) {
         const gsai_variant *v = &gsai_variants[i];
-        if (!gsai_variant_runs(run->check.dev, i) || strcmp(v->op, set->op) != 0) continue;
+        if (run->check.dev->variant_off[i] != GSAI_VARIANT_USABLE || strcmp(v->op, set->op) != 0) continue;
         for (uint32_t k = 0; k < set->n_cases; k++) {
             const gsa_status status = ask(run, set, &set->cases[k], v);
             if (status != GSA_OK) return status;

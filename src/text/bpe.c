@@ -47,7 +47,7 @@ static void add_symbol(gsai_bpe *b, int32_t id)
 }
 
 /* The tokens of the single characters. Unknown ones wait until a known one comes, so that a run can be one token; byte
- * tokens do not end the wait, which is how the reference does it. */
+ * tokens do not end the wait, which is how `tokenizers` does it. */
 static void split_chars(const gsai_vocab *v, gsai_bpe *b, const char *piece, size_t n)
 {
     bool unknown = false;

@@ -42,7 +42,7 @@ static int hex_digit(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* The byte of a token "<0x41>"; -1 for others. The number may be written "+F", as the reference reads it. */
+/* The byte of a token "<0x41>"; -1 for others. The number may be written "+F", as `tokenizers` reads it. */
 static int byte_token(const gsai_buffer *t)
 {
     if (t->size != 6 || memcmp(t->data, "<0x", 3) != 0 || t->data[5] != '>') return -1;

@@ -9,7 +9,7 @@
 /* "an object", "a string" ..., "missing" for NULL. */
 const char *gsai_json_kind(const json_t *value);
 
-/* FORMAT unless object is an object; UNSUPPORTED when it has a member that is not in names (up to NULL) and not null. */
+/* FORMAT unless object is one; UNSUPPORTED when it has a member that is not null and not in names (up to NULL). */
 gsa_status gsai_json_check(const json_t *object, const char *where, const char *const *names);
 
 /* FORMAT when the member is of another type or, where no default is given, missing. */

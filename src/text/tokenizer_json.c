@@ -157,8 +157,8 @@ static gsa_status read_added_token(gsai_vocab *v, const json_t *entry, uint32_t 
     if (status == GSA_OK) status = gsai_json_flag(entry, where, "normalized", &normalized);
     if (status == GSA_OK) status = gsai_json_flag(entry, where, "special", &special);
     if (status != GSA_OK) return status;
-    /* The reference gives added tokens the id that the model has for them, or the next free one. A file that says
-     * otherwise was made for other ids than the reference would give. */
+    /* `tokenizers` gives added tokens the id that the model has for them, or the next free one. A file that says
+     * otherwise was made for other ids than `tokenizers` would give. */
     const int32_t known = gsai_vocab_find(v, content, size);
     const uint32_t expected = known >= 0 ? (uint32_t)known : *next_id;
     if (id != expected)

@@ -67,7 +67,7 @@ typedef struct gsai_added_index {
     uint32_t root[256]; /* the state of a first byte; 0 = none */
 } gsai_added_index;
 
-/* One step of text rewriting: replace every from by to, or, when n_from is 0, put to before a text that is not empty. */
+/* One step of text rewriting: replace every from by to, or, when n_from is 0, put to before a non-empty text. */
 typedef struct gsai_rewrite {
     char from[GSAI_MAX_REWRITE], to[GSAI_MAX_REWRITE];
     uint16_t n_from, n_to;
@@ -149,7 +149,7 @@ gsa_status gsai_vocab_add_token(gsai_vocab *v, uint32_t id, const char *text, si
 gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, const char *right, size_t n_right);
 /* Make a token an added one. */
 gsa_status gsai_vocab_add_added(gsai_vocab *v, uint32_t id, unsigned added_flags, bool special);
-/* Build what is derived. The normalizer must be set. UNSUPPORTED: added tokens that normalize to nothing or too much. */
+/* Build what is derived. The normalizer must be set. UNSUPPORTED: added tokens that become nothing, or too long. */
 gsa_status gsai_vocab_seal(gsai_vocab *v);
 
 /* -1 when there is none. */

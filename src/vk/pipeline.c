@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/hash.h"
 
 #define N_BUCKETS 64
@@ -324,7 +325,9 @@ static gsa_status find_or_build(gsa_device *dev, const gsai_pipeline *key, const
     entry *e = gsai_alloc(&dev->allocator, sizeof *e);
     if (!e) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for kernel %s", key->shader->name);
     e->pipeline = *key;
+    const uint64_t start = gsai_clock_ns();
     const gsa_status status = build(dev, &e->pipeline);
+    gsai_log(&dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)(gsai_clock_ns() - start) * 1e-6);
     if (status != GSA_OK) {
         gsai_free(&dev->allocator, e);
         return status;

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 double app_now_ms(void)
@@ -23,13 +22,18 @@ int app_parse(app *a, const cli_spec *spec, int argc, char **argv, cli_args *arg
 
 int app_need_model(const app *a)
 {
-    return a->model_path ? 0 : cli_mistake(a->spec, "no model: give -m PATH");
+    return a->model_path ? CLI_GO : cli_mistake(a->spec, "no model: give -m PATH");
 }
 
 gsa_device_params app_device_params(const app *a)
 {
-    return (gsa_device_params){.struct_size = sizeof(gsa_device_params), .select = a->select, .mask = a->mask,
-        .cache = a->cache, .cache_size = a->cache_size, .validation = a->validation, .log = report_log()};
+    return (gsa_device_params){.struct_size = sizeof(gsa_device_params),
+        .select = a->select,
+        .mask = a->mask,
+        .cache = a->cache,
+        .cache_size = a->cache_size,
+        .validation = a->validation,
+        .log = report_log()};
 }
 
 int app_open_device(app *a)
@@ -41,7 +45,8 @@ int app_open_device(app *a)
     const gsa_status status = gsa_device_create(&params, &a->device);
     a->device_ms = app_now_ms() - start;
     if (status == GSA_OK) return 0;
-    const bool hint = (status == GSA_ERROR_NO_VULKAN || status == GSA_ERROR_NO_DEVICE) && !strstr(gsa_error_text(), "cpu");
+    const bool hint =
+        (status == GSA_ERROR_NO_VULKAN || status == GSA_ERROR_NO_DEVICE) && !strstr(gsa_error_text(), "cpu");
     return fail("%s%s", gsa_error_text(), hint ? "; -d cpu runs on the CPU reference" : "");
 }
 
@@ -62,10 +67,11 @@ int app_load_model(app *a, const gsa_model_params *more)
     return 0;
 }
 
-int app_open_tokenizer(app *a)
+int app_open_tokenizer(app *a, const char *hint)
 {
     const gsa_tokenizer_params params = {.struct_size = sizeof params, .path = a->model_path};
-    return gsa_tokenizer_create(&params, &a->tokenizer) == GSA_OK ? 0 : fail_library();
+    if (gsa_tokenizer_create(&params, &a->tokenizer) == GSA_OK) return 0;
+    return hint ? fail("%s; %s", gsa_error_text(), hint) : fail_library();
 }
 
 int app_close(app *a, int rc)

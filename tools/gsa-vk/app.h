@@ -24,19 +24,30 @@ typedef struct app {
     size_t cache_size;
 } app;
 
-#define APP_MODEL_OPTION(a, what) {CLI_TEXT, 'm', "model", "PATH", what, &(a)->model_path}
+#define APP_MODEL_OPTION(a, what)                                                                                      \
+    {                                                                                                                  \
+        CLI_TEXT, 'm', "model", "PATH", what, &(a)->model_path                                                         \
+    }
 #define APP_MODEL_HELP "Hugging Face folder: config.json, *.safetensors,\ntokenizer.json"
 #define APP_DEVICE_OPTIONS(a)                                                                                          \
     {CLI_GROUP, .help = "device"},                                                                                     \
-        {CLI_TEXT, 'd', "device", "N|TEXT|cpu", "index, part of a name, or cpu: the CPU reference.\nDefault: the best device", &(a)->select}, \
-        {CLI_TEXT, 0, "mask", "LIST", "capabilities to hide, e.g. coopmat,float16, or minimum:\nwhat Vulkan 1.1 promises", &(a)->mask}, \
-        {CLI_FLAG, 0, "no-cache", NULL, "neither read nor write the pipeline cache in\n$GSA_VK_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache", &(a)->no_cache}, \
-        {CLI_FLAG, 0, "validation", NULL, "run under the Khronos validation layer; its messages\nmake the command fail", &(a)->validation}
+        {CLI_TEXT, 'd', "device", "N|TEXT|cpu",                                                                        \
+            "index, part of a name, or cpu: the CPU reference.\nDefault: the best device", &(a)->select},              \
+        {CLI_TEXT, 0, "mask", "LIST",                                                                                  \
+            "capabilities to hide, e.g. coopmat,float16, or minimum:\nwhat Vulkan 1.1 promises", &(a)->mask},          \
+        {CLI_FLAG, 0, "no-cache", NULL,                                                                                \
+            "neither read nor write the pipeline cache in\n$GSA_VK_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache",            \
+            &(a)->no_cache},                                                                                           \
+    {                                                                                                                  \
+        CLI_FLAG, 0, "validation", NULL,                                                                               \
+            "run under the Khronos validation layer; its messages\nmake the command fail", &(a)->validation            \
+    }
 #define APP_OUTPUT_OPTIONS(a)                                                                                          \
-    {CLI_GROUP, .help = "output"},                                                                                     \
-        {CLI_FLAG, 0, "json", NULL, "results as JSON", &(a)->json},                                                    \
+    {CLI_GROUP, .help = "output"}, {CLI_FLAG, 0, "json", NULL, "results as JSON", &(a)->json},                         \
         {CLI_COUNT, 'v', "verbose", NULL, "say more on stderr; -vv: everything", &(a)->verbose},                       \
-        {CLI_FLAG, 'q', "quiet", NULL, "errors only on stderr", &(a)->quiet}
+    {                                                                                                                  \
+        CLI_FLAG, 'q', "quiet", NULL, "errors only on stderr", &(a)->quiet                                             \
+    }
 
 #define APP_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -45,10 +56,12 @@ int app_parse(app *a, const cli_spec *spec, int argc, char **argv, cli_args *arg
 
 /* Each returns 0, or the exit status after saying what is wrong. */
 int app_open_device(app *a);
-int app_load_model(app *a, const gsa_model_params *more); /* more: NULL, or what path does not say; opens the device too */
-int app_open_tokenizer(app *a);                           /* beside the model, or the file itself */
+int app_load_model(
+    app *a, const gsa_model_params *more); /* more: NULL, or what path does not say; opens the device too */
+/* Beside the model, or the file itself. hint: what else to do when there is none, or NULL. */
+int app_open_tokenizer(app *a, const char *hint);
 
-/* The mistake of a command that needs -m. */
+/* CLI_GO, or the mistake of a command that needs -m. */
 int app_need_model(const app *a);
 
 /* gsa_device_params from the options. */

@@ -43,7 +43,8 @@ static bool find_path(app *a)
         below = "/.cache/gsa-vk";
     }
     if (!dir) return false;
-    const char *decides[] = {a->select, a->mask, env("VK_DRIVER_FILES"), env("VK_ICD_FILENAMES"), env("LP_NATIVE_VECTOR_WIDTH")};
+    const char *decides[] = {
+        a->select, a->mask, env("VK_DRIVER_FILES"), env("VK_ICD_FILENAMES"), env("LP_NATIVE_VECTOR_WIDTH")};
     uint64_t hash = 0xcbf29ce484222325ull;
     for (size_t i = 0; i < APP_COUNT(decides); i++) hash = mix(hash, decides[i]);
     char label[32] = "best";
@@ -51,8 +52,8 @@ static bool find_path(app *a)
     for (char *p = label; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9'))) *p = '-';
     const uint32_t version = gsa_version();
-    const int n = snprintf(a->cache_path, sizeof a->cache_path, "%s%s/pipelines-%u.%u.%u-%s-%08x", dir, below, version / 10000,
-        version / 100 % 100, version % 100, label, (unsigned)(hash ^ hash >> 32));
+    const int n = snprintf(a->cache_path, sizeof a->cache_path, "%s%s/pipelines-%u.%u.%u-%s-%08x", dir, below,
+        version / 10000, version / 100 % 100, version % 100, label, (unsigned)(hash ^ hash >> 32));
     if (n > 0 && (size_t)n < sizeof a->cache_path) return true;
     a->cache_path[0] = 0;
     return false;
@@ -110,7 +111,9 @@ static bool write_whole(const char *path, const void *data, size_t size)
 void cache_write(app *a)
 {
     size_t size = 0;
-    if (!a->cache_path[0] || gsa_device_cache(a->device, NULL, 0, &size) != GSA_OK || size == 0 || size > MAX_CACHE_BYTES) return;
+    if (!a->cache_path[0] || gsa_device_cache(a->device, NULL, 0, &size) != GSA_OK || size == 0 ||
+        size > MAX_CACHE_BYTES)
+        return;
     void *data = malloc(size);
     if (data && gsa_device_cache(a->device, data, size, &size) == GSA_OK &&
         (size != a->cache_size || memcmp(data, a->cache, size) != 0)) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HELP_COLUMN 26
+#define HELP_COLUMN 27
 
 int cli_mistake(const cli_spec *spec, const char *format, ...)
 {
@@ -47,7 +47,7 @@ static void print_help(const cli_spec *spec)
     printf("usage: gsa-vk %s %s\n\n%s\n", spec->command, spec->usage, spec->summary);
     if (spec->n_options && spec->options[0].kind != CLI_GROUP) printf("\noptions:\n");
     for (size_t i = 0; i < spec->n_options; i++) print_option(&spec->options[i]);
-    printf("  -h, --help              this text\n");
+    printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "this text");
     if (spec->examples) printf("\nexamples:\n%s", spec->examples);
 }
 
@@ -78,7 +78,9 @@ static int take_value(const cli_spec *spec, const cli_option *o, const char *tex
     uint64_t u = 0;
     double r = 0;
     switch (o->kind) {
-    case CLI_TEXT: *(const char **)o->value = text; return CLI_GO;
+    case CLI_TEXT:
+        *(const char **)o->value = text;
+        return CLI_GO;
     case CLI_TEXTS: {
         cli_texts *t = o->value;
         if (t->n == CLI_MAX_TEXTS) return cli_mistake(spec, "--%s may be given %d times", o->name, CLI_MAX_TEXTS);

@@ -11,11 +11,16 @@
 static int rank(gsa_device_type type)
 {
     switch (type) {
-    case GSA_DEVICE_DISCRETE: return 0;
-    case GSA_DEVICE_INTEGRATED: return 1;
-    case GSA_DEVICE_VIRTUAL: return 2;
-    case GSA_DEVICE_OTHER: return 3;
-    default: return 4;
+    case GSA_DEVICE_DISCRETE:
+        return 0;
+    case GSA_DEVICE_INTEGRATED:
+        return 1;
+    case GSA_DEVICE_VIRTUAL:
+        return 2;
+    case GSA_DEVICE_OTHER:
+        return 3;
+    default:
+        return 4;
     }
 }
 
@@ -25,7 +30,8 @@ static const gsa_device_info *best_of(const gsa_device_info *infos, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         const gsa_device_info *d = &infos[i];
         if (!d->usable) continue;
-        if (!best || rank(d->type) < rank(best->type) || (rank(d->type) == rank(best->type) && d->memory_bytes > best->memory_bytes))
+        if (!best || rank(d->type) < rank(best->type) ||
+            (rank(d->type) == rank(best->type) && d->memory_bytes > best->memory_bytes))
             best = d;
     }
     return best;
@@ -45,7 +51,12 @@ static void print_device(const gsa_device_info *d, bool is_best, const gsa_devic
     if (d->type == GSA_DEVICE_REFERENCE) {
         printf("cpu: %s\n  plain C on one core, slow and obvious: what kernels are compared with\n", d->name);
     } else {
-        printf("%u: %s%s\n", d->index, d->name, is_best ? " (best)" : d->usable ? "" : " (unusable: no compute queue, or older than Vulkan 1.1)");
+        printf("%u: %s%s\n", d->index, d->name,
+            is_best     ? " (best)"
+            : d->usable ? ""
+                        : " (unusable: no compute queue, or older than Vulkan 1.1)");
+    }
+    if (d->type != GSA_DEVICE_REFERENCE && !device) { /* the facts begin with these */
         printf("  %-24s %s\n", "type", format_device_type(d->type));
         printf("  %-24s %s\n", "driver", d->driver);
         printf("  %-24s %s\n", "memory", format_bytes(d->memory_bytes).s);
@@ -105,7 +116,9 @@ static int list_devices(app *a, bool details, json_t *root)
     const gsa_device_params params = app_device_params(a);
     gsa_device_info infos[32];
     uint32_t n = APP_COUNT(infos);
-    if (gsa_device_list(&params, infos, &n) != GSA_OK) return fail("%s; -d cpu runs on the CPU reference", gsa_error_text());
+    if (gsa_device_list(&params, infos, &n) != GSA_OK)
+        return fail("%s; -d cpu runs on the CPU reference", gsa_error_text());
+    if (n == 0) return fail("no Vulkan device: install a driver; -d cpu runs on the CPU reference");
     if (n > APP_COUNT(infos)) n = APP_COUNT(infos);
     const gsa_device_info *best = best_of(infos, n);
     if (root) {
@@ -115,12 +128,14 @@ static int list_devices(app *a, bool details, json_t *root)
         return show_all(a, infos, n, details, list);
     }
     if (best) {
-        printf("best device: %u: %s, %s, %s\n\n", best->index, best->name, format_device_type(best->type), best->driver);
-    } else if (n > 0) {
+        printf(
+            "best device: %u: %s, %s, %s\n\n", best->index, best->name, format_device_type(best->type), best->driver);
+    } else {
         printf("best device: none of these can be used; -d cpu runs on the CPU reference\n\n");
     }
     const int rc = show_all(a, infos, n, details, NULL);
-    if (rc == 0 && best && !details) printf("\nLimits, capabilities and kernels: gsa-vk devices -d %u, or --all.\n", best->index);
+    if (rc == 0 && best && !details)
+        printf("\nLimits, capabilities and kernels: gsa-vk devices -d %u, or --all.\n", best->index);
     return rc;
 }
 
@@ -151,12 +166,6 @@ int cmd_devices(int argc, char **argv)
         rc = show_opened(&a, false, list);
     } else {
         rc = list_devices(&a, all, root);
-        if (rc == 0 && !root) {
-            gsa_device_info infos[1];
-            uint32_t n = 1;
-            const gsa_device_params params = app_device_params(&a);
-            if (gsa_device_list(&params, infos, &n) == GSA_OK && n == 0) rc = fail("no Vulkan device: install a driver, or run with -d cpu");
-        }
     }
     if (root && rc == 0) {
         rc = format_json_print(root, 2);

@@ -33,7 +33,8 @@ int cmd_tokenize(int argc, char **argv)
     bool no_bos = false;
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, "a folder with tokenizer.json, or such a file"),
-        {CLI_FLAG, 0, "no-bos", NULL, "add no special tokens; default: as the tokenizer's own\npost-processing does", &no_bos},
+        {CLI_FLAG, 0, "no-bos", NULL, "add no special tokens; default: as the tokenizer's own\npost-processing does",
+            &no_bos},
         APP_OUTPUT_OPTIONS(&a),
     };
     const cli_spec spec = {"tokenize", "-m PATH [TEXT] [options]",
@@ -45,10 +46,10 @@ int cmd_tokenize(int argc, char **argv)
     cli_args args;
     int rc = app_parse(&a, &spec, argc, argv, &args);
     if (rc == CLI_GO) rc = app_need_model(&a);
-    if (rc) return rc;
+    if (rc != CLI_GO) return rc;
     bytes text = {0};
     ids v = {0};
-    rc = app_open_tokenizer(&a);
+    rc = app_open_tokenizer(&a, NULL);
     if (rc == 0 && args.n == 0) rc = bytes_read("-", &text);
     if (rc == 0) {
         const char *data = args.n ? args.items[0] : text.data;
@@ -99,10 +100,12 @@ int cmd_detokenize(int argc, char **argv)
     cli_args args;
     int rc = app_parse(&a, &spec, argc, argv, &args);
     if (rc == CLI_GO) rc = app_need_model(&a);
-    if (rc) return rc;
+    if (rc != CLI_GO) return rc;
     ids v = {0};
-    for (size_t i = 0; i < args.n && rc == 0; i++) rc = ids_parse(&v, args.items[i], strlen(args.items[i]), "arguments");
-    if (rc == 0) rc = app_open_tokenizer(&a);
+    rc = 0;
+    for (size_t i = 0; i < args.n && rc == 0; i++)
+        rc = ids_parse(&v, args.items[i], strlen(args.items[i]), "arguments");
+    if (rc == 0) rc = app_open_tokenizer(&a, NULL);
     if (rc == 0 && args.n == 0) {
         bytes text;
         rc = bytes_read("-", &text);

@@ -8,7 +8,7 @@
 typedef struct verify_table {
     json_t *rows; /* NULL: print */
     uint32_t n;
-    bool only_failed;
+    bool only_failed, has_header;
 } verify_table;
 
 static void on_row(void *user, const gsa_verify_row *r)
@@ -16,18 +16,20 @@ static void on_row(void *user, const gsa_verify_row *r)
     verify_table *t = user;
     t->n++;
     if (t->rows) {
-        json_array_append_new(t->rows,
-            json_pack("{s:s, s:s, s:s, s:o, s:f, s:b, s:o}", "op", r->op, "variant", r->variant, "shape", r->shape, "error",
-                format_json_real(r->error), "tolerance", r->tolerance, "passed", r->passed, "gpu_us",
-                r->gpu_us > 0 ? format_json_real(r->gpu_us) : json_null()));
+        json_array_append_new(
+            t->rows, json_pack("{s:s, s:s, s:s, s:o, s:f, s:b, s:o}", "op", r->op, "variant", r->variant, "shape",
+                         r->shape, "error", format_json_real(r->error), "tolerance", r->tolerance, "passed", r->passed,
+                         "gpu_us", r->gpu_us > 0 ? format_json_real(r->gpu_us) : json_null()));
         return;
     }
     if (t->only_failed && r->passed) return;
     char time[32] = "-";
     if (r->gpu_us > 0) snprintf(time, sizeof time, "%.1f", r->gpu_us);
-    if (t->n == 1 || t->only_failed)
+    if (!t->has_header)
         printf("%-6s %-14s %-26s %-46s %9s %9s %10s\n", "", "op", "variant", "shape", "error", "tolerance", "GPU us");
-    printf("%-6s %-14s %-26s %-46s %9.2e %9.0e %10s\n", r->passed ? "ok" : "FAILED", r->op, r->variant, r->shape, r->error, r->tolerance, time);
+    t->has_header = true;
+    printf("%-6s %-14s %-26s %-46s %9.2e %9.0e %10s\n", r->passed ? "ok" : "FAILED", r->op, r->variant, r->shape,
+        r->error, r->tolerance, time);
     fflush(stdout);
 }
 
@@ -60,8 +62,10 @@ int cmd_verify(int argc, char **argv)
     if (gsa_device_verify(a.device, on_row, &t, &n_failed) != GSA_OK) {
         rc = fail_library();
     } else if (a.json) {
-        rc = format_json_print(json_pack("{s:o, s:i, s:i, s:b, s:O}", "device", format_json_device(&info, a.device), "checks",
-                                   (int)t.n, "failed", (int)n_failed, "passed", n_failed == 0, "rows", t.rows), 2);
+        rc =
+            format_json_print(json_pack("{s:o, s:i, s:i, s:b, s:O}", "device", format_json_device(&info, a.device),
+                                  "checks", (int)t.n, "failed", (int)n_failed, "passed", n_failed == 0, "rows", t.rows),
+                2);
     } else if (t.n == 0) {
         printf("%s: nothing to check: it is what kernels are compared with\n", info.name);
     } else {
@@ -69,6 +73,7 @@ int cmd_verify(int argc, char **argv)
     }
     json_decref(t.rows);
     if (rc == 0 && n_failed > 0)
-        rc = fail("%s: %u of %u checks failed; a newer driver may help, --mask hides what is wrong", info.name, n_failed, t.n);
+        rc = fail("%s: %u of %u checks failed; a newer driver may help, --mask hides what is wrong", info.name,
+            n_failed, t.n);
     return app_close(&a, rc);
 }

@@ -79,7 +79,9 @@ int ids_parse(ids *v, const char *text, size_t n, const char *what)
                 (int)(n - start < 20 ? n - start : 20), text + start);
             return 2;
         }
-        if (value > INT32_MAX) return fail("%s: %.*s is out of range for a token id", what, (int)(i - start < 40 ? i - start : 40), text + start);
+        if (value > INT32_MAX)
+            return fail(
+                "%s: %.*s is out of range for a token id", what, (int)(i - start < 40 ? i - start : 40), text + start);
         if (!ids_push(v, (int32_t)(negative ? -value : value))) return 1;
     }
     return 0;
@@ -106,7 +108,8 @@ int output_open(output *o, const char *path)
     }
     if (exists && access(path, W_OK) != 0) return fail("%s: cannot write: %s", path, strerror(errno));
     const int n = snprintf(o->temporary, sizeof o->temporary, "%s.%ld.part", path, (long)getpid());
-    const int fd = n > 0 && (size_t)n < sizeof o->temporary ? open(o->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666) : -1;
+    const int fd =
+        n > 0 && (size_t)n < sizeof o->temporary ? open(o->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666) : -1;
     o->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (o->file) return 0;
     const int error = errno;

@@ -2,14 +2,17 @@
 
 #include "report.h"
 
-gsa_status eval_tokens(
-    gsa_session *session, const int32_t *tokens, size_t n, gsa_want want, gsa_sampler *sampler, bool show, eval_result *out)
+gsa_status eval_tokens(gsa_session *session, const int32_t *tokens, size_t n, gsa_want want, gsa_sampler *sampler,
+    bool show, eval_result *out)
 {
     *out = (eval_result){.token = -1};
     while (out->n_done < n && !interrupted()) {
         const size_t left = n - out->n_done, most = 1u << 30;
-        gsa_step_item item = {.session = session, .tokens = tokens + out->n_done, .n_tokens = (uint32_t)(left < most ? left : most),
-            .want = left <= most ? want : GSA_WANT_NOTHING, .sampler = sampler};
+        gsa_step_item item = {.session = session,
+            .tokens = tokens + out->n_done,
+            .n_tokens = (uint32_t)(left < most ? left : most),
+            .want = left <= most ? want : GSA_WANT_NOTHING,
+            .sampler = sampler};
         gsa_step *step = NULL;
         gsa_status status = gsa_step_submit(gsa_session_model(session), &item, 1, 0, &step);
         if (status != GSA_OK) return status;

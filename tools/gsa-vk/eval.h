@@ -12,7 +12,7 @@ typedef struct eval_result {
 
 /* Evaluate tokens in as many steps as it takes; want holds for the last one. Between steps Ctrl-C is looked at: then
  * n_done is less than n. show: progress on a terminal. */
-gsa_status eval_tokens(
-    gsa_session *session, const int32_t *tokens, size_t n, gsa_want want, gsa_sampler *sampler, bool show, eval_result *out);
+gsa_status eval_tokens(gsa_session *session, const int32_t *tokens, size_t n, gsa_want want, gsa_sampler *sampler,
+    bool show, eval_result *out);
 
 #endif

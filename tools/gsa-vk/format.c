@@ -42,7 +42,8 @@ text32 format_version(uint32_t v)
 
 const char *format_device_type(gsa_device_type type)
 {
-    static const char *const names[] = {"other", "integrated GPU", "discrete GPU", "virtual GPU", "CPU driver", "CPU reference"};
+    static const char *const names[] = {
+        "other", "integrated GPU", "discrete GPU", "virtual GPU", "CPU driver", "CPU reference"};
     return type >= 0 && (size_t)type < sizeof names / sizeof names[0] ? names[type] : "other";
 }
 

@@ -23,7 +23,8 @@ static const struct {
 
 static void help(FILE *out)
 {
-    fprintf(out, "usage: gsa-vk COMMAND [options]\n\nGated Slot Attention language models on any Vulkan device.\n\ncommands:\n");
+    fprintf(out,
+        "usage: gsa-vk COMMAND [options]\n\nGated Slot Attention language models on any Vulkan device.\n\ncommands:\n");
     for (size_t i = 0; i < N_COMMANDS; i++) fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].what);
     fprintf(out, "\n"
                  "  gsa-vk COMMAND --help   options and examples of a command\n"
@@ -40,7 +41,8 @@ static void help(FILE *out)
 static int version(void)
 {
     const uint32_t v = gsa_version();
-    printf("gsa-vk %s (commit %s), library %u.%u.%u\n", program_version(), program_commit(), v / 10000, v / 100 % 100, v % 100);
+    printf("gsa-vk %s (commit %s), library %u.%u.%u\n", program_version(), program_commit(), v / 10000, v / 100 % 100,
+        v % 100);
     return report_stdout();
 }
 

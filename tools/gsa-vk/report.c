@@ -56,7 +56,10 @@ static void log_message(void *user, gsa_log_level level, const char *text)
 gsa_log report_log(void)
 {
     const int level = report.level + 1;
-    return (gsa_log){.message = log_message, .level = level < 0 ? GSA_LOG_ERROR : level > 3 ? GSA_LOG_DEBUG : (gsa_log_level)level};
+    return (gsa_log){.message = log_message,
+        .level = level < 0   ? GSA_LOG_ERROR
+                 : level > 3 ? GSA_LOG_DEBUG
+                             : (gsa_log_level)level};
 }
 
 void report_progress(double fraction, const char *what)

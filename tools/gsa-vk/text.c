@@ -13,7 +13,8 @@ int text_encode(const gsa_tokenizer *tokenizer, const char *text, size_t n, bool
     if (!bigger) return fail("out of memory for %zu token ids", n_ids);
     out->data = bigger;
     out->capacity = out->n + n_ids + 1;
-    if (gsa_tokenizer_encode(tokenizer, text, n, add_special, out->data + out->n, n_ids, &n_ids) != GSA_OK) return fail_library();
+    if (gsa_tokenizer_encode(tokenizer, text, n, add_special, out->data + out->n, n_ids, &n_ids) != GSA_OK)
+        return fail_library();
     out->n += n_ids;
     return 0;
 }
