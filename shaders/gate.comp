@@ -9,6 +9,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common/mixer.h"
 #include "common/exp.glsl"
+#include "common/gate.glsl"
 
 layout(local_size_x = GSA_MIXER_GROUP) in;
 layout(push_constant) uniform Push { gsa_gate_push push; };
@@ -23,7 +24,7 @@ void main()
     for (uint t = gl_WorkGroupID.y; t < push.n_rows; t += gl_NumWorkGroups.y) {
         const uint row = push.out_offset + t * push.out_stride;
         const float f = x[push.in_offset + t * push.in_stride + push.g + n];
-        const float g = (min(f, 0.0) - log1p_unit(exp_neg(-abs(f)))) / push.normalizer;
+        const float g = log_decay(f, push.normalizer);
         y[row + push.g + n] = g;
         y[row + push.s + n] = one_minus_exp(g);
     }

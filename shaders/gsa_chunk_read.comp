@@ -1,6 +1,6 @@
 // GSA for chunks of many rows, last of three: what each row reads. With h0 the state before the chunk, block by block:
 //   A[t, j]  = scale q[t] . key[j], j <= t
-//   score[t] = pre[t] lead (scale q[t] hk0) + sum over earlier blocks of A[t, j] pre[t] wsuf[j] gap + sum over the block
+//   score[t] = pre[t] lead (scale q[t] hk0) + sum over earlier blocks of A[t, j] pre[t] wsuf[j] gap + the block's own
 //   p        = softmax over the slots
 //   B[t, j]  = sum_m p[t, m] (weight with which j reached slot m by the time of t)
 //   o[t]     = (p[t] pre[t] lead) hv0 + sum_{j <= t} B[t, j] value[j]
@@ -189,14 +189,16 @@ void park(where w, uint m0)
 {
     const uint m = m0 + column();
     for (uint i = 0u; i < HALF; i++)
-        if (m < push.M && row0() + i < w.n) scratch[score_at(w, row0() + i, m)] = weight[(row0() + i) * P_STRIDE + column()];
+        if (m < push.M && row0() + i < w.n)
+            scratch[score_at(w, row0() + i, m)] = weight[(row0() + i) * P_STRIDE + column()];
 }
 void fetch(where w, uint m0)
 {
     const uint m = m0 + column();
     barrier(); // others have read the tile that was here
     for (uint i = 0u; i < HALF; i++)
-        weight[(row0() + i) * P_STRIDE + column()] = m < push.M && row0() + i < w.n ? scratch[score_at(w, row0() + i, m)] : 0.0;
+        weight[(row0() + i) * P_STRIDE + column()] =
+            m < push.M && row0() + i < w.n ? scratch[score_at(w, row0() + i, m)] : 0.0;
 }
 
 // weight of each row times a value of its slot

@@ -51,7 +51,8 @@ void main()
     const uint i_mine = lane / (j_tile / 4u) * 4u, j_mine = lane % (j_tile / 4u) * 4u;
     const uint column = is_hk ? push.k + g * push.K : push.v + g * push.V;
 
-    const uint arena = work[span] * push.state_stride + (is_hk ? push.hk + g * push.K * push.M : push.hv + g * push.M * push.V);
+    const uint arena = work[span] * push.state_stride +
+        (is_hk ? push.hk + g * push.K * push.M : push.hv + g * push.M * push.V);
     const uint at = (i_from + i_mine) * j_end + j_from + j_mine;
     float h[16];
     bool inside[16];

@@ -1,4 +1,5 @@
 // GSA for chunks of one row, first of two: write the key into the slots, ask each slot how well the query fits.
+// With PROJECTIONS x holds the projections themselves: q and k take their feature map, f becomes g and s, on the way.
 //   hk[k, m] <- exp(g[m]) hk[k, m] + s[m] key[k];   partial[tile][m] = scale sum_{k in tile} q[k] hk[k, m]
 //
 //   x       [rows, width] f32           columns q [H K], k [G K], s, g [G M]
@@ -18,10 +19,12 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
 #include "common/exp.glsl"
 #include "common/decay.glsl"
+#include "common/gate.glsl"
 
 layout(constant_id = 0) const uint TILE = 16u;  // rows of hk
 layout(constant_id = 1) const uint LANES = 64u; // divides the group
 layout(constant_id = 2) const uint HEADS = 1u;  // query heads at a time, at most GSA_STEP_HEADS
+layout(constant_id = 3) const bool PROJECTIONS = false;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer State { float state[]; };
@@ -31,6 +34,25 @@ const uint ROWS = GSA_MIXER_GROUP / LANES;
 const uint BATCH = 8u; // loads in flight per invocation
 
 shared float part[GSA_STEP_HEADS * GSA_MIXER_GROUP];
+shared float key[GSA_MIXER_GROUP], query[GSA_STEP_HEADS * GSA_MIXER_GROUP]; // of the tile; TILE <= GSA_MIXER_GROUP
+
+float feature(float z)
+{
+    if (!PROJECTIONS) return z;
+    return push.map == GSA_MAP_RELU ? max(z, 0.0) : silu_exact(z);
+}
+
+void load_tile(uint row, uint tile, uint r0)
+{
+    const uint g = gl_WorkGroupID.y, k = tile * TILE + gl_LocalInvocationIndex;
+    if (gl_LocalInvocationIndex < TILE && k < push.K) {
+        key[gl_LocalInvocationIndex] = feature(x[row + push.k + g * push.K + k]);
+        for (uint r = 0u; r < HEADS && r0 + r < push.R; r++)
+            query[r * TILE + gl_LocalInvocationIndex] =
+                push.scale * feature(x[row + push.q + (g * push.R + r0 + r) * push.K + k]);
+    }
+    barrier();
+}
 
 void write_header(uint lane, uint first, uint n)
 {
@@ -55,12 +77,15 @@ void tile_step(uint tile, uint m0, uint row, uint hk, uint to)
     float s = 0.0;
 
     if (m < push.M) {
-        decay = decay_pair(x[row + push.g + g * push.M + m]);
-        s = x[row + push.s + g * push.M + m];
+        const float gate = x[row + push.g + g * push.M + m];
+        const float log_a = PROJECTIONS ? log_decay(gate, push.normalizer) : gate;
+        decay = decay_pair(log_a);
+        s = PROJECTIONS ? one_minus_exp(log_a) : x[row + push.s + g * push.M + m];
     }
     for (uint r0 = 0u; r0 < push.R; r0 += HEADS) {
         precise float sum[GSA_STEP_HEADS];
         [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++) sum[r] = 0.0;
+        load_tile(row, tile, r0);
 
         for (uint k0 = tile * TILE + lane / LANES; k0 < end && m < push.M; k0 += ROWS * BATCH) {
             float h[BATCH];
@@ -70,14 +95,11 @@ void tile_step(uint tile, uint m0, uint row, uint hk, uint to)
                 const uint k = k0 + i * ROWS;
                 if (k >= end) continue;
                 if (r0 == 0u) {
-                    h[i] = decay_apply(decay, h[i], s * x[row + push.k + g * push.K + k]);
+                    h[i] = decay_apply(decay, h[i], s * key[k - tile * TILE]);
                     state[hk + k * push.M + m] = h[i];
                 }
                 [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++)
-                    if (r < HEADS && r0 + r < push.R) {
-                        const float q = push.scale * x[row + push.q + (g * push.R + r0 + r) * push.K + k];
-                        sum[r] = fma(q, h[i], sum[r]);
-                    }
+                    if (r < HEADS && r0 + r < push.R) sum[r] = fma(query[r * TILE + k - tile * TILE], h[i], sum[r]);
             }
         }
 
@@ -109,6 +131,7 @@ void main()
         const uint tile_end = min(push.k_tiles, (gl_WorkGroupID.x + 1u) * push.tiles);
         for (uint tile = gl_WorkGroupID.x * push.tiles; tile < tile_end; tile++)
             for (uint m0 = 0u; m0 < push.M; m0 += LANES)
-                tile_step(tile, m0, row, hk, push.partial + ((c * heads() + g * push.R) * push.k_tiles + tile) * push.M);
+                tile_step(tile, m0, row, hk,
+                    push.partial + ((c * heads() + g * push.R) * push.k_tiles + tile) * push.M);
     }
 }

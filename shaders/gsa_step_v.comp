@@ -1,4 +1,5 @@
 // GSA for chunks of one row, second of two: weigh the slots, write the value into them, read the mixture.
+// With PROJECTIONS x holds the projections themselves, and o is silu(o), as the output norm wants it.
 //   p = softmax over m of the summed partial scores
 //   hv[m, v] <- exp(g[m]) hv[m, v] + s[m] value[v];   o[v] = sum_m p[m] hv[m, v]
 //
@@ -18,11 +19,13 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
 #include "common/exp.glsl"
 #include "common/decay.glsl"
+#include "common/gate.glsl"
 
 layout(constant_id = 0) const uint TILE = 16u;  // columns of hv; divides the group
 layout(constant_id = 1) const uint LANES = 64u; // along M while scores are summed
 layout(constant_id = 2) const uint HEADS = 1u;  // query heads at a time: HEADS times the slots held fit weight[]
 layout(constant_id = 3) const bool ALL_SLOTS = true; // weight[] holds all slots: M <= GSA_STEP_SLOTS
+layout(constant_id = 4) const bool PROJECTIONS = false;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Scratch { float scratch[]; };
 layout(std430, set = 0, binding = 2) buffer State { float state[]; };
@@ -127,10 +130,11 @@ void load_decays(uint gate, uint s, uint m0)
 {
     barrier();
     for (uint m = gl_LocalInvocationIndex; m < min(DECAYS, push.M - m0); m += GSA_MIXER_GROUP) {
-        const vec2 decay = decay_pair(x[gate + m0 + m]);
+        const float log_a = PROJECTIONS ? log_decay(x[gate + m0 + m], push.normalizer) : x[gate + m0 + m];
+        const vec2 decay = decay_pair(log_a);
         base[m] = decay.x;
         small[m] = decay.y;
-        strength[m] = x[s + m0 + m];
+        strength[m] = PROJECTIONS ? one_minus_exp(log_a) : x[s + m0 + m];
     }
     barrier();
 }
@@ -161,7 +165,8 @@ void main()
 
             for (uint tile = gl_WorkGroupID.x * push.tiles; tile < tile_end; tile++) {
                 const uint v = tile * TILE + lane % TILE;
-                const float value = v < push.V ? x[row + push.v + g * push.V + v] : 0.0;
+                const float projected = v < push.V ? x[row + push.v + g * push.V + v] : 0.0;
+                const float value = PROJECTIONS ? silu_exact(projected) : projected;
                 precise float sum[GSA_STEP_HEADS];
                 [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++) sum[r] = 0.0;
 
@@ -200,7 +205,8 @@ void main()
                         float all = part[r * GSA_MIXER_GROUP + lane];
                         for (uint i = 1u; i < ROWS; i++) all += part[r * GSA_MIXER_GROUP + i * TILE + lane];
                         if (!ALL_SLOTS) all /= team_part[r * TEAM];
-                        o[push.o_offset + uint(chunk_row) * push.o_stride + (g * push.R + r0 + r) * push.V + v] = all;
+                        o[push.o_offset + uint(chunk_row) * push.o_stride + (g * push.R + r0 + r) * push.V + v] =
+                            PROJECTIONS ? silu_exact(all) : all;
                     }
                 barrier();
             }

@@ -23,5 +23,5 @@ void main()
 
     const uint from = push.x_offset + t * push.x_stride + i;
     const float gate = x[from], up = x[from + push.width];
-    y[push.y_offset + t * push.y_stride + i] = (push.act == GSA_ACT_POWLU ? powlu(gate) : silu(gate)) * up;
+    y[push.y_offset + t * push.y_stride + i] = ffn_act(gate, push.act) * up;
 }

@@ -90,13 +90,15 @@ describe() {
             vars=("VK_DRIVER_FILES=$ss_icd" "VK_ICD_FILENAMES=$ss_icd")
             ;;
         validation)
-            vars=("${stock[@]}" GSA_TEST_VALIDATION=1 VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
-                VK_LAYER_VALIDATE_SYNC=1 VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1
-                VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT)
+            # The two spellings of one setting: the newer layer takes the older one for a mistake.
+            vars=("${stock[@]}" GSA_TEST_VALIDATION=1 VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation)
             if [[ -d $deps/ss/layer.d ]]; then
-                vars+=("VK_LAYER_PATH=$deps/ss/layer.d")
+                vars+=("VK_LAYER_PATH=$deps/ss/layer.d" VK_LAYER_VALIDATE_SYNC=1
+                    VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1)
             elif [[ ! -f /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json ]]; then
                 why='no validation layer'
+            else
+                vars+=(VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT)
             fi
             ;;
         sanitize)

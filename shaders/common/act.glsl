@@ -18,3 +18,9 @@ float powlu(float x)
     const float a = min(x, 1e38);
     return exp2(3.0 / (sqrt(a) + 1.0) * log2(a)) * sigmoid(x);
 }
+
+// Activation of the feed-forward gate; act is one of GSA_ACT_* of push.h.
+float ffn_act(float x, uint act)
+{
+    return act == GSA_ACT_POWLU ? powlu(x) : silu(x);
+}

@@ -6,7 +6,7 @@ vec2 decay_pair(float x)
     return x > -0.5 ? vec2(1.0, expm1_small(x)) : vec2(0.0, exp_neg(x));
 }
 
-// decay * h + write. Plain operations: a driver may fold fma(base, h, fma(e, h, ..)) into (base + e) h even when precise.
+// decay * h + write. Plain operations: drivers may fold fma(base, h, fma(e, h, ..)) into (base + e) h even if precise.
 float decay_apply(vec2 decay, float h, float write)
 {
     precise const float kept = decay.x * h, change = decay.y * h + write;

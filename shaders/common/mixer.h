@@ -25,10 +25,12 @@ struct gsa_feature_map_push {
     uint q, k, v;       /* first column of each part */
     uint n_q, n_k, n_v; /* columns of each part, 0 = leave it alone; t2r: heads of q and k */
     uint n_rows;
-    uint map;           /* GSA_MAP_* */
+    uint map; /* GSA_MAP_* */
+    uint K;   /* t2r */
 };
 #define GSA_MAP_SILU 0u
 #define GSA_MAP_RELU 1u
+#define GSA_T2R_FLOATS 4096u /* heads in shared memory */
 
 struct gsa_gate_push {
     uint in_offset, in_stride;
@@ -55,6 +57,8 @@ struct gsa_step_push {
     uint k_tiles;
     uint tiles; /* that a workgroup takes in turn; never changes a bit */
     float scale;
+    float normalizer; /* of the gate */
+    uint map;         /* GSA_MAP_*, of q and k; both only when x holds projections */
 };
 
 /* Slots whose weights a workgroup of gsa_step_v.comp can hold at a time, and query heads of gsa_step_*.comp. */

@@ -42,6 +42,21 @@ struct gsa_matmul_push {
     uint rows_per_group; /* matvec only */
 };
 
+/* norm_matvec: the same with an RMSNorm before and, with SWIGLU, weight rows in pairs up_rows apart. */
+struct gsa_norm_matvec_push {
+    uint n_tokens;
+    uint first_row, n_rows, row_vecs, x_vecs;
+    uint x_offset, x_stride; /* in 4-float vectors */
+    uint y_offset, y_stride; /* in floats */
+    uint accumulate;
+    uint rows_per_group;
+    uint weighted; /* 0: the norm has no weights */
+    uint width;
+    uint up_rows;
+    uint act; /* GSA_ACT_* */
+    float eps;
+};
+
 /* add: x += y; silu: y = silu(x); swiglu: y = act(x[:, 0:F]) * x[:, F:2F] */
 struct gsa_elementwise_push {
     uint n_rows;

@@ -7,28 +7,52 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
     const gsai_work *work = &p->work;
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
+    const bool whole = gsai_gsa_takes_projections(c, work->rows); /* maps, gates and silu happen inside the step */
 
-    gsai_op_rmsnorm(
-        r, &(gsai_rmsnorm_args){.x = s->x, .y = s->h, .w = w->attn_norm, .T = T, .D = c->D, .eps = c->norm_eps});
-    gsai_op_matmul(r, projected->rows, s->h, &w->qkvf, T, work->rows, false, "matmul qkvf");
+    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = projected->rows,
+                               .x = s->x,
+                               .norm = w->attn_norm,
+                               .eps = c->norm_eps,
+                               .w = &w->qkvf,
+                               .T = T,
+                               .rows = work->rows,
+                               .h = s->h,
+                               .label = "matmul qkvf"});
     if (c->W) gsai_op_conv1d(r, c, &s->qkvf, &s->raw, w->conv_taps, state, work);
-    gsai_op_feature_map(r, c, &s->qkvf, w->t2r, T);
-    gsai_op_gate(r, c, &s->qkvf, projected, T);
-    gsai_op_gsa(r, c, s->o, &s->qkvf, state, work, s->gsa);
-    gsai_op_rmsnorm(
-        r, &(gsai_rmsnorm_args){
-               .x = s->o, .y = s->o, .w = w->g_norm, .T = T, .D = c->H * c->V, .eps = c->g_norm_eps, .pre_silu = true});
-    gsai_op_matmul(r, s->x, s->o, &w->o, T, work->rows, true, "matmul o");
+    if (!whole) {
+        gsai_op_feature_map(r, c, &s->qkvf, w->t2r, T);
+        gsai_op_gate(r, c, &s->qkvf, projected, T);
+    }
+    gsai_op_gsa(r, c, s->o, &s->qkvf, state, work, s->gsa, whole);
+    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = s->x,
+                               .x = s->o,
+                               .norm = w->g_norm,
+                               .eps = c->g_norm_eps,
+                               .w = &w->o,
+                               .T = T,
+                               .rows = work->rows,
+                               .accumulate = true,
+                               .pre_silu = !whole,
+                               .h = s->o,
+                               .label = "matmul o"});
 }
 
 static void feed_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const uint32_t T = p->work.n_rows;
-    gsai_op_rmsnorm(
-        r, &(gsai_rmsnorm_args){.x = s->x, .y = s->h, .w = w->ffn_norm, .T = T, .D = c->D, .eps = c->norm_eps});
-    gsai_op_matmul(r, s->gate_up, s->h, &w->gate_up, T, p->work.rows, false, "matmul gate_up");
-    gsai_op_swiglu(r, s->act, s->gate_up, T, c->F, c->ffn_act);
+    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = s->act,
+                               .x = s->x,
+                               .norm = w->ffn_norm,
+                               .eps = c->norm_eps,
+                               .w = &w->gate_up,
+                               .T = T,
+                               .rows = p->work.rows,
+                               .swiglu = true,
+                               .act = c->ffn_act,
+                               .h = s->h,
+                               .product = s->gate_up,
+                               .label = "matmul gate_up"});
     gsai_op_matmul(r, s->x, s->act, &w->down, T, p->work.rows, true, "matmul down");
 }
 

@@ -3,8 +3,8 @@
 #include "ops/mixer.h"
 #include "util/status.h"
 
-#define MAX_T2R  4096u /* floats of shared memory that every device has */
-#define MAX_TILE 8u    /* heads of a workgroup of t2r.comp */
+#define MAX_T2R  GSA_T2R_FLOATS
+#define MAX_TILE 8u /* heads of a workgroup of t2r.comp */
 
 /* q and k of each row by W; true when recorded */
 static bool record_t2r(
@@ -24,12 +24,12 @@ static bool record_t2r(
     if (!v) return false;
     uint32_t tile = MAX_T2R / c->K < MAX_TILE ? MAX_T2R / c->K : MAX_TILE;
     if (tile > heads) tile = heads;
-    const uint32_t spec[] = {c->K, tile};
 
     push.n_q = c->H;
     push.n_k = c->G;
     push.n_v = 0;
-    gsai_call call = {.label = "t2r", .pipeline = gsai_op_pipeline(r, v, spec, 2, 0), .n_bind = 2};
+    push.K = c->K;
+    gsai_call call = {.label = "t2r", .pipeline = gsai_op_pipeline(r, v, &tile, 1, 0), .n_bind = 2};
     if (!call.pipeline) return false;
     call.push = &push;
     call.push_bytes = sizeof push;

@@ -64,8 +64,13 @@ uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32
     return chunked > one ? chunked : one;
 }
 
+bool gsai_gsa_takes_projections(const gsai_config *c, gsai_row_class rows)
+{
+    return rows == GSAI_ROWS_ONE && c->W == 0 && c->feature_map != GSAI_FEATURE_T2R;
+}
+
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
-    const gsai_work *work, gsai_range scratch)
+    const gsai_work *work, gsai_range scratch, bool projections)
 {
     if (work->n_rows == 0 || work->n_spans == 0) return;
     if (!gsai_op_check_rows(r, "gsa", "x", &x->rows, work->n_rows, x->width) ||
@@ -81,7 +86,7 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
         return;
     }
     if (work->rows == GSAI_ROWS_ONE) {
-        gsai_op_gsa_step(r, c, o, x, state, work, scratch);
+        gsai_op_gsa_step(r, c, o, x, state, work, scratch, projections);
     } else {
         gsai_op_gsa_chunk(r, c, o, x, state, work, scratch);
     }

@@ -60,7 +60,7 @@ static uint32_t tiles_per_group(const gsa_device *dev, uint32_t tiles, uint64_t 
 }
 
 void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
-    const gsai_work *work, gsai_range scratch)
+    const gsai_work *work, gsai_range scratch, bool projections)
 {
     const gsa_device *dev = gsai_recorder_device(r);
     const uint32_t R = c->H / c->G, k_rows = k_tile(c), v_columns = v_tile(c);
@@ -91,15 +91,17 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
         .partial = 4 * work->n_spans + work->n_chunks,
         .k_tiles = k_tiles,
         .tiles = tiles_per_group(dev, k_tiles, columns),
+        .normalizer = c->gate_normalizer,
+        .map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU,
     };
-    const uint32_t k_spec[] = {k_rows, lanes(c), R < GSA_STEP_HEADS ? R : GSA_STEP_HEADS};
-    const uint32_t v_spec[] = {v_columns, lanes(c), v_heads(c), c->M <= GSA_STEP_SLOTS};
+    const uint32_t k_spec[] = {k_rows, lanes(c), R < GSA_STEP_HEADS ? R : GSA_STEP_HEADS, projections};
+    const uint32_t v_spec[] = {v_columns, lanes(c), v_heads(c), c->M <= GSA_STEP_SLOTS, projections};
 
     const gsai_variant *k_step = gsai_op_variant(r, "gsa_step_k"), *v_step = gsai_op_variant(r, "gsa_step_v");
     if (!k_step || !v_step) return;
 
     gsai_call call = {.label = "gsa_step_k", .n_bind = 4, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, k_step, k_spec, 3, 0);
+    call.pipeline = gsai_op_pipeline(r, k_step, k_spec, 4, 0);
     call.bind[0] = GSAI_BIND(x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(state->range, GSAI_READ_WRITE);
@@ -114,7 +116,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
 
     push.tiles = tiles_per_group(dev, v_tiles, columns);
     call.label = "gsa_step_v";
-    call.pipeline = gsai_op_pipeline(r, v_step, v_spec, 4, 0);
+    call.pipeline = gsai_op_pipeline(r, v_step, v_spec, 5, 0);
     call.bind[0] = GSAI_BIND(x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(scratch, GSAI_READ);
     call.bind[2] = GSAI_BIND(state->range, GSAI_READ_WRITE);

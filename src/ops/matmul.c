@@ -1,10 +1,11 @@
+#include "ops/matvec.h"
 #include "ops/op_util.h"
 
 #include "util/status.h"
 
 enum {
-    MAX_COLUMNS = GSAI_FEW_MAX, /* tokens of one matvec call */
-    TILE = 64,                  /* tokens and weight rows of a group of matmul.comp */
+    MAX_COLUMNS = GSAI_MATVEC_COLUMNS,
+    TILE = 64, /* tokens and weight rows of a group of matmul.comp */
     TILE_THREADS = 128,
 };
 
@@ -52,18 +53,12 @@ static void record(const matmul *m, const gsai_pipeline *pipeline, uint64_t n_gr
     gsai_recorder_call(m->r, &call);
 }
 
-typedef struct matvec_shape {
-    uint32_t columns, rows, unroll, team; /* constants of matvec.comp; team: subgroups, or lanes without subgroups */
-    uint32_t group_size, rows_per_group, subgroup_size;
-} matvec_shape;
-
-/* Of these choices only team changes bits, so it must not depend on the number of tokens, nor on how many of the part's
- * rows one call takes. */
-static matvec_shape choose_matvec(const gsa_device *dev, const gsai_variant *v, const matmul *m, uint32_t n_tokens)
+gsai_matvec_shape gsai_matvec_choose(
+    const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_vecs, uint32_t n_tokens)
 {
     const gsai_caps *caps = &dev->caps;
-    const uint32_t n_rows = m->part->n_rows, wave = (caps->n_cores ? caps->n_cores : 32) * 32;
-    matvec_shape s = {.columns = 1, .rows = 1, .unroll = 1};
+    const uint32_t wave = (caps->n_cores ? caps->n_cores : 32) * 32;
+    gsai_matvec_shape s = {.columns = 1, .rows = 1, .unroll = 1};
 
     while (s.columns < n_tokens) s.columns *= 2;
     if (!(v->caps & GSAI_CAP_SUBGROUP)) {
@@ -84,9 +79,9 @@ static matvec_shape choose_matvec(const gsa_device *dev, const gsai_variant *v, 
      * of 16 bytes in flight, up to four, as leave few of them idle at a row's end; from four tokens on registers are
      * needed for sums. */
     if (s.subgroup_size)
-        while (s.team < subgroups && n_rows * s.team < wave && m->row_vecs >= 4 * lanes * s.team) s.team *= 2;
+        while (s.team < subgroups && n_rows * s.team < wave && row_vecs >= 4 * lanes * s.team) s.team *= 2;
     if (n_rows / 2 >= wave || s.columns > 1) s.rows = 2;
-    const uint32_t loads = (m->row_vecs + lanes * s.team - 1) / (lanes * s.team);
+    const uint32_t loads = (row_vecs + lanes * s.team - 1) / (lanes * s.team);
     if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && s.columns < 4)
         while (s.unroll < 4 && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
     s.rows_per_group = subgroups / s.team * s.rows;
@@ -101,7 +96,7 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
 
     for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
         const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const matvec_shape s = choose_matvec(dev, v, m, n_tokens);
+        const gsai_matvec_shape s = gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
         const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
         const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
         if (!pipeline) return;

@@ -28,7 +28,7 @@ uint64_t gsai_gsa_chunk_floats(const gsai_config *c, uint32_t n_chunks, uint32_t
 /* What this call needs, idle chunks counted. */
 uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work);
 void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
-    const gsai_work *work, gsai_range scratch);
+    const gsai_work *work, gsai_range scratch, bool projections);
 void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch);
 

@@ -67,6 +67,23 @@ void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a);
 /* y[T,N] = x[T,C] w^T, or y += with accumulate. label names the role. */
 void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matrix *w, uint32_t T, gsai_row_class rows,
     bool accumulate, const char *label);
+/* z = rms(x, norm, eps) w^T, then y = z, y += z with accumulate, or with swiglu y[T,F] = act(z[:,0:F]) z[:,F:2F]. Rows of
+ * class ONE take one call a part where the device has the kernel; otherwise h [T, w->n_cols] holds the normed rows and
+ * product [T, 2F] the products. */
+typedef struct gsai_norm_matmul_args {
+    gsai_rows y, x;
+    gsai_vector norm; /* absent: ones */
+    float eps;
+    const gsai_matrix *w;
+    uint32_t T;
+    gsai_row_class rows;
+    bool accumulate, swiglu;
+    bool pre_silu; /* the norm is of silu(x); never one call */
+    gsai_ffn_act act;
+    gsai_rows h, product; /* product with swiglu only */
+    const char *label;
+} gsai_norm_matmul_args;
+void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a);
 void gsai_op_add(gsai_recorder *r, gsai_rows x, gsai_rows y, uint32_t T, uint32_t D); /* x += y */
 void gsai_op_silu(gsai_recorder *r, gsai_rows y, gsai_rows x, uint32_t T, uint32_t D);
 /* y[T,F] = act(x[:,0:F]) * x[:,F:2F] */
@@ -113,7 +130,10 @@ uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32
 /* o[T,H*V]: both passes for every chunk of the work table, states updated. One-row chunks take the step, longer ones the
  * chunked form (work->rows tells which; a call never mixes them). */
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
-    const gsai_work *work, gsai_range scratch);
+    const gsai_work *work, gsai_range scratch, bool projections);
+/* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
+ * may projections be true. */
+bool gsai_gsa_takes_projections(const gsai_config *c, gsai_row_class rows);
 
 /* --- variants --- */
 typedef struct gsai_variant {

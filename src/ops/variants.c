@@ -20,6 +20,9 @@
     X("matvec_f16", "matvec_f16", 0, 128, 4096, "runs anywhere")                                                       \
     X("matvec_bf16", "matvec_bf16_sg", SG, 128, 0, "subgroup arithmetic")                                              \
     X("matvec_bf16", "matvec_bf16", 0, 128, 4096, "runs anywhere")                                                     \
+    X("norm_matvec_f32", "norm_matvec_f32", SG, 128, 0, "subgroup arithmetic")                                         \
+    X("norm_matvec_f16", "norm_matvec_f16", SG, 128, 0, "subgroup arithmetic")                                         \
+    X("norm_matvec_bf16", "norm_matvec_bf16", SG, 128, 0, "subgroup arithmetic")                                       \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
@@ -35,7 +38,7 @@
     X("feature_map", "feature_map", 0, 128, 0, "runs anywhere")                                                        \
     X("t2r", "t2r", 0, 128, 16384, "runs anywhere")                                                                    \
     X("gate", "gate", 0, 128, 0, "runs anywhere")                                                                      \
-    X("gsa_step_k", "gsa_step_k", 0, 128, 4096, "runs anywhere")                                                       \
+    X("gsa_step_k", "gsa_step_k", 0, 128, 9216, "runs anywhere")                                                       \
     X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \

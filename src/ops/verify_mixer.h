@@ -40,8 +40,7 @@ typedef struct gsai_check_mixer {
     float *x, *state;
 } gsai_check_mixer;
 
-/* n_sessions sessions in scattered slots of a few more, session i with T - i * less rows (at least 1). The rest of *config
- * is as given. False when host memory is out. */
+/* n_sessions sessions in scattered slots of a few more, session i with T - i * less rows (at least 1). False when host memory is out. */
 bool gsai_check_mixer_make(gsai_check *c, const gsai_config *config, uint32_t n_sessions, uint32_t T, uint32_t less,
     gsai_check_gates gates, gsai_check_mixer *out);
 

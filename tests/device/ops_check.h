@@ -16,6 +16,13 @@ static inline void count_row(void *user, const gsa_verify_row *row)
         print_error("%s, %s: error %g, allowed %g\n", row->variant, row->shape, row->error, row->tolerance);
 }
 
+/* Cases that do not fit a device's limits are left out; only tiny masked limits may leave none. */
+static inline void assert_asked(uint32_t n_rows)
+{
+    if (n_rows == 0 && dev->caps.max_range_bytes < (1u << 20)) skip();
+    assert_true(n_rows > 0);
+}
+
 /* All cases of an op that ship with the library. */
 static inline void assert_op(const char *op)
 {
@@ -23,7 +30,7 @@ static inline void assert_op(const char *op)
 
     assert_int_equal(gsai_ops_verify(dev, op, count_row, &n_rows, &n_failed), GSA_OK);
     assert_int_equal(n_failed, 0);
-    assert_true(n_rows > 0);
+    assert_asked(n_rows);
 }
 
 /* A test's own cases. */
@@ -35,7 +42,7 @@ static inline void assert_set(const char *op, void (*run)(gsai_check *c, const g
 
     assert_int_equal(gsai_ops_verify_set(dev, &set, count_row, &n_rows, &n_failed), GSA_OK);
     assert_int_equal(n_failed, 0);
-    assert_true(n_rows > 0);
+    assert_asked(n_rows);
 }
 
 /* The set of the library that has this op: its runner serves longer case lists. */

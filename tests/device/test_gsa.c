@@ -278,7 +278,7 @@ static void gsa_too_little_scratch_is_refused(void **state)
     const gsai_work work = {.range = all, .n_spans = 1, .n_chunks = 1, .n_rows = 20, .rows = GSAI_ROWS_MANY};
     const uint64_t need = gsai_gsa_scratch_floats(&config, 1, 20) * 4;
     assert_int_equal(gsai_recorder_begin(dev, 0, &r), GSA_OK);
-    gsai_op_gsa(r, &config, (gsai_rows){all, 0, 16}, &x, &at, &work, (gsai_range){&buffer, 0, need - 4});
+    gsai_op_gsa(r, &config, (gsai_rows){all, 0, 16}, &x, &at, &work, (gsai_range){&buffer, 0, need - 4}, false);
     assert_int_equal(gsai_recorder_finish(r, &plan), GSA_ERROR_ARGUMENT);
     assert_non_null(strstr(gsa_error_text(), "scratch"));
     gsai_buffer_destroy(dev, &buffer);

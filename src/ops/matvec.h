@@ -1,0 +1,19 @@
+/* The shape of a matrix-times-few-vectors kernel, for matvec.comp and norm_matvec.comp alike. */
+#ifndef GSAI_OPS_MATVEC_H
+#define GSAI_OPS_MATVEC_H
+
+#include "ops/ops.h"
+
+#define GSAI_MATVEC_COLUMNS GSAI_FEW_MAX /* tokens of one call */
+
+typedef struct gsai_matvec_shape {
+    uint32_t columns, rows, unroll, team; /* constants of matvec.comp; team: subgroups, or lanes without subgroups */
+    uint32_t group_size, rows_per_group, subgroup_size;
+} gsai_matvec_shape;
+
+/* For a part of n_rows rows of row_vecs 16-byte vectors. Of these choices only team changes bits, so it depends neither
+ * on the number of tokens nor on how many of the part's rows one call takes. */
+gsai_matvec_shape gsai_matvec_choose(
+    const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_vecs, uint32_t n_tokens);
+
+#endif

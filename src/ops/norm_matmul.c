@@ -1,0 +1,87 @@
+/* A product with the norm before it and the activation after it: one call for single rows, three otherwise. */
+#include "ops/matvec.h"
+#include "ops/op_util.h"
+
+static const char *const op_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16"};
+
+/* Can every part be done in one call? Gate and up must lie in one part; rows of x must be whole vectors. */
+static bool fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+
+    if (a->rows != GSAI_ROWS_ONE || a->pre_silu || a->w->n_cols % 4 != 0 || (a->swiglu && a->w->n_parts != 1))
+        return false;
+    for (uint32_t i = 0; i < a->w->n_parts; i++)
+        if (!gsai_variant_pick(dev, op_of_type[a->w->parts[i].type])) return false;
+    return true;
+}
+
+static void record(
+    gsai_recorder *r, const gsai_norm_matmul_args *a, const gsai_matrix_part *part, uint32_t token, uint32_t n_tokens)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_variant *v = gsai_op_variant(r, op_of_type[part->type]);
+    if (!v) return;
+    const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->w->n_cols) / 16);
+    const uint32_t n_out = a->swiglu ? part->n_rows / 2 : part->n_rows;
+    gsai_matvec_shape s = gsai_matvec_choose(dev, v, n_out, row_vecs, n_tokens);
+    if (a->swiglu && s.rows > 1) { /* an output has two weight rows already */
+        s.rows_per_group /= s.rows;
+        s.rows = 1;
+    }
+    const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, a->swiglu};
+    const struct gsa_norm_matvec_push push = {
+        .n_tokens = n_tokens,
+        .n_rows = n_out,
+        .row_vecs = row_vecs,
+        .x_vecs = a->w->n_cols / 4,
+        .x_offset = (uint32_t)((a->x.offset + (uint64_t)token * a->x.stride) / 4),
+        .x_stride = a->x.stride / 4,
+        .y_offset = (uint32_t)(a->y.offset + (uint64_t)token * a->y.stride + part->first_row),
+        .y_stride = a->y.stride,
+        .accumulate = a->accumulate,
+        .rows_per_group = s.rows_per_group,
+        .weighted = a->norm.size > 0,
+        .width = a->w->n_cols,
+        .up_rows = a->swiglu ? n_out : 0,
+        .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+        .eps = a->eps,
+    };
+    gsai_call call = {.label = a->label, .n_bind = 4, .push = &push, .push_bytes = sizeof push};
+    call.pipeline = gsai_op_pipeline(r, v, spec, 6, s.subgroup_size);
+    if (!call.pipeline ||
+        !gsai_op_grid(r, ((uint64_t)n_out + s.rows_per_group - 1) / s.rows_per_group, s.group_size, call.groups))
+        return;
+    call.bind[0] = GSAI_BIND(part->range, GSAI_READ);
+    call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
+    call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
+    call.bind[3] = GSAI_BIND(a->norm.size > 0 ? a->norm : a->x.range, GSAI_READ);
+    call.bytes = (uint64_t)part->n_rows * row_vecs * 16 + (uint64_t)n_tokens * (a->w->n_cols + n_out) * 4;
+    call.flops = 2ull * n_tokens * part->n_rows * a->w->n_cols;
+    gsai_recorder_call(r, &call);
+}
+
+static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
+{
+    gsai_op_rmsnorm(r,
+        &(gsai_rmsnorm_args){
+            .x = a->x, .y = a->h, .w = a->norm, .T = a->T, .D = a->w->n_cols, .eps = a->eps, .pre_silu = a->pre_silu});
+    gsai_op_matmul(r, a->swiglu ? a->product : a->y, a->h, a->w, a->T, a->rows, a->accumulate, a->label);
+    if (a->swiglu) gsai_op_swiglu(r, a->y, a->product, a->T, a->w->n_rows / 2, a->act);
+}
+
+void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a)
+{
+    if (a->T == 0) return;
+    if (!fuses(r, a)) {
+        in_steps(r, a);
+        return;
+    }
+    if (!gsai_op_check_rows(r, a->label, "x", &a->x, a->T, a->w->n_cols) ||
+        !gsai_op_check_rows(r, a->label, "y", &a->y, a->T, a->swiglu ? a->w->n_rows / 2 : a->w->n_rows) ||
+        (a->norm.size > 0 && !gsai_op_check_words(r, a->label, "norm", &a->norm, 0, a->w->n_cols)))
+        return;
+    for (uint32_t i = 0; i < a->w->n_parts && gsai_recorder_status(r) == GSA_OK; i++)
+        for (uint32_t t = 0; t < a->T; t += GSAI_MATVEC_COLUMNS)
+            record(r, a, &a->w->parts[i], t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
+}
