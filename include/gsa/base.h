@@ -58,7 +58,12 @@ GSA_API const char *gsa_error_text(void);
 /* Version of the library in use, as GSA_VERSION_MAJOR * 10000 + MINOR * 100 + PATCH. Immediate; any thread. */
 GSA_API uint32_t gsa_version(void);
 
-typedef enum gsa_log_level { GSA_LOG_ERROR = 0, GSA_LOG_WARNING = 1, GSA_LOG_INFO = 2, GSA_LOG_DEBUG = 3 } gsa_log_level;
+typedef enum gsa_log_level {
+    GSA_LOG_ERROR = 0,
+    GSA_LOG_WARNING = 1,
+    GSA_LOG_INFO = 2,
+    GSA_LOG_DEBUG = 3
+} gsa_log_level;
 
 /* Where messages go. message is one line without a newline, valid during the call only. May be called on any thread
  * that calls into the library. A zeroed struct is silent. The callback must not call the library. */

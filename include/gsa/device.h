@@ -12,20 +12,24 @@ extern "C" {
 typedef struct gsa_device gsa_device;
 
 typedef struct gsa_device_params {
-    size_t struct_size;     /* sizeof(gsa_device_params) */
-    const char *select;     /* NULL or "" = best; "cpu" = the CPU reference; digits = index; else part of a name */
-    const char *mask;       /* capabilities to hide, e.g. "coopmat,float16" or "minimum"; NULL = none */
-    const void *cache;      /* bytes of gsa_device_cache() of an earlier run; NULL = none. A stale one is ignored */
+    size_t struct_size; /* sizeof(gsa_device_params) */
+    const char *select; /* NULL or "" = best; "cpu" = the CPU reference; digits = index; else part of a name */
+    const char *mask;   /* capabilities to hide, e.g. "coopmat,float16" or "minimum"; NULL = none */
+    const void *cache;  /* bytes of gsa_device_cache() of an earlier run; NULL = none. A stale one is ignored */
     size_t cache_size;
     uint32_t max_submit_us; /* cap on one submission's GPU time; 0 = 8000 */
     bool profile;           /* time each GPU call (slower) */
-    bool validation;        /* VK_LAYER_KHRONOS_validation with synchronization checks; messages are logged and counted */
-    gsa_log log;            /* zeroed = silent */
+    bool validation; /* VK_LAYER_KHRONOS_validation with synchronization checks; messages are logged and counted */
+    gsa_log log;     /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
 } gsa_device_params;
 
 typedef enum gsa_device_type {
-    GSA_DEVICE_OTHER = 0, GSA_DEVICE_INTEGRATED = 1, GSA_DEVICE_DISCRETE = 2, GSA_DEVICE_VIRTUAL = 3, GSA_DEVICE_CPU = 4,
+    GSA_DEVICE_OTHER = 0,
+    GSA_DEVICE_INTEGRATED = 1,
+    GSA_DEVICE_DISCRETE = 2,
+    GSA_DEVICE_VIRTUAL = 3,
+    GSA_DEVICE_CPU = 4,
     GSA_DEVICE_REFERENCE = 5 /* the CPU reference of this library */
 } gsa_device_type;
 
@@ -58,7 +62,8 @@ GSA_API void gsa_device_info_get(const gsa_device *device, gsa_device_info *info
  * kind: limits and identity, capabilities (value "yes", "no" or "masked"), kernel variants (name "op", value
  * "variant: why it was chosen"). Immediate; any thread. */
 typedef enum gsa_device_fact { GSA_FACT_LIMIT = 0, GSA_FACT_CAPABILITY = 1, GSA_FACT_VARIANT = 2 } gsa_device_fact;
-GSA_API bool gsa_device_fact_get(const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value);
+GSA_API bool gsa_device_fact_get(
+    const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value);
 
 /* Pipeline cache to keep for the next run; valid only for the same library version, device and driver, which it
  * checks itself. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
@@ -75,9 +80,10 @@ typedef struct gsa_verify_row {
     const char *op, *variant, *shape; /* e.g. "matmul", "matvec_f16_sg", "T 1 N 64 C 96" */
     double error, tolerance;          /* ||out - ref|| / ||ref||, largest of the op's outputs */
     bool passed;
-    double gpu_us;                    /* 0 when the device has no timestamps */
+    double gpu_us; /* 0 when the device has no timestamps */
 } gsa_verify_row;
-GSA_API gsa_status gsa_device_verify(gsa_device *device, void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed);
+GSA_API gsa_status gsa_device_verify(
+    gsa_device *device, void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed);
 
 /* Read bandwidth in bytes per second: a kernel that reads bytes once, median of a few runs. DRIVER, DEVICE_MEMORY. */
 GSA_API gsa_status gsa_device_bandwidth(gsa_device *device, uint64_t bytes, double *bytes_per_second);

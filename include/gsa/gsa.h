@@ -1,4 +1,4 @@
-/* gsa/gsa.h: Gated Slot Attention language models on any Vulkan device. This header includes all others but gsa/vulkan.h.
+/* gsa/gsa.h: Gated Slot Attention language models on any Vulkan device. This header includes all others.
  *
  *     #include <gsa/gsa.h>
  *     #include <stdio.h>

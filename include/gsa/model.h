@@ -18,18 +18,19 @@ typedef struct gsa_model_params {
     const char *synthetic;      /* "340m", "1.3b", "2.7b", "7b": random weights of that shape, for benchmarks */
     const char *synthetic_type; /* "f32", "f16", "bf16"; NULL = "f16" */
     uint64_t synthetic_seed;
-    uint32_t n_slots;           /* sessions and snapshots that may exist at once; 0 = 8 */
-    uint32_t max_rows;          /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */
-    uint64_t max_device_bytes;  /* loading fails with DEVICE_MEMORY rather than take more; 0 = no cap */
-    gsa_progress progress;      /* may be NULL */
+    uint32_t n_slots;          /* sessions and snapshots that may exist at once; 0 = 8 */
+    uint32_t max_rows;         /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */
+    uint64_t max_device_bytes; /* loading fails with DEVICE_MEMORY rather than take more; 0 = no cap */
+    gsa_progress progress;     /* may be NULL */
     void *progress_user;
 } gsa_model_params;
 
 typedef struct gsa_model_info {
     uint32_t n_vocab, n_layers;
-    uint32_t D, H, G, K, V, M, F, W; /* hidden, query heads, kv heads, key dim, value dim, slots, feed-forward, conv taps */
-    uint32_t context_length;         /* trained length, advisory; 0 = unknown */
-    int32_t bos_id, eos_id;          /* -1 = none */
+    uint32_t D, H, G, K, V, M, F,
+        W;                   /* hidden, query heads, kv heads, key dim, value dim, slots, feed-forward, conv taps */
+    uint32_t context_length; /* trained length, advisory; 0 = unknown */
+    int32_t bos_id, eos_id;  /* -1 = none */
     bool tied;
     char feature_map[16], ffn_act[16];
     float norm_eps, gate_normalizer;

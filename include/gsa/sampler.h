@@ -21,13 +21,13 @@ typedef struct gsa_sampler gsa_sampler;
  *   6. draw: u in [0,1) from (seed, number of tokens drawn so far); the first token in id order whose running share of
  *      the kept mass exceeds u */
 typedef struct gsa_sampler_params {
-    size_t struct_size;      /* sizeof(gsa_sampler_params) */
-    float temperature;       /* 0 = greedy */
-    uint32_t top_k;          /* 0 = off */
-    float top_p;             /* 0 or 1 = off */
-    float min_p;             /* 0 = off */
-    float repeat_penalty;    /* 0 or 1 = off */
-    uint32_t repeat_last_n;  /* 0 = 64; at most 256 */
+    size_t struct_size;     /* sizeof(gsa_sampler_params) */
+    float temperature;      /* 0 = greedy */
+    uint32_t top_k;         /* 0 = off */
+    float top_p;            /* 0 or 1 = off */
+    float min_p;            /* 0 = off */
+    float repeat_penalty;   /* 0 or 1 = off */
+    uint32_t repeat_last_n; /* 0 = 64; at most 256 */
     uint64_t seed;
     const gsa_allocator *allocator; /* NULL = malloc */
 } gsa_sampler_params;

@@ -52,8 +52,10 @@ GSA_API gsa_status gsa_session_save_wait(const gsa_session *session, const gsa_s
  * DEVICE_LOST. On failure session and sampler are untouched, except after DEVICE_LOST. */
 GSA_API gsa_status gsa_session_load_wait(gsa_session *session, gsa_sampler *sampler, const char *path);
 /* The same to and from memory. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
-GSA_API gsa_status gsa_session_serialize_wait(const gsa_session *session, const gsa_sampler *sampler, void *data, size_t capacity, size_t *size);
-GSA_API gsa_status gsa_session_deserialize_wait(gsa_session *session, gsa_sampler *sampler, const void *data, size_t size);
+GSA_API gsa_status gsa_session_serialize_wait(
+    const gsa_session *session, const gsa_sampler *sampler, void *data, size_t capacity, size_t *size);
+GSA_API gsa_status gsa_session_deserialize_wait(
+    gsa_session *session, gsa_sampler *sampler, const void *data, size_t size);
 /* The recurrent state as floats, layer by layer: hk [G][K][M], hv [G][M][V], conv_q [H*K][W], conv_k [G*K][W],
  * conv_v [G*V][W]. n_floats must be gsa_model_info.state_bytes / 4. Blocks. */
 GSA_API gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size_t n_floats);
@@ -72,10 +74,11 @@ typedef struct gsa_step_item {
     const int32_t *tokens; /* [n_tokens] ids below n_vocab; copied before return */
     uint32_t n_tokens;     /* at least 1 */
     gsa_want want;
-    gsa_sampler *sampler; /* GSA_WANT_TOKEN: rules and seed, advanced when collected; NULL = greedy. Must outlive the step */
-    float *logits;        /* GSA_WANT_ALL_LOGITS: room for [n_tokens, n_vocab]; rows [0, n_done) are filled when collected */
-    uint32_t n_done;      /* out, at submit: tokens queued; call again with the rest */
-    int32_t token;        /* out, when collected: the chosen token, or -1 while n_done < n_tokens */
+    gsa_sampler
+        *sampler;    /* GSA_WANT_TOKEN: rules and seed, advanced when collected; NULL = greedy. Must outlive the step */
+    float *logits;   /* GSA_WANT_ALL_LOGITS: room for [n_tokens, n_vocab]; rows [0, n_done) are filled when collected */
+    uint32_t n_done; /* out, at submit: tokens queued; call again with the rest */
+    int32_t token;   /* out, when collected: the chosen token, or -1 while n_done < n_tokens */
 } gsa_step_item;
 
 /* Queue work for one or many sessions of one model. Submits; never blocks.
@@ -88,7 +91,8 @@ typedef struct gsa_step_item {
  * when its last token is done.
  * OK; ARGUMENT (bad id, session twice, other model: nothing queued), BUSY (too many steps in flight, or a session's
  * step is not collected), HOST_MEMORY, DEVICE_LOST: *step is NULL, sessions unchanged. */
-GSA_API gsa_status gsa_step_submit(gsa_model *model, gsa_step_item *items, uint32_t n_items, uint64_t budget_us, gsa_step **step);
+GSA_API gsa_status gsa_step_submit(
+    gsa_model *model, gsa_step_item *items, uint32_t n_items, uint64_t budget_us, gsa_step **step);
 GSA_API gsa_status gsa_step_poll(gsa_step *step);                      /* OK = done, NOT_READY, DEVICE_LOST. Polls */
 GSA_API gsa_status gsa_step_wait(gsa_step *step, uint64_t timeout_us); /* the same after waiting. Blocks */
 /* Hand out results: positions move by n_done, logits and tokens are filled in. OK; NOT_READY: nothing happened, call
@@ -99,7 +103,8 @@ GSA_API double gsa_step_gpu_ns(gsa_step *step);
 
 /* All n_tokens in as many steps as needed. logits: NULL, or room for [n_tokens, n_vocab] with all_logits, else the last
  * token's come through gsa_session_logits. On failure the session stands after the last whole step. Blocks. */
-GSA_API gsa_status gsa_session_eval_wait(gsa_session *session, const int32_t *tokens, size_t n_tokens, float *all_logits);
+GSA_API gsa_status gsa_session_eval_wait(
+    gsa_session *session, const int32_t *tokens, size_t n_tokens, float *all_logits);
 
 #ifdef __cplusplus
 }

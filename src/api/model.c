@@ -7,7 +7,8 @@ static gsa_status check_params(const char *where, const gsa_model_params *p)
 {
     if (!p) return gsai_fail(GSA_ERROR_ARGUMENT, "%s: params is NULL", where);
     if (p->struct_size != sizeof *p)
-        return gsai_fail(GSA_ERROR_ARGUMENT, "%s: struct_size is %zu, this library expects %zu", where, p->struct_size, sizeof *p);
+        return gsai_fail(
+            GSA_ERROR_ARGUMENT, "%s: struct_size is %zu, this library expects %zu", where, p->struct_size, sizeof *p);
     return GSA_OK;
 }
 
@@ -25,7 +26,8 @@ void gsa_model_destroy(gsa_model *model)
     if (!model) return;
     const uint32_t n = model->n_children;
     if (n > 0) {
-        gsai_log(&model->device->log, GSA_LOG_ERROR, "gsa_model_destroy: %u sessions or snapshots are alive; the model is kept", n);
+        gsai_log(&model->device->log, GSA_LOG_ERROR,
+            "gsa_model_destroy: %u sessions or snapshots are alive; the model is kept", n);
         return;
     }
     gsai_model_free(model);
@@ -58,12 +60,14 @@ gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *d
     if (info) gsai_model_info_fill(ck, info);
     for (uint64_t i = 0; tensor && i < ck->n_tensors; i++) {
         const gsai_tensor *t = &ck->tensors[i];
-        gsa_tensor_info ti = {.name = t->name, .type = gsai_type_name(t->type), .n_dims = t->n_dims, .n_bytes = t->n_bytes};
+        gsa_tensor_info ti = {
+            .name = t->name, .type = gsai_type_name(t->type), .n_dims = t->n_dims, .n_bytes = t->n_bytes};
         for (uint32_t d = 0; d < t->n_dims; d++) ti.dims[d] = t->dims[d];
         tensor(user, &ti);
     }
     if (plan) {
-        const gsai_engine_params ep = {.checkpoint = ck, .n_slots = params->n_slots ? params->n_slots : 8, .max_rows = params->max_rows};
+        const gsai_engine_params ep = {
+            .checkpoint = ck, .n_slots = params->n_slots ? params->n_slots : 8, .max_rows = params->max_rows};
         status = gsai_engine_plan(device, &ep, plan);
     }
     gsai_checkpoint_close(ck);

@@ -81,7 +81,8 @@ void gsa_session_destroy(gsa_session *session)
     if (!session) return;
     gsa_model *m = session->model;
     if (session->in_step) {
-        gsai_log(&m->device->log, GSA_LOG_ERROR, "gsa_session_destroy: a step with this session is not collected; the session is kept");
+        gsai_log(&m->device->log, GSA_LOG_ERROR,
+            "gsa_session_destroy: a step with this session is not collected; the session is kept");
         return;
     }
     gsai_mutex_lock(&m->lock);
@@ -174,7 +175,8 @@ gsa_status gsa_session_restore(gsa_session *session, const gsa_snapshot *snapsho
     if (status != GSA_OK) return status;
     if (!snapshot) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_restore: snapshot is NULL");
     if (snapshot->model != session->model)
-        return gsai_fail(GSA_ERROR_MISMATCH, "gsa_session_restore: the snapshot is of another model; load it into a session of its own model");
+        return gsai_fail(GSA_ERROR_MISMATCH,
+            "gsa_session_restore: the snapshot is of another model; load it into a session of its own model");
     status = copy_slot(session->model, session->slot, snapshot->slot);
     if (status != GSA_OK) return status;
     session->position = snapshot->position;
@@ -201,7 +203,8 @@ gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size
     if (status != GSA_OK) return status;
     gsa_model *m = session->model;
     if (!state || n_floats != m->info.state_bytes / 4)
-        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_state_wait: the state has %llu floats, room for %zu was given",
+        return gsai_fail(GSA_ERROR_ARGUMENT,
+            "gsa_session_state_wait: the state has %llu floats, room for %zu was given",
             (unsigned long long)m->info.state_bytes / 4, state ? n_floats : 0);
     gsai_mutex_lock(&m->lock);
     status = m->engine->ops->slot_read(m->engine, session->slot, state);
@@ -209,21 +212,26 @@ gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size
     return status;
 }
 
-gsa_status gsa_session_serialize_wait(const gsa_session *session, const gsa_sampler *sampler, void *data, size_t capacity, size_t *size)
+gsa_status gsa_session_serialize_wait(
+    const gsa_session *session, const gsa_sampler *sampler, void *data, size_t capacity, size_t *size)
 {
     gsa_status status = check_idle("gsa_session_serialize_wait", session);
     if (status != GSA_OK) return status;
     if (!size) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_serialize_wait: size is NULL");
     gsa_model *m = session->model;
     const gsa_allocator *a = &m->device->allocator;
-    gsai_saved saved = {session->position, NULL, m->info.state_bytes / 4, session->has_logits ? session->logits : NULL, m->info.n_vocab, sampler};
+    gsai_saved saved = {session->position, NULL, m->info.state_bytes / 4, session->has_logits ? session->logits : NULL,
+        m->info.n_vocab, sampler};
     *size = gsai_state_file_size(&saved);
     if (!data) return GSA_OK;
     if (capacity < *size)
-        return gsai_fail(GSA_ERROR_LIMIT, "gsa_session_serialize_wait: the state takes %zu bytes, room for %zu was given", *size, capacity);
+        return gsai_fail(GSA_ERROR_LIMIT,
+            "gsa_session_serialize_wait: the state takes %zu bytes, room for %zu was given", *size, capacity);
 
     float *state = gsai_alloc_array(a, saved.n_floats, sizeof *state);
-    if (!state) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes", (unsigned long long)m->info.state_bytes);
+    if (!state)
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
+            (unsigned long long)m->info.state_bytes);
     uint64_t hash = 0;
     gsai_mutex_lock(&m->lock);
     status = m->engine->ops->slot_read(m->engine, session->slot, state);
@@ -244,7 +252,9 @@ gsa_status gsa_session_deserialize_wait(gsa_session *session, gsa_sampler *sampl
     const gsa_allocator *a = &m->device->allocator;
     const uint64_t n_floats = m->info.state_bytes / 4;
     float *state = gsai_alloc_array(a, n_floats, sizeof *state);
-    if (!state) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes", (unsigned long long)m->info.state_bytes);
+    if (!state)
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
+            (unsigned long long)m->info.state_bytes);
     gsai_loaded loaded;
     uint64_t hash = 0;
     gsai_mutex_lock(&m->lock);
@@ -286,7 +296,8 @@ gsa_status gsa_session_load_wait(gsa_session *session, gsa_sampler *sampler, con
     gsa_status status = gsai_file_map_open(path, &map);
     if (status != GSA_OK) return status;
     status = gsa_session_deserialize_wait(session, sampler, map.data ? (const void *)map.data : "", (size_t)map.size);
-    if (status == GSA_ERROR_FORMAT || status == GSA_ERROR_MISMATCH || status == GSA_ERROR_UNSUPPORTED) gsai_fail_in(status, "%s", path);
+    if (status == GSA_ERROR_FORMAT || status == GSA_ERROR_MISMATCH || status == GSA_ERROR_UNSUPPORTED)
+        gsai_fail_in(status, "%s", path);
     gsai_file_map_close(&map);
     return status;
 }

@@ -1,11 +1,13 @@
 /* gsa/session.h: steps. */
 #include "session/step.h"
 
-gsa_status gsa_step_submit(gsa_model *model, gsa_step_item *items, uint32_t n_items, uint64_t budget_us, gsa_step **step)
+gsa_status gsa_step_submit(
+    gsa_model *model, gsa_step_item *items, uint32_t n_items, uint64_t budget_us, gsa_step **step)
 {
     if (!step) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_step_submit: step is NULL");
     *step = NULL;
-    if (!model || !items || n_items == 0) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_step_submit: a model and at least one item are needed");
+    if (!model || !items || n_items == 0)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_step_submit: a model and at least one item are needed");
     const gsa_status status = gsai_device_check(model->device);
     return status == GSA_OK ? gsai_step_submit(model, items, n_items, budget_us, step) : status;
 }
@@ -37,12 +39,16 @@ double gsa_step_gpu_ns(gsa_step *step)
  * prepares the next. */
 gsa_status gsa_session_eval_wait(gsa_session *session, const int32_t *tokens, size_t n_tokens, float *all_logits)
 {
-    if (!session || (!tokens && n_tokens)) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_eval_wait: session or tokens is NULL");
+    if (!session || (!tokens && n_tokens))
+        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_eval_wait: session or tokens is NULL");
     const size_t n_vocab = session->model->info.n_vocab;
     for (size_t at = 0; at < n_tokens;) {
         const size_t left = n_tokens - at;
-        gsa_step_item item = {.session = session, .tokens = tokens + at, .n_tokens = left < (1u << 30) ? (uint32_t)left : 1u << 30,
-            .want = all_logits ? GSA_WANT_ALL_LOGITS : GSA_WANT_LOGITS, .logits = all_logits ? all_logits + at * n_vocab : NULL};
+        gsa_step_item item = {.session = session,
+            .tokens = tokens + at,
+            .n_tokens = left < (1u << 30) ? (uint32_t)left : 1u << 30,
+            .want = all_logits ? GSA_WANT_ALL_LOGITS : GSA_WANT_LOGITS,
+            .logits = all_logits ? all_logits + at * n_vocab : NULL};
         gsa_step *step = NULL;
         gsa_status status = gsa_step_submit(session->model, &item, 1, 0, &step);
         if (status == GSA_OK) status = gsa_step_wait(step, UINT64_MAX);

@@ -113,6 +113,57 @@ static void run_matmul(gsai_check *c, const gsai_verify_case *k)
     gsai_check_compare_rows(c, ry, want, T, N);
 }
 
+/* T, N, C, most rows of a part, kind: 0 y =, 1 y +=, 2 swiglu with swish, 3 with powlu, 4 y = without norm weights */
+static void run_norm_matvec(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], N = k->n[1], C = k->n[2], kind = k->n[4];
+    const bool swiglu = kind == 2 || kind == 3;
+    const uint32_t out = swiglu ? N / 2 : N;
+    const float eps = 1e-5f;
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, k->n[3], 0.5f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * C, 2, false), *norm = gsai_check_random(c, C, 2, false),
+          *before = gsai_check_random(c, (uint64_t)T * out, 2, false);
+    float *h = gsai_check_alloc(c, (uint64_t)T * C), *z = gsai_check_alloc(c, (uint64_t)T * N);
+    float *want = gsai_check_alloc(c, (uint64_t)T * out);
+    const gsai_rows rx = gsai_check_rows(c, x, T, C, GSAI_CHECK_IN);
+    const gsai_rows ry =
+        gsai_check_rows(c, kind == 1 ? before : NULL, T, out, kind == 1 ? GSAI_CHECK_INOUT : GSAI_CHECK_OUT);
+    const gsai_vector weights = kind == 4 ? (gsai_vector){0} : gsai_check_place(c, norm, C * 4ull, GSAI_CHECK_IN);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = ry,
+                               .x = rx,
+                               .norm = weights,
+                               .eps = eps,
+                               .w = &w,
+                               .T = T,
+                               .rows = GSAI_ROWS_ONE,
+                               .accumulate = kind == 1,
+                               .swiglu = swiglu,
+                               .act = kind == 3 ? GSAI_FFN_POWLU : GSAI_FFN_SWISH,
+                               .label = "norm_matvec known question"});
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_ref_rmsnorm(h, x, kind == 4 ? NULL : norm, T, C, eps);
+    gsai_check_status(c, gsai_ref_matmul(z, N, h, C, &tensor, T));
+    if (swiglu)
+        gsai_ref_swiglu(want, z, T, out, kind == 3 ? GSAI_FFN_POWLU : GSAI_FFN_SWISH);
+    else
+        memcpy(want, z, (size_t)T * N * sizeof *want);
+    if (kind == 1) gsai_ref_add(want, before, (size_t)T * N);
+    gsai_check_compare_rows(c, ry, want, T, out);
+}
+
+static const gsai_verify_case norm_matvec_cases[] = {
+    {"T 1 N 96 C 64", TOLERANCE, {1, 96, 64, 96, 0}},
+    {"T 5 N 129 C 260, parts, added", TOLERANCE, {5, 129, 260, 50, 1}},
+    {"T 1 N 300 C 516, swiglu", TOLERANCE, {1, 300, 516, 300, 2}},
+    {"T 11 N 74 C 36, swiglu with powlu", TOLERANCE, {11, 74, 36, 74, 3}},
+    {"T 3 N 33 C 2048, no norm weights", TOLERANCE, {3, 33, 2048, 33, 4}},
+    {"T 2 N 11264 C 512, swiglu", TOLERANCE, {2, 11264, 512, 11264, 2}},
+};
+
 static const gsai_verify_case matvec_cases[] = {
     {"T 1 N 48 C 96", TOLERANCE, {1, 48, 96, 0, 0, GSAI_ROWS_ONE}},
     {"T 1 N 1 C 1", TOLERANCE, {1, 1, 1, 0, 0, GSAI_ROWS_ONE}},
@@ -279,6 +330,7 @@ const gsai_verify_set gsai_verify_general[] = {
     SETS_OF_TYPE("embed", run_embed, embed_cases),
     SET("rmsnorm", run_rmsnorm, rmsnorm_cases, 0),
     SETS_OF_TYPE("matvec", run_matmul, matvec_cases),
+    SETS_OF_TYPE("norm_matvec", run_norm_matvec, norm_matvec_cases),
     SETS_OF_TYPE("matmul", run_matmul, matmul_cases),
     SET("add", run_add, add_cases, 0),
     SET("silu", run_silu, silu_cases, 0),

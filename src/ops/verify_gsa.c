@@ -146,7 +146,47 @@ static const gsai_verify_case conv1d_cases[] = {
     {"H 2 G 2 K 16 V 16 W 1, 2 x 20", 1e-6, {2, 2, 16, 16, 1, 2, 20, 9, 0}},
 };
 
-/* --- gsa: n = H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly --- */
+/* --- gsa: n = H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly,
+ *     from projections: 0 no, 1 swish, 2 relu --- */
+
+/* The same pass with maps and gates made beforehand, for the reference. */
+static bool make_inputs(gsai_check *c, const gsai_check_mixer *m, gsai_check_mixer *out)
+{
+    const gsai_config *f = &m->config;
+    const gsai_qkvf *at = &m->columns;
+    const uint64_t n = (uint64_t)m->T * at->width;
+    float *x = gsai_check_alloc(c, n);
+
+    if (!x) return false;
+    memcpy(x, m->x, n * sizeof *x);
+    gsai_check_status(c, gsai_ref_feature_map(x + at->q, at->width, m->T, f->H, f->K, f->feature_map, NULL));
+    gsai_check_status(c, gsai_ref_feature_map(x + at->k, at->width, m->T, f->G, f->K, f->feature_map, NULL));
+    gsai_check_status(c, gsai_ref_feature_map(x + at->v, at->width, m->T, f->G, f->V, GSAI_FEATURE_SWISH, NULL));
+    for (uint32_t t = 0; t < m->T; t++) {
+        float *row = x + (uint64_t)t * at->width;
+        gsai_ref_gate(
+            row + at->g, row + at->s, m->x + (uint64_t)t * at->width + at->g, (size_t)f->G * f->M, f->gate_normalizer);
+    }
+    *out = *m;
+    out->x = x;
+    return true;
+}
+
+static void run_projections(gsai_check *c, const gsai_verify_case *k, gsai_config config)
+{
+    gsai_check_mixer m, inputs;
+    float *state;
+
+    config.feature_map = k->n[11] == 2 ? GSAI_FEATURE_RELU : GSAI_FEATURE_SWISH;
+    config.gate_normalizer = 8;
+    if (!gsai_check_mixer_make(c, &config, k->n[5], k->n[6], k->n[7], (gsai_check_gates)k->n[8], &m)) return;
+    m.projections = true;
+    if (!make_inputs(c, &m, &inputs)) return;
+    float *o = gsai_check_mixer_reference(c, &inputs, &state);
+    if (!o) return;
+    gsai_ref_silu(o, o, (size_t)m.T * config.H * config.V);
+    gsai_check_mixer_run(c, &m, true, o, state, NULL, NULL);
+}
 
 static void run_gsa(gsai_check *c, const gsai_verify_case *k)
 {
@@ -155,6 +195,10 @@ static void run_gsa(gsai_check *c, const gsai_verify_case *k)
     gsai_check_mixer m;
     float *state;
 
+    if (k->n[11] != 0) {
+        run_projections(c, k, config);
+        return;
+    }
     if (!gsai_check_mixer_make(c, &config, k->n[5], k->n[6], k->n[7], (gsai_check_gates)k->n[8], &m)) return;
     const float *o = gsai_check_mixer_reference(c, &m, &state);
     if (o) gsai_check_mixer_run(c, &m, k->n[10] != 0, o, state, NULL, NULL);
@@ -171,6 +215,10 @@ static const gsai_verify_case step_cases[] = {
     {"H 1 G 1 K 1 V 1 M 1, 2 x 2", TOLERANCE, {1, 1, 1, 1, 1, 2, 2, 0, GSAI_GATES_USUAL, 100, 1}},
     {"H 4 G 4 K 512 V 512 M 64, 1 x 2", TOLERANCE, {4, 4, 512, 512, 64, 1, 2, 0, GSAI_GATES_USUAL, 100, 1}},
     {"H 4 G 1 K 64 V 64 M 64, 40 x 1", TOLERANCE, {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 1}},
+    {"H 4 G 2 K 60 V 48 M 64, 3 x 2, from projections", TOLERANCE,
+        {4, 2, 60, 48, 64, 3, 2, 0, GSAI_GATES_USUAL, 100, 1, 1}},
+    {"H 5 G 1 K 33 V 40 M 512, 2 x 2, from projections, relu", TOLERANCE,
+        {5, 1, 33, 40, 512, 2, 2, 0, GSAI_GATES_MIXED, 100, 1, 2}},
 };
 
 static const gsai_verify_case chunk_cases[] = {

@@ -38,6 +38,7 @@ typedef struct gsai_check_mixer {
     uint32_t T, n_slots, n_spans;
     gsai_check_span *spans;
     float *x, *state;
+    bool projections; /* x holds q k v f as projected: the op makes maps, gates and silu(o) itself */
 } gsai_check_mixer;
 
 /* n_sessions sessions in scattered slots of a few more, session i with T - i * less rows (at least 1). False when host memory is out. */

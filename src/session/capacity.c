@@ -8,7 +8,8 @@ gsai_limits gsai_limits_of(const gsa_device *dev)
 {
     if (!dev || dev->is_cpu_reference) return (gsai_limits){UINT32_MAX, UINT32_MAX, 256, false};
     const gsai_caps *c = &dev->caps;
-    return (gsai_limits){c->max_range_bytes, c->max_allocation_bytes, c->offset_align, c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU};
+    return (gsai_limits){
+        c->max_range_bytes, c->max_allocation_bytes, c->offset_align, c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU};
 }
 
 static uint32_t stride_of(uint64_t columns)
@@ -29,7 +30,8 @@ static uint64_t gsa_scratch_bytes(const gsai_config *c, uint32_t max_rows, uint3
     return (many > one ? many : one) * 4;
 }
 
-gsa_status gsai_capacity_of(const gsai_config *c, const gsai_limits *limits, uint32_t n_slots, uint32_t max_rows, gsai_capacity *out)
+gsa_status gsai_capacity_of(
+    const gsai_config *c, const gsai_limits *limits, uint32_t n_slots, uint32_t max_rows, gsai_capacity *out)
 {
     const uint64_t max = limits->max_range < limits->max_allocation ? limits->max_range : limits->max_allocation;
     gsai_capacity k = {.n_slots = n_slots ? n_slots : 8};
@@ -84,7 +86,8 @@ gsa_status gsai_capacity_of(const gsai_config *c, const gsai_limits *limits, uin
 
     k.tokens_at = k.max_wanted * 4ull * c->n_vocab;
     k.readback_bytes = k.tokens_at + k.max_wanted * 4ull;
-    if (k.readback_bytes > limits->max_allocation) return too_large("the read-back of logits", k.readback_bytes, limits->max_allocation);
+    if (k.readback_bytes > limits->max_allocation)
+        return too_large("the read-back of logits", k.readback_bytes, limits->max_allocation);
     *out = k;
     return GSA_OK;
 }
@@ -126,8 +129,8 @@ gsa_status gsai_capacity_arena(const gsai_config *c, const gsai_capacity *k, gsa
 {
     for (uint32_t layer = 0; layer < c->n_layers; layer++) {
         for (uint32_t page = 0; page < k->n_pages; page++) {
-            const gsa_status status =
-                gsai_layout_place(l, gsai_capacity_page_slots(k, page) * k->layer_state_bytes, &arena[layer * k->n_pages + page]);
+            const gsa_status status = gsai_layout_place(
+                l, gsai_capacity_page_slots(k, page) * k->layer_state_bytes, &arena[layer * k->n_pages + page]);
             if (status != GSA_OK) return status;
         }
     }

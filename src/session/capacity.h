@@ -17,8 +17,8 @@ gsai_limits gsai_limits_of(const gsa_device *dev); /* NULL = common limits */
 
 typedef struct gsai_capacity {
     uint32_t n_slots, slots_per_page, n_pages;
-    uint32_t max_rows;   /* of a pass of many-row chunks, a multiple of GSA_CHUNK */
-    uint32_t max_spans;  /* of a pass, also the rows of a pass of single tokens */
+    uint32_t max_rows;  /* of a pass of many-row chunks, a multiple of GSA_CHUNK */
+    uint32_t max_spans; /* of a pass, also the rows of a pass of single tokens */
     uint32_t max_chunks;
     uint32_t max_wanted; /* rows of a pass whose logits can be wanted */
     uint32_t wanted_at_once;
@@ -31,7 +31,8 @@ typedef struct gsai_capacity {
 } gsai_capacity;
 
 /* LIMIT names what does not fit one binding of the device. */
-gsa_status gsai_capacity_of(const gsai_config *c, const gsai_limits *limits, uint32_t n_slots, uint32_t max_rows, gsai_capacity *out);
+gsa_status gsai_capacity_of(
+    const gsai_config *c, const gsai_limits *limits, uint32_t n_slots, uint32_t max_rows, gsai_capacity *out);
 
 /* Places of all buffers, in one walk for the plan and the engine alike. */
 typedef struct gsai_places {

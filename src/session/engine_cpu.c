@@ -68,7 +68,8 @@ static gsa_status run_span(cpu_engine *e, gsai_span *s, uint64_t deadline_ns, bo
         if (status == GSA_OK) s->n_done += n;
     }
     if (status == GSA_OK && s->n_done == s->n_tokens) {
-        if (s->want == GSA_WANT_ALL_LOGITS) memcpy(s->last_logits, s->all_logits + (s->n_tokens - 1) * n_vocab, n_vocab * sizeof(float));
+        if (s->want == GSA_WANT_ALL_LOGITS)
+            memcpy(s->last_logits, s->all_logits + (s->n_tokens - 1) * n_vocab, n_vocab * sizeof(float));
         if (token_logits) {
             s->last_logits = token_logits;
             status = choose(e, s);

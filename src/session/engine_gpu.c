@@ -78,7 +78,8 @@ static gsa_status record_pass(gpu_engine *e, const plan_key *key, gsai_plan *pla
     const gsai_capacity *k = &e->k;
     const uint64_t stride = gsai_capacity_staging_stride(k);
     const gsai_pass pass = {
-        .work = {e->scratch.work, k->spans_at, k->chunks_at, key->n_spans, key->n_chunks, key->n_rows, (gsai_row_class)key->rows},
+        .work = {e->scratch.work, k->spans_at, k->chunks_at, key->n_spans, key->n_chunks, key->n_rows,
+            (gsai_row_class)key->rows},
         .ids = table_at(e, k->ids_at),
         .wanted = table_at(e, k->wanted_at),
         .n_wanted = key->n_wanted,
@@ -123,7 +124,8 @@ static gsa_status plan_for(gpu_engine *e, const plan_key *key, const cached_plan
             *out = p;
             return GSA_OK;
         }
-        if (!plan_in_flight(e, p) && (!oldest || !p->used || (oldest->used && p->last_used < oldest->last_used))) oldest = p;
+        if (!plan_in_flight(e, p) && (!oldest || !p->used || (oldest->used && p->last_used < oldest->last_used)))
+            oldest = p;
     }
     gsai_plan_destroy(e->dev, &oldest->plan);
     oldest->used = false;
@@ -169,8 +171,8 @@ static uint32_t row_budget(const gpu_engine *e, double budget_ns)
 static gsa_status submit_pass(gpu_engine *e, lane *l, uint32_t lane_index)
 {
     const gsai_pack *p = &l->pack;
-    const plan_key key = {lane_index, p->rows, p->page, p->n_rows, p->n_entries, p->n_chunks, p->n_wanted, p->wanted_class,
-        p->choose, p->copy_logits};
+    const plan_key key = {lane_index, p->rows, p->page, p->n_rows, p->n_entries, p->n_chunks, p->n_wanted,
+        p->wanted_class, p->choose, p->copy_logits};
     const cached_plan *plan = NULL;
     gsa_status status = plan_for(e, &key, &plan);
     if (status != GSA_OK) return status;
@@ -257,7 +259,8 @@ static void deliver(const gpu_engine *e, const lane *l, uint32_t lane_index, gsa
         gsai_span *s = &spans[en->span];
         if (en->n_wanted == 0) continue;
         if (s->want == GSA_WANT_ALL_LOGITS)
-            memcpy(s->all_logits + en->first_token * n_vocab, rows + en->first_wanted * n_vocab, en->n_wanted * n_vocab * sizeof(float));
+            memcpy(s->all_logits + en->first_token * n_vocab, rows + en->first_wanted * n_vocab,
+                en->n_wanted * n_vocab * sizeof(float));
         if (!en->last) continue;
         const uint32_t row = en->first_wanted + en->n_wanted - 1;
         if (s->want == GSA_WANT_TOKEN) {
@@ -489,7 +492,8 @@ static gsa_status create_arena(gpu_engine *e, const gsai_limits *limits)
     for (uint32_t page = 0; status == GSA_OK && page < e->k.n_pages; page++)
         for (uint32_t layer = 0; layer < c->n_layers; layer++)
             e->states[(size_t)page * c->n_layers + layer] =
-                (gsai_state){gsai_heap_range(&e->arena_heap, places[layer * e->k.n_pages + page]), gsai_config_layer_state(c, layer)};
+                (gsai_state){gsai_heap_range(&e->arena_heap, places[layer * e->k.n_pages + page]),
+                    gsai_config_layer_state(c, layer)};
     gsai_free(a, places);
     gsai_layout_finish(&layout);
     return status;
@@ -501,9 +505,14 @@ static gsa_status prewarm(gpu_engine *e)
     gsa_status status = GSA_OK;
     for (uint32_t rows = 1; status == GSA_OK && rows <= GSAI_FEW_MAX + 1; rows++) {
         const gsai_row_class class = gsai_row_class_of(rows);
-        const plan_key key = {.rows = class, .n_rows = class == GSAI_ROWS_MANY ? GSA_CHUNK : rows, .n_spans = 1, .n_chunks = 1,
-            .n_wanted = 1, .wanted_class = class == GSAI_ROWS_MANY ? GSAI_ROWS_MANY : GSAI_ROWS_ONE,
-            .choose = rows % 2 ? GSAI_CHOOSE_ARGMAX : GSAI_CHOOSE_SAMPLE, .copy_logits = true};
+        const plan_key key = {.rows = class,
+            .n_rows = class == GSAI_ROWS_MANY ? GSA_CHUNK : rows,
+            .n_spans = 1,
+            .n_chunks = 1,
+            .n_wanted = 1,
+            .wanted_class = class == GSAI_ROWS_MANY ? GSAI_ROWS_MANY : GSAI_ROWS_ONE,
+            .choose = rows % 2 ? GSAI_CHOOSE_ARGMAX : GSAI_CHOOSE_SAMPLE,
+            .copy_logits = true};
         gsai_plan plan = {0};
         status = record_pass(e, &key, &plan);
         gsai_plan_destroy(e->dev, &plan);
@@ -518,9 +527,11 @@ static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)
     if (status != GSA_OK) return status;
     if (params->max_device_bytes && plan.device_bytes > params->max_device_bytes)
         return gsai_fail(GSA_ERROR_DEVICE_MEMORY,
-            "the model takes %llu bytes on the device (weights %llu, %u slots %llu, scratch %llu), the cap is %llu: allow more, or fewer slots",
+            "the model takes %llu bytes on the device (weights %llu, %u slots %llu, scratch %llu), the cap is %llu: "
+            "allow more, or fewer slots",
             (unsigned long long)plan.device_bytes, (unsigned long long)plan.weight_bytes, plan.n_slots,
-            (unsigned long long)plan.arena_bytes, (unsigned long long)plan.scratch_bytes, (unsigned long long)params->max_device_bytes);
+            (unsigned long long)plan.arena_bytes, (unsigned long long)plan.scratch_bytes,
+            (unsigned long long)params->max_device_bytes);
     return GSA_OK;
 }
 
@@ -538,13 +549,17 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     const gsai_limits limits = gsai_limits_of(dev);
     gsai_upload *up = NULL;
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);
-    if (status == GSA_OK) status = gsai_weights_create(dev, params->checkpoint, params->progress, params->progress_user, &e->weights);
+    if (status == GSA_OK)
+        status = gsai_weights_create(dev, params->checkpoint, params->progress, params->progress_user, &e->weights);
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);
     if (status == GSA_OK)
-        status = gsai_buffer_create(dev, GSAI_N_LANES * gsai_capacity_staging_stride(&e->k), GSAI_MEMORY_UPLOAD, &e->staging);
-    if (status == GSA_OK) status = gsai_buffer_create(dev, GSAI_N_LANES * e->k.readback_bytes, GSAI_MEMORY_READBACK, &e->readback);
-    if (status == GSA_OK) status = gsai_buffer_create(dev, gsai_capacity_transfer_bytes(&e->k), GSAI_MEMORY_READBACK, &e->transfer);
+        status = gsai_buffer_create(
+            dev, GSAI_N_LANES * gsai_capacity_staging_stride(&e->k), GSAI_MEMORY_UPLOAD, &e->staging);
+    if (status == GSA_OK)
+        status = gsai_buffer_create(dev, GSAI_N_LANES * e->k.readback_bytes, GSAI_MEMORY_READBACK, &e->readback);
+    if (status == GSA_OK)
+        status = gsai_buffer_create(dev, gsai_capacity_transfer_bytes(&e->k), GSAI_MEMORY_READBACK, &e->transfer);
     if (status == GSA_OK) status = gsai_upload_create(dev, &up);
     if (status == GSA_OK) status = zero_heap(&e->scratch_heap, up);
     if (status == GSA_OK) status = zero_heap(&e->arena_heap, up);
@@ -587,7 +602,8 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
 
     gsai_layout_init(&layout, a, limits.max_range, limits.max_allocation, limits.align);
     gsai_place *arena = gsai_alloc_array(a, (size_t)c->n_layers * k.n_pages, sizeof *arena);
-    status = arena ? gsai_capacity_arena(c, &k, &layout, arena) : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    status =
+        arena ? gsai_capacity_arena(c, &k, &layout, arena) : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     plan->arena_bytes = gsai_layout_bytes(&layout);
     gsai_free(a, arena);
     gsai_layout_finish(&layout);

@@ -6,7 +6,8 @@
 #define DEFAULT_SLOTS 8
 #define MAX_SLOTS     65536
 
-gsa_status gsai_checkpoint_open(const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out)
+gsa_status gsai_checkpoint_open(
+    const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out)
 {
     *out = NULL;
     const gsai_checkpoint_options options = {*a, log};
@@ -18,7 +19,8 @@ gsa_status gsai_checkpoint_open(const gsa_model_params *params, const gsa_alloca
     const gsa_status status = gsai_checkpoint_synthetic_preset(params->synthetic, &config);
     if (status != GSA_OK) return status;
     if (params->synthetic_type && !gsai_type_parse(params->synthetic_type, &type))
-        return gsai_fail(GSA_ERROR_ARGUMENT, "synthetic type '%s' is not known: give f32, f16 or bf16", params->synthetic_type);
+        return gsai_fail(
+            GSA_ERROR_ARGUMENT, "synthetic type '%s' is not known: give f32, f16 or bf16", params->synthetic_type);
     return gsai_checkpoint_open_synthetic(&config, type, params->synthetic_seed, &options, out);
 }
 
@@ -26,9 +28,22 @@ void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info)
 {
     static const char *const maps[] = {"swish", "relu", "t2r"}, *const acts[] = {"swish", "powlu"};
     const gsai_config *c = &ck->config;
-    *info = (gsa_model_info){.n_vocab = c->n_vocab, .n_layers = c->n_layers, .D = c->D, .H = c->H, .G = c->G, .K = c->K,
-        .V = c->V, .M = c->M, .F = c->F, .W = c->W, .context_length = c->context_length, .bos_id = c->bos_id,
-        .eos_id = c->eos_id, .tied = c->tied, .norm_eps = c->norm_eps, .gate_normalizer = c->gate_normalizer,
+    *info = (gsa_model_info){.n_vocab = c->n_vocab,
+        .n_layers = c->n_layers,
+        .D = c->D,
+        .H = c->H,
+        .G = c->G,
+        .K = c->K,
+        .V = c->V,
+        .M = c->M,
+        .F = c->F,
+        .W = c->W,
+        .context_length = c->context_length,
+        .bos_id = c->bos_id,
+        .eos_id = c->eos_id,
+        .tied = c->tied,
+        .norm_eps = c->norm_eps,
+        .gate_normalizer = c->gate_normalizer,
         .state_bytes = gsai_config_state_floats(c) * 4};
     snprintf(info->feature_map, sizeof info->feature_map, "%s", maps[c->feature_map]);
     snprintf(info->ffn_act, sizeof info->ffn_act, "%s", acts[c->ffn_act]);
@@ -48,9 +63,9 @@ gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, g
     device->n_children++;
     gsai_mutex_init(&m->lock);
     m->n_slots = params->n_slots ? params->n_slots : DEFAULT_SLOTS;
-    gsa_status status = m->n_slots <= MAX_SLOTS
-        ? GSA_OK
-        : gsai_fail(GSA_ERROR_ARGUMENT, "model params: n_slots is %u, at most %d", m->n_slots, MAX_SLOTS);
+    gsa_status status = m->n_slots <= MAX_SLOTS ? GSA_OK
+                                                : gsai_fail(GSA_ERROR_ARGUMENT,
+                                                      "model params: n_slots is %u, at most %d", m->n_slots, MAX_SLOTS);
     if (status == GSA_OK && !(m->slot_taken = gsai_alloc_array(a, m->n_slots, sizeof *m->slot_taken)))
         status = gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     if (status == GSA_OK) status = gsai_checkpoint_open(params, a, &device->log, &m->checkpoint);
@@ -90,7 +105,8 @@ gsa_status gsai_model_take_slot(gsa_model *m, uint32_t *slot)
         *slot = i;
         return GSA_OK;
     }
-    return gsai_fail(GSA_ERROR_LIMIT, "all %u state slots are taken: destroy a session or snapshot, or load with more slots", m->n_slots);
+    return gsai_fail(GSA_ERROR_LIMIT,
+        "all %u state slots are taken: destroy a session or snapshot, or load with more slots", m->n_slots);
 }
 
 void gsai_model_give_slot(gsa_model *m, uint32_t slot)

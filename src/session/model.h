@@ -18,7 +18,8 @@ struct gsa_model {
     _Atomic uint32_t n_children; /* sessions and snapshots */
 };
 
-gsa_status gsai_checkpoint_open(const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out);
+gsa_status gsai_checkpoint_open(
+    const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out);
 void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info);
 gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, gsa_model **out);
 void gsai_model_free(gsa_model *m); /* half-built is fine */

@@ -40,7 +40,8 @@ static void fill_sample_params(uint32_t *p, const gsa_sampler *s)
 }
 
 /* Tokens of a span that may join the pass now: whole chunks of the pass's class within the room left. */
-static uint32_t take(const gsai_span *s, uint32_t done, gsai_row_class rows, uint32_t rows_left, uint32_t chunks_left, uint32_t wanted_left)
+static uint32_t take(const gsai_span *s, uint32_t done, gsai_row_class rows, uint32_t rows_left, uint32_t chunks_left,
+    uint32_t wanted_left)
 {
     uint32_t n = 0;
     while (done + n < s->n_tokens && chunks_left > 0) {
@@ -66,8 +67,11 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
         .page = spans[first].slot / k->slots_per_page};
     const bool all_logits = spans[first].want == GSA_WANT_ALL_LOGITS;
     out->wanted_class = all_logits ? out->rows : GSAI_ROWS_ONE;
-    uint32_t max_rows = out->rows == GSAI_ROWS_MANY ? k->max_rows : out->rows == GSAI_ROWS_FEW ? GSAI_FEW_MAX : k->max_spans;
-    if (out->rows == GSAI_ROWS_MANY && row_budget < max_rows) max_rows = row_budget < GSA_CHUNK ? GSA_CHUNK : row_budget;
+    uint32_t max_rows = out->rows == GSAI_ROWS_MANY  ? k->max_rows
+                        : out->rows == GSAI_ROWS_FEW ? GSAI_FEW_MAX
+                                                     : k->max_spans;
+    if (out->rows == GSAI_ROWS_MANY && row_budget < max_rows)
+        max_rows = row_budget < GSA_CHUNK ? GSA_CHUNK : row_budget;
     const uint32_t max_entries = out->rows == GSAI_ROWS_FEW ? 1 : k->max_spans;
 
     uint32_t row = 0;
@@ -75,8 +79,11 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
     memset(table + k->ids_at, 0, k->max_rows * sizeof *table); /* rows of padding embed token 0 */
     for (uint32_t i = first; i < n_spans && out->n_entries < max_entries; i++) {
         const gsai_span *s = &spans[i];
-        if (done[i] >= s->n_tokens || s->slot / k->slots_per_page != out->page || (s->want == GSA_WANT_ALL_LOGITS) != all_logits) continue;
-        const uint32_t n = take(s, done[i], out->rows, max_rows - row, k->max_chunks - out->n_chunks, k->max_wanted - out->n_wanted);
+        if (done[i] >= s->n_tokens || s->slot / k->slots_per_page != out->page ||
+            (s->want == GSA_WANT_ALL_LOGITS) != all_logits)
+            continue;
+        const uint32_t n =
+            take(s, done[i], out->rows, max_rows - row, k->max_chunks - out->n_chunks, k->max_wanted - out->n_wanted);
         if (n == 0) continue;
 
         gsai_pack_entry *e = &out->entries[out->n_entries];
@@ -102,7 +109,8 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
         else if (e->last && s->want != GSA_WANT_NOTHING)
             first_wanted_row = row + n - 1;
         for (uint32_t t = first_wanted_row; t < row + n; t++) {
-            fill_sample_params(table + k->sample_at + out->n_wanted * GSA_SAMPLE_STRIDE, s->want == GSA_WANT_TOKEN ? s->sampler : NULL);
+            fill_sample_params(table + k->sample_at + out->n_wanted * GSA_SAMPLE_STRIDE,
+                s->want == GSA_WANT_TOKEN ? s->sampler : NULL);
             table[k->wanted_at + out->n_wanted++] = t;
             e->n_wanted++;
         }

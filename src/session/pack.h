@@ -10,16 +10,16 @@
 #include "session/engine.h"
 
 typedef struct gsai_pack_entry {
-    uint32_t span;                /* index into the spans */
+    uint32_t span; /* index into the spans */
     uint32_t first_token, n_tokens;
     uint32_t first_wanted, n_wanted;
-    bool last;                    /* the span's last token is in here */
+    bool last; /* the span's last token is in here */
 } gsai_pack_entry;
 
 typedef struct gsai_pack {
     gsai_row_class rows;
     uint32_t page;
-    uint32_t n_rows;   /* padded to whole chunks for many-row passes */
+    uint32_t n_rows; /* padded to whole chunks for many-row passes */
     uint32_t n_chunks, n_wanted, n_entries;
     gsai_row_class wanted_class;
     gsai_choose choose;

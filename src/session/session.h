@@ -10,7 +10,7 @@ struct gsa_session {
     uint64_t position;
     float *logits; /* [n_vocab] */
     bool has_logits;
-    bool in_step;  /* a step with this session is not collected */
+    bool in_step; /* a step with this session is not collected */
 };
 
 struct gsa_snapshot {
@@ -40,7 +40,8 @@ typedef struct gsai_loaded {
     const uint8_t *state, *logits; /* logits NULL = none */
     const uint8_t *sampler;        /* NULL = none */
 } gsai_loaded;
-gsa_status gsai_state_file_read(const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out);
+gsa_status gsai_state_file_read(
+    const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out);
 void gsai_state_file_sampler(const uint8_t *at, gsa_sampler *sampler);
 void gsai_floats_from_le(float *out, const uint8_t *in, size_t n);
 

@@ -49,7 +49,8 @@ void gsai_floats_from_le(float *out, const uint8_t *in, size_t n)
 
 size_t gsai_state_file_size(const gsai_saved *s)
 {
-    return HEADER_BYTES + (size_t)s->n_floats * 4 + (s->logits ? s->n_vocab * 4ull : 0) + (s->sampler ? SAMPLER_BYTES : 0) + 8;
+    return HEADER_BYTES + (size_t)s->n_floats * 4 + (s->logits ? s->n_vocab * 4ull : 0) +
+           (s->sampler ? SAMPLER_BYTES : 0) + 8;
 }
 
 static uint8_t *put_sampler(uint8_t *p, const gsa_sampler *s)
@@ -91,7 +92,8 @@ static bool sampler_is_sane(const uint8_t *p)
     gsai_floats_from_le(f, p, 4);
     for (int i = 0; i < 4; i++)
         if (!(f[i] >= 0 && f[i] <= 3e38f)) return false;
-    return f[1] <= 1 && f[2] <= 1 && get32(p + 20) >= 1 && get32(p + 20) <= GSAI_MAX_RECENT && get32(p + 40) <= GSAI_MAX_RECENT;
+    return f[1] <= 1 && f[2] <= 1 && get32(p + 20) >= 1 && get32(p + 20) <= GSAI_MAX_RECENT &&
+           get32(p + 40) <= GSAI_MAX_RECENT;
 }
 
 void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *out)
@@ -110,15 +112,18 @@ void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *ou
     put64(p, gsai_hash64(out, (size_t)(p - out)));
 }
 
-gsa_status gsai_state_file_read(const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out)
+gsa_status gsai_state_file_read(
+    const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out)
 {
     if (size < HEADER_BYTES + 8 || memcmp(data, MAGIC, 8) != 0)
         return gsai_fail(GSA_ERROR_FORMAT, "not a state file: it does not begin with " MAGIC " and a whole header");
     if (get32(data + 8) != VERSION || get32(data + 12) != HEADER_BYTES)
-        return gsai_fail(GSA_ERROR_UNSUPPORTED, "state file version %u with a header of %u bytes: this library reads version %u",
-            get32(data + 8), get32(data + 12), VERSION);
+        return gsai_fail(GSA_ERROR_UNSUPPORTED,
+            "state file version %u with a header of %u bytes: this library reads version %u", get32(data + 8),
+            get32(data + 12), VERSION);
     const uint64_t floats = get64(data + 32);
-    const uint32_t type = get32(data + 40), vocab = get32(data + 44), n_logits = get32(data + 48), sampler_bytes = get32(data + 52);
+    const uint32_t type = get32(data + 40), vocab = get32(data + 44), n_logits = get32(data + 48),
+                   sampler_bytes = get32(data + 52);
     uint64_t expected = 0;
     bool fits = floats < UINT64_MAX / 8;
     if (fits) expected = HEADER_BYTES + floats * 4 + n_logits * 4ull + sampler_bytes + 8;
@@ -128,12 +133,18 @@ gsa_status gsai_state_file_read(const uint8_t *data, size_t size, uint64_t model
     if (gsai_hash64(data, size - 8) != get64(data + size - 8))
         return gsai_fail(GSA_ERROR_FORMAT, "state file was changed after it was written: the checksum differs");
     if (get64(data + 16) != model_hash || floats != n_floats || vocab != n_vocab)
-        return gsai_fail(GSA_ERROR_MISMATCH, "state file of another model (identity %016llx, this model has %016llx): load it with the model that saved it",
+        return gsai_fail(GSA_ERROR_MISMATCH,
+            "state file of another model (identity %016llx, this model has %016llx): load it with the model that saved "
+            "it",
             (unsigned long long)get64(data + 16), (unsigned long long)model_hash);
-    if (type != TYPE_F32 || (n_logits != 0 && n_logits != n_vocab) || (sampler_bytes != 0 && sampler_bytes != SAMPLER_BYTES) || get64(data + 56) != 0)
-        return gsai_fail(GSA_ERROR_FORMAT, "state file header holds unknown values (state type %u, %u logits, %u sampler bytes)", type, n_logits, sampler_bytes);
+    if (type != TYPE_F32 || (n_logits != 0 && n_logits != n_vocab) ||
+        (sampler_bytes != 0 && sampler_bytes != SAMPLER_BYTES) || get64(data + 56) != 0)
+        return gsai_fail(GSA_ERROR_FORMAT,
+            "state file header holds unknown values (state type %u, %u logits, %u sampler bytes)", type, n_logits,
+            sampler_bytes);
     const uint8_t *state = data + HEADER_BYTES, *logits = state + floats * 4, *sampler = logits + n_logits * 4ull;
-    if (sampler_bytes && !sampler_is_sane(sampler)) return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible sampler state");
+    if (sampler_bytes && !sampler_is_sane(sampler))
+        return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible sampler state");
     *out = (gsai_loaded){get64(data + 24), state, n_logits ? logits : NULL, sampler_bytes ? sampler : NULL};
     return GSA_OK;
 }

@@ -4,13 +4,19 @@ static gsa_status check_item(const gsa_model *m, const gsa_step_item *it, uint32
 {
     if (!it->session || !it->tokens || it->n_tokens == 0)
         return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u: a session and at least one token are needed", i);
-    if (it->session->model != m) return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u: its session belongs to another model", i);
-    if (it->session->in_step) return gsai_fail(GSA_ERROR_BUSY, "step item %u: its session is in a step that is not collected, or twice in this one", i);
-    if (it->want == GSA_WANT_ALL_LOGITS && !it->logits) return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u wants all logits but gives no room for them", i);
-    if (it->want < GSA_WANT_NOTHING || it->want > GSA_WANT_TOKEN) return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u: want %d is not known", i, (int)it->want);
+    if (it->session->model != m)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u: its session belongs to another model", i);
+    if (it->session->in_step)
+        return gsai_fail(
+            GSA_ERROR_BUSY, "step item %u: its session is in a step that is not collected, or twice in this one", i);
+    if (it->want == GSA_WANT_ALL_LOGITS && !it->logits)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u wants all logits but gives no room for them", i);
+    if (it->want < GSA_WANT_NOTHING || it->want > GSA_WANT_TOKEN)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u: want %d is not known", i, (int)it->want);
     for (uint32_t t = 0; t < it->n_tokens; t++)
         if (it->tokens[t] < 0 || (uint32_t)it->tokens[t] >= m->info.n_vocab)
-            return gsai_fail(GSA_ERROR_ARGUMENT, "token %u of step item %u is %d, but the vocabulary has ids 0 to %u", t, i, it->tokens[t], m->info.n_vocab - 1);
+            return gsai_fail(GSA_ERROR_ARGUMENT, "token %u of step item %u is %d, but the vocabulary has ids 0 to %u",
+                t, i, it->tokens[t], m->info.n_vocab - 1);
     return GSA_OK;
 }
 
@@ -35,12 +41,18 @@ gsa_status gsai_step_submit(gsa_model *m, gsa_step_item *items, uint32_t n_items
     if (status == GSA_OK) {
         s = gsai_alloc(a, sizeof *s);
         if (s) *s = (gsa_step){m, items, gsai_alloc_array(a, n_items, sizeof *s->spans), n_items, NULL};
-        if (!s || !s->spans) status = gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a step of %u items", n_items);
+        if (!s || !s->spans)
+            status = gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a step of %u items", n_items);
     }
     if (status == GSA_OK) {
         for (uint32_t i = 0; i < n_items; i++)
-            s->spans[i] = (gsai_span){.slot = items[i].session->slot, .tokens = items[i].tokens, .n_tokens = items[i].n_tokens,
-                .want = items[i].want, .sampler = items[i].sampler, .last_logits = items[i].session->logits, .all_logits = items[i].logits};
+            s->spans[i] = (gsai_span){.slot = items[i].session->slot,
+                .tokens = items[i].tokens,
+                .n_tokens = items[i].n_tokens,
+                .want = items[i].want,
+                .sampler = items[i].sampler,
+                .last_logits = items[i].session->logits,
+                .all_logits = items[i].logits};
         gsai_mutex_lock(&m->lock);
         status = m->engine->ops->submit(m->engine, s->spans, n_items, budget_us, &s->job);
         gsai_mutex_unlock(&m->lock);
@@ -80,7 +92,8 @@ gsa_status gsai_step_collect(gsa_step *s)
         if (status != GSA_OK) continue;
         session->position += span->n_done;
         s->items[i].token = span->token;
-        session->has_logits = span->n_done == span->n_tokens && (span->want == GSA_WANT_LOGITS || span->want == GSA_WANT_ALL_LOGITS);
+        session->has_logits =
+            span->n_done == span->n_tokens && (span->want == GSA_WANT_LOGITS || span->want == GSA_WANT_ALL_LOGITS);
     }
     step_free(s);
     return status;

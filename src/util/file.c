@@ -27,7 +27,8 @@ gsa_status gsai_file_map_open(const char *path, gsai_file_map *map)
     } else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)
-            status = gsai_fail(GSA_ERROR_FILE, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
+            status = gsai_fail(
+                GSA_ERROR_FILE, "%s: cannot map %lld bytes: %s", path, (long long)st.st_size, strerror(errno));
         else
             *map = (gsai_file_map){p, (uint64_t)st.st_size};
     }

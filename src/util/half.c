@@ -22,8 +22,8 @@ uint16_t gsai_float_to_f16(float f)
     const uint32_t bits = gsai_float_to_bits(f), magnitude = bits & 0x7fffffff;
     const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
     if (magnitude > 0x7f800000) return sign | 0x7e00;
-    if (magnitude >= 0x477ff000) return sign | 0x7c00; /* rounds to at least 65520 */
-    if (magnitude < 0x38800000) {                      /* subnormal or zero in f16 */
+    if (magnitude >= 0x477ff000) return sign | 0x7c00;              /* rounds to at least 65520 */
+    if (magnitude < 0x38800000) {                                   /* subnormal or zero in f16 */
         const float rounded = gsai_bits_to_float(magnitude) + 0.5f; /* 2^-24 becomes the last bit of the fraction */
         return sign | (uint16_t)(gsai_float_to_bits(rounded) - 0x3f000000);
     }

@@ -24,7 +24,7 @@ static inline float gsai_bf16_to_float(uint16_t h)
 }
 
 float gsai_f16_to_float(uint16_t h);
-uint16_t gsai_float_to_f16(float f);   /* overflow gives infinity; NaN stays NaN */
+uint16_t gsai_float_to_f16(float f); /* overflow gives infinity; NaN stays NaN */
 uint16_t gsai_float_to_bf16(float f);
 
 #endif

@@ -66,22 +66,38 @@ uint32_t gsa_version(void)
 const char *gsa_status_name(gsa_status status)
 {
     switch (status) {
-    case GSA_OK: return "GSA_OK";
-    case GSA_NOT_READY: return "GSA_NOT_READY";
-    case GSA_ERROR_ARGUMENT: return "GSA_ERROR_ARGUMENT";
-    case GSA_ERROR_HOST_MEMORY: return "GSA_ERROR_HOST_MEMORY";
-    case GSA_ERROR_DEVICE_MEMORY: return "GSA_ERROR_DEVICE_MEMORY";
-    case GSA_ERROR_NO_VULKAN: return "GSA_ERROR_NO_VULKAN";
-    case GSA_ERROR_NO_DEVICE: return "GSA_ERROR_NO_DEVICE";
-    case GSA_ERROR_DRIVER: return "GSA_ERROR_DRIVER";
-    case GSA_ERROR_DEVICE_LOST: return "GSA_ERROR_DEVICE_LOST";
-    case GSA_ERROR_FILE: return "GSA_ERROR_FILE";
-    case GSA_ERROR_FORMAT: return "GSA_ERROR_FORMAT";
-    case GSA_ERROR_UNSUPPORTED: return "GSA_ERROR_UNSUPPORTED";
-    case GSA_ERROR_MISMATCH: return "GSA_ERROR_MISMATCH";
-    case GSA_ERROR_BUSY: return "GSA_ERROR_BUSY";
-    case GSA_ERROR_LIMIT: return "GSA_ERROR_LIMIT";
-    case GSA_ERROR_CANCELLED: return "GSA_ERROR_CANCELLED";
+    case GSA_OK:
+        return "GSA_OK";
+    case GSA_NOT_READY:
+        return "GSA_NOT_READY";
+    case GSA_ERROR_ARGUMENT:
+        return "GSA_ERROR_ARGUMENT";
+    case GSA_ERROR_HOST_MEMORY:
+        return "GSA_ERROR_HOST_MEMORY";
+    case GSA_ERROR_DEVICE_MEMORY:
+        return "GSA_ERROR_DEVICE_MEMORY";
+    case GSA_ERROR_NO_VULKAN:
+        return "GSA_ERROR_NO_VULKAN";
+    case GSA_ERROR_NO_DEVICE:
+        return "GSA_ERROR_NO_DEVICE";
+    case GSA_ERROR_DRIVER:
+        return "GSA_ERROR_DRIVER";
+    case GSA_ERROR_DEVICE_LOST:
+        return "GSA_ERROR_DEVICE_LOST";
+    case GSA_ERROR_FILE:
+        return "GSA_ERROR_FILE";
+    case GSA_ERROR_FORMAT:
+        return "GSA_ERROR_FORMAT";
+    case GSA_ERROR_UNSUPPORTED:
+        return "GSA_ERROR_UNSUPPORTED";
+    case GSA_ERROR_MISMATCH:
+        return "GSA_ERROR_MISMATCH";
+    case GSA_ERROR_BUSY:
+        return "GSA_ERROR_BUSY";
+    case GSA_ERROR_LIMIT:
+        return "GSA_ERROR_LIMIT";
+    case GSA_ERROR_CANCELLED:
+        return "GSA_ERROR_CANCELLED";
     }
     return "GSA_ERROR_UNKNOWN";
 }

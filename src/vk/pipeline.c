@@ -327,7 +327,8 @@ static gsa_status find_or_build(gsa_device *dev, const gsai_pipeline *key, const
     e->pipeline = *key;
     const uint64_t start = gsai_clock_ns();
     const gsa_status status = build(dev, &e->pipeline);
-    gsai_log(&dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)(gsai_clock_ns() - start) * 1e-6);
+    gsai_log(
+        &dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)(gsai_clock_ns() - start) * 1e-6);
     if (status != GSA_OK) {
         gsai_free(&dev->allocator, e);
         return status;

@@ -29,6 +29,14 @@ static void matvec_known_questions_are_answered(void **state)
     each_type("matvec", NULL, 0);
 }
 
+/* Where the device cannot run them, the op takes other kernels and there is nothing to ask. */
+static void norm_matvec_known_questions_are_answered(void **state)
+{
+    (void)state;
+    if (!gsai_variant_pick(dev, "norm_matvec_f32")) skip();
+    each_type("norm_matvec", NULL, 0);
+}
+
 static void matmul_known_questions_are_answered(void **state)
 {
     (void)state;
@@ -181,6 +189,7 @@ static void selftest_leaves_right_kernels_in_use(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(matvec_known_questions_are_answered),
+    cmocka_unit_test(norm_matvec_known_questions_are_answered),
     cmocka_unit_test(matmul_known_questions_are_answered),
     cmocka_unit_test(matvec_other_shapes_match_the_reference),
     cmocka_unit_test(matmul_other_shapes_match_the_reference),

@@ -13,7 +13,12 @@
 int model_test_device_open(gsa_device **device)
 {
     const gsa_device_params params = test_device_params();
-    const gsa_status status = gsa_device_create(&params, device);
+    return model_test_device_open_with(&params, device);
+}
+
+int model_test_device_open_with(const gsa_device_params *params, gsa_device **device)
+{
+    const gsa_status status = gsa_device_create(params, device);
     if (status == GSA_OK) {
         gsa_device_info info;
         gsa_device_info_get(*device, &info);
@@ -42,7 +47,8 @@ golden_model golden_model_open(gsa_device *device, const char *name, uint32_t n_
     snprintf(file, sizeof file, "%s/golden.safetensors", m.path);
     m.goldens = goldens_load(file);
     assert_non_null(m.goldens);
-    OK(gsa_model_load(device, &(gsa_model_params){.struct_size = sizeof(gsa_model_params), .path = m.path, .n_slots = n_slots}, &m.model));
+    OK(gsa_model_load(device,
+        &(gsa_model_params){.struct_size = sizeof(gsa_model_params), .path = m.path, .n_slots = n_slots}, &m.model));
     gsa_model_info_get(m.model, &m.info);
     return m;
 }

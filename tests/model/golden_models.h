@@ -20,6 +20,7 @@ typedef struct golden_prompt {
 
 /* The device as the environment says (support/device.h), "cpu" included. Returns 0, 77 (skip) or 1, as main should. */
 int model_test_device_open(gsa_device **device);
+int model_test_device_open_with(const gsa_device_params *params, gsa_device **device);
 /* n_failed and one more when the validation layer spoke. */
 int model_test_device_close(gsa_device *device, int n_failed);
 
@@ -31,10 +32,10 @@ void golden_model_close(golden_model *m);
 void for_each_golden_prompt(const golden_model *m, void (*check)(const golden_model *m, const golden_prompt *p));
 
 /* A call of the library that must succeed, or the test fails with its error text. */
-#define OK(call) \
-    do { \
-        const gsa_status ok_status = (call); \
-        if (ok_status != GSA_OK) fail_msg("%s: %s: %s", #call, gsa_status_name(ok_status), gsa_error_text()); \
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        const gsa_status ok_status = (call);                                                                           \
+        if (ok_status != GSA_OK) fail_msg("%s: %s: %s", #call, gsa_status_name(ok_status), gsa_error_text());          \
     } while (0)
 
 #endif

@@ -11,18 +11,20 @@
 #include <cmocka.h>
 
 /* The promise for float32 math; the goldens themselves are up to 8e-6 from float64. */
-#define BOUND 1e-4
+#define BOUND   1e-4
 /* Where best and second-best logit are this close, rounding may choose: the continuation ends there. */
 #define MIN_GAP 1e-3
 
 static gsa_device *device;
 
-static void check_close(const golden_model *m, const char *what, uint32_t slice, const float *got, const golden_array *want, size_t n)
+static void check_close(
+    const golden_model *m, const char *what, uint32_t slice, const float *got, const golden_array *want, size_t n)
 {
     assert_non_null(want);
     if (want->n != n) fail_msg("%s: golden %s has %zu elements, expected %zu", m->name, want->name, want->n, n);
     const double error = goldens_error(got, want->f, n);
-    if (!(error <= BOUND)) fail_msg("%s: %s %s, slices of %u: off by %.3g relative", m->name, want->name, what, slice, error);
+    if (!(error <= BOUND))
+        fail_msg("%s: %s %s, slices of %u: off by %.3g relative", m->name, want->name, what, slice, error);
 }
 
 static void check_logits(const golden_model *m, const golden_prompt *p, uint32_t slice, const float *logits)
@@ -32,7 +34,8 @@ static void check_logits(const golden_model *m, const golden_prompt *p, uint32_t
     assert_non_null(rows);
     float *kept = malloc(rows->n * n_vocab * sizeof *kept);
     assert_non_null(kept);
-    for (size_t i = 0; i < rows->n; i++) memcpy(kept + i * n_vocab, logits + (size_t)rows->i[i] * n_vocab, n_vocab * sizeof *kept);
+    for (size_t i = 0; i < rows->n; i++)
+        memcpy(kept + i * n_vocab, logits + (size_t)rows->i[i] * n_vocab, n_vocab * sizeof *kept);
     check_close(m, "logits", slice, kept, goldens_find(m->goldens, "%s.logits", p->name), rows->n * n_vocab);
     free(kept);
 }
@@ -44,8 +47,9 @@ static void check_states(const golden_model *m, const golden_prompt *p, uint32_t
     const struct {
         const char *name;
         size_t n;
-    } parts[] = {{"hk", (size_t)c->G * c->K * c->M}, {"hv", (size_t)c->G * c->M * c->V}, {"conv_q", (size_t)c->H * c->K * c->W},
-        {"conv_k", (size_t)c->G * c->K * c->W}, {"conv_v", (size_t)c->G * c->V * c->W}};
+    } parts[] = {{"hk", (size_t)c->G * c->K * c->M}, {"hv", (size_t)c->G * c->M * c->V},
+        {"conv_q", (size_t)c->H * c->K * c->W}, {"conv_k", (size_t)c->G * c->K * c->W},
+        {"conv_v", (size_t)c->G * c->V * c->W}};
     float *state = malloc(n * sizeof *state), *at = state;
     assert_non_null(state);
     OK(gsa_session_state_wait(s, state, n));
@@ -71,7 +75,8 @@ static void check_greedy(const golden_model *m, const golden_prompt *p, gsa_sess
         if (token < 0 || logits[i] > logits[token]) token = (int32_t)i;
     for (size_t j = 0; j < want->n; j++) {
         if (gap && gap->n == want->n && gap->f[j] < MIN_GAP) {
-            print_message("%s %s: greedy continuation compared for %zu tokens: the golden gap is %.1e there\n", m->name, p->name, j, (double)gap->f[j]);
+            print_message("%s %s: greedy continuation compared for %zu tokens: the golden gap is %.1e there\n", m->name,
+                p->name, j, (double)gap->f[j]);
             return;
         }
         if (token != want->i[j]) {
@@ -127,7 +132,8 @@ static void refuse(const char *name, const char *word)
     const gsa_model_params params = {.struct_size = sizeof params, .path = path};
     assert_int_equal(gsa_model_load(device, &params, &model), GSA_ERROR_UNSUPPORTED);
     assert_null(model);
-    if (!strstr(gsa_error_text(), word)) fail_msg("%s: the message '%s' does not name %s", name, gsa_error_text(), word);
+    if (!strstr(gsa_error_text(), word))
+        fail_msg("%s: the message '%s' does not name %s", name, gsa_error_text(), word);
 }
 
 static void goldens_other_graphs_are_refused_by_name(void **state)

@@ -132,7 +132,10 @@ static void session_company_in_a_step_changes_no_bits(void **state)
         for (uint32_t i = 0; i < N; i++) {
             if (done[i] == lengths[i]) continue;
             who[n] = i;
-            items[n++] = (gsa_step_item){.session = together[i], .tokens = prompt + i + done[i], .n_tokens = lengths[i] - done[i], .want = GSA_WANT_LOGITS};
+            items[n++] = (gsa_step_item){.session = together[i],
+                .tokens = prompt + i + done[i],
+                .n_tokens = lengths[i] - done[i],
+                .want = GSA_WANT_LOGITS};
         }
         gsa_step *st = NULL;
         OK(gsa_step_submit(conv.model, items, n, 0, &st));
@@ -213,7 +216,8 @@ static void step_misuse_is_refused_and_changes_nothing(void **state)
     assert_int_equal(gsa_session_eval_wait(s, bad, 2, NULL), GSA_ERROR_ARGUMENT);
     assert_non_null(strstr(gsa_error_text(), "1000"));
     assert_int_equal(gsa_session_eval_wait(s, &negative, 1, NULL), GSA_ERROR_ARGUMENT);
-    gsa_step_item twice[] = {{.session = s, .tokens = prompt, .n_tokens = 1}, {.session = s, .tokens = prompt, .n_tokens = 1}};
+    gsa_step_item twice[] = {
+        {.session = s, .tokens = prompt, .n_tokens = 1}, {.session = s, .tokens = prompt, .n_tokens = 1}};
     assert_int_equal(gsa_step_submit(tiny.model, twice, 2, 0, &st), GSA_ERROR_BUSY);
     assert_null(st);
     gsa_step_item foreign = {.session = other, .tokens = prompt, .n_tokens = 1};
@@ -257,10 +261,12 @@ static void state_file_faults_are_refused_and_change_nothing(void **state)
 {
     (void)state;
     size_t size, size2;
-    gsa_session *saved = new_session(&conv), *s = new_session(&conv), *fresh = new_session(&conv), *other = new_session(&tiny);
+    gsa_session *saved = new_session(&conv), *s = new_session(&conv), *fresh = new_session(&conv),
+                *other = new_session(&tiny);
     OK(gsa_session_eval_wait(saved, prompt, 20, NULL));
     uint8_t *file = frozen(saved, &size);
-    for (size_t cut = 0; cut < size; cut += cut < 100 ? 1 : 997) assert_int_equal(gsa_session_deserialize_wait(s, NULL, file, cut), GSA_ERROR_FORMAT);
+    for (size_t cut = 0; cut < size; cut += cut < 100 ? 1 : 997)
+        assert_int_equal(gsa_session_deserialize_wait(s, NULL, file, cut), GSA_ERROR_FORMAT);
     for (size_t at = 0; at < size; at += at < 80 ? 1 : 1009) {
         file[at] ^= 0x20;
         assert_true(gsa_session_deserialize_wait(s, NULL, file, size) < 0);
@@ -286,7 +292,8 @@ static void state_file_faults_are_refused_and_change_nothing(void **state)
 static void draw(gsa_session *s, gsa_sampler *sampler, int32_t token, uint32_t n, int32_t *out)
 {
     for (uint32_t i = 0; i < n; i++) {
-        gsa_step_item item = {.session = s, .tokens = &token, .n_tokens = 1, .want = GSA_WANT_TOKEN, .sampler = sampler};
+        gsa_step_item item = {
+            .session = s, .tokens = &token, .n_tokens = 1, .want = GSA_WANT_TOKEN, .sampler = sampler};
         gsa_step *st = NULL;
         OK(gsa_step_submit(gsa_session_model(s), &item, 1, 0, &st));
         OK(gsa_step_wait(st, UINT64_MAX));
@@ -298,7 +305,12 @@ static void draw(gsa_session *s, gsa_sampler *sampler, int32_t token, uint32_t n
 static void sampling_continues_from_a_state_file(void **state)
 {
     (void)state;
-    const gsa_sampler_params params = {.struct_size = sizeof params, .temperature = 1.5f, .top_k = 50, .top_p = 0.95f, .repeat_penalty = 1.2f, .seed = 77};
+    const gsa_sampler_params params = {.struct_size = sizeof params,
+        .temperature = 1.5f,
+        .top_k = 50,
+        .top_p = 0.95f,
+        .repeat_penalty = 1.2f,
+        .seed = 77};
     gsa_sampler *a = NULL, *b = NULL;
     OK(gsa_sampler_create(&params, &a));
     OK(gsa_sampler_create(&(gsa_sampler_params){.struct_size = sizeof params}, &b));
