@@ -34,7 +34,7 @@ has_driver() {
 packages=("${build_packages[@]}")
 # A machine whose GPU driver is installed keeps to it; others get Mesa, whose lavapipe runs on the CPU.
 if [[ $tests == yes ]] || ! has_driver; then packages+=(mesa-vulkan-drivers); fi
-[[ $tests == no ]] || packages+=(libcmocka-dev)
+[[ $tests == no ]] || packages+=(libcmocka-dev g++)
 [[ $tests == no && $folder == yes ]] || packages+=("${stock_compilers[@]}")
 timed "packages" install_packages "${packages[@]}"
 

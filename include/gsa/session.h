@@ -100,6 +100,8 @@ GSA_API gsa_status gsa_step_wait(gsa_step *step, uint64_t timeout_us); /* the sa
 GSA_API gsa_status gsa_step_collect(gsa_step *step);
 /* GPU time of a done step in nanoseconds, 0 when unknown. */
 GSA_API double gsa_step_gpu_ns(gsa_step *step);
+/* With gsa_device_params.profile: each GPU call of a done step in order, its label ("matmul qkvf") and time. Immediate. */
+GSA_API void gsa_step_profile(gsa_step *step, void (*call)(void *user, const char *label, double ns), void *user);
 
 /* All n_tokens in as many steps as needed. logits: NULL, or room for [n_tokens, n_vocab] with all_logits, else the last
  * token's come through gsa_session_logits. On failure the session stands after the last whole step. Blocks. */

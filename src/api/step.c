@@ -35,6 +35,11 @@ double gsa_step_gpu_ns(gsa_step *step)
     return step->model->engine->ops->gpu_ns(step->model->engine, step->job);
 }
 
+void gsa_step_profile(gsa_step *step, void (*call)(void *user, const char *label, double ns), void *user)
+{
+    if (step && call) step->model->engine->ops->profile(step->model->engine, step->job, call, user);
+}
+
 /* One step at a time: a step holds several passes already, which keeps the device busy while the host
  * prepares the next. */
 gsa_status gsa_session_eval_wait(gsa_session *session, const int32_t *tokens, size_t n_tokens, float *all_logits)

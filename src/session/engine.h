@@ -31,6 +31,7 @@ typedef struct gsai_engine_ops {
     /* After wait said OK: copy results into the spans given to submit; frees the job, also on failure. */
     gsa_status (*collect)(gsai_engine *e, gsai_job *job);
     double (*gpu_ns)(gsai_engine *e, gsai_job *job);
+    void (*profile)(gsai_engine *e, gsai_job *job, void (*call)(void *user, const char *label, double ns), void *user);
     gsa_status (*slot_zero)(gsai_engine *e, uint32_t slot);
     gsa_status (*slot_copy)(gsai_engine *e, uint32_t dst, uint32_t src);
     gsa_status (*slot_read)(gsai_engine *e, uint32_t slot, float *state);        /* blocks */

@@ -126,6 +126,15 @@ static double cpu_gpu_ns(gsai_engine *base, gsai_job *job)
     return 0;
 }
 
+static void cpu_profile(
+    gsai_engine *base, gsai_job *job, void (*call)(void *user, const char *label, double ns), void *user)
+{
+    (void)base;
+    (void)job;
+    (void)call;
+    (void)user;
+}
+
 static gsa_status cpu_slot_zero(gsai_engine *base, uint32_t slot)
 {
     cpu_engine *e = (cpu_engine *)base;
@@ -163,8 +172,8 @@ static void cpu_destroy(gsai_engine *base)
     gsai_free(&a, e);
 }
 
-static const gsai_engine_ops cpu_ops = {cpu_destroy, cpu_submit, cpu_wait, cpu_collect, cpu_gpu_ns, cpu_slot_zero,
-    cpu_slot_copy, cpu_slot_read, cpu_slot_write};
+static const gsai_engine_ops cpu_ops = {cpu_destroy, cpu_submit, cpu_wait, cpu_collect, cpu_gpu_ns, cpu_profile,
+    cpu_slot_zero, cpu_slot_copy, cpu_slot_read, cpu_slot_write};
 
 gsa_status gsai_engine_cpu_create(gsa_device *dev, const gsai_engine_params *params, gsai_engine **out)
 {

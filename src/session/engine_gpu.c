@@ -248,6 +248,14 @@ static double gpu_gpu_ns(gsai_engine *base, gsai_job *job)
     return sum;
 }
 
+static void gpu_profile(
+    gsai_engine *base, gsai_job *job, void (*call)(void *user, const char *label, double ns), void *user)
+{
+    gpu_engine *e = (gpu_engine *)base;
+    for (uint32_t i = 0; i < job->n_lanes; i++)
+        gsai_plan_profile(e->dev, &e->lanes[job->lanes[i]].plan->plan, call, user);
+}
+
 static void deliver(const gpu_engine *e, const lane *l, uint32_t lane_index, gsai_span *spans)
 {
     const size_t n_vocab = e->config->n_vocab;
@@ -420,8 +428,8 @@ static void gpu_destroy(gsai_engine *base)
     gsai_free(&dev->allocator, e);
 }
 
-static const gsai_engine_ops gpu_ops = {gpu_destroy, gpu_submit, gpu_wait, gpu_collect, gpu_gpu_ns, gpu_slot_zero,
-    gpu_slot_copy, gpu_slot_read, gpu_slot_write};
+static const gsai_engine_ops gpu_ops = {gpu_destroy, gpu_submit, gpu_wait, gpu_collect, gpu_gpu_ns, gpu_profile,
+    gpu_slot_zero, gpu_slot_copy, gpu_slot_read, gpu_slot_write};
 
 static gsai_rows rows_of(const gsai_heap *heap, gsai_place place, uint64_t columns)
 {
