@@ -2,7 +2,7 @@
 # test.sh [--no-vk-folder] [--all | --rows LIST] [MESON_OPTION...]
 #
 # From a fresh clone to tested: installs what is missing (as root, by apt; drivers and layers into .deps), builds into
-# build/, and runs the tests: without a device, on the CPU drivers that differ most, on this machine's GPU if there is
+# build/, and runs the tests: without a device, on two CPU drivers, on this machine's GPU if there is
 # one. --all runs the whole driver matrix, sanitizers and validation layers included, which takes three times as long.
 # May be repeated at any time. The last line is 'N passed, N failed'; the exit status is 1 if anything failed.
 #
@@ -12,7 +12,7 @@ set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-setup=(--tests) options=() rows=(--rows unit,lavapipe-stock,lavapipe-new-8,minimum,swiftshader,gpu)
+setup=(--tests) options=() rows=(--rows unit,lavapipe-stock,swiftshader,gpu)
 while [[ $# -gt 0 ]]; do
     case $1 in
         --no-vk-folder) setup+=("$1") ;;
