@@ -37,7 +37,8 @@ GSA_API gsa_status gsa_sampler_create(const gsa_sampler_params *params, gsa_samp
 GSA_API void gsa_sampler_destroy(gsa_sampler *sampler); /* NULL is fine */
 
 /* Choose a token from logits [n]. Counts as one draw; does not record it as accepted.
- * OK; ARGUMENT: n is 0 or a logit is NaN (nothing counted). One thread at a time. */
+ * OK; ARGUMENT: n is 0 or a logit is NaN; HOST_MEMORY: room for the largest n so far (nothing counted). One thread at a
+ * time. */
 GSA_API gsa_status gsa_sampler_sample(gsa_sampler *sampler, const float *logits, size_t n, int32_t *token);
 
 /* Record a token (prompt or chosen) for the repeat penalty. */
