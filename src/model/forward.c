@@ -8,51 +8,55 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
     const bool whole = gsai_gsa_takes_projections(c, work->rows); /* maps, gates and silu happen inside the step */
+    const gsai_norm_matmul_args qkvf = {.y = projected->rows,
+        .x = s->x,
+        .norm = w->attn_norm,
+        .eps = c->norm_eps,
+        .w = &w->qkvf,
+        .T = T,
+        .rows = work->rows,
+        .h = s->h,
+        .label = "matmul qkvf"};
+    const gsai_norm_matmul_args output = {.y = s->x,
+        .x = s->o,
+        .norm = w->g_norm,
+        .eps = c->g_norm_eps,
+        .w = &w->o,
+        .T = T,
+        .rows = work->rows,
+        .accumulate = true,
+        .pre_silu = !whole,
+        .h = s->o,
+        .label = "matmul o"};
 
-    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = projected->rows,
-                               .x = s->x,
-                               .norm = w->attn_norm,
-                               .eps = c->norm_eps,
-                               .w = &w->qkvf,
-                               .T = T,
-                               .rows = work->rows,
-                               .h = s->h,
-                               .label = "matmul qkvf"});
+    gsai_op_norm_matmul(r, &qkvf);
     if (c->W) gsai_op_conv1d(r, c, &s->qkvf, &s->raw, w->conv_taps, state, work);
     if (!whole) {
         gsai_op_feature_map(r, c, &s->qkvf, w->t2r, T);
         gsai_op_gate(r, c, &s->qkvf, projected, T);
     }
     gsai_op_gsa(r, c, s->o, &s->qkvf, state, work, s->gsa, whole);
-    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = s->x,
-                               .x = s->o,
-                               .norm = w->g_norm,
-                               .eps = c->g_norm_eps,
-                               .w = &w->o,
-                               .T = T,
-                               .rows = work->rows,
-                               .accumulate = true,
-                               .pre_silu = !whole,
-                               .h = s->o,
-                               .label = "matmul o"});
+    gsai_op_norm_matmul(r, &output);
 }
 
 static void feed_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const uint32_t T = p->work.n_rows;
-    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = s->act,
-                               .x = s->x,
-                               .norm = w->ffn_norm,
-                               .eps = c->norm_eps,
-                               .w = &w->gate_up,
-                               .T = T,
-                               .rows = p->work.rows,
-                               .swiglu = true,
-                               .act = c->ffn_act,
-                               .h = s->h,
-                               .product = s->gate_up,
-                               .label = "matmul gate_up"});
+    const gsai_norm_matmul_args gate_up = {.y = s->act,
+        .x = s->x,
+        .norm = w->ffn_norm,
+        .eps = c->norm_eps,
+        .w = &w->gate_up,
+        .T = T,
+        .rows = p->work.rows,
+        .swiglu = true,
+        .act = c->ffn_act,
+        .h = s->h,
+        .product = s->gate_up,
+        .label = "matmul gate_up"};
+
+    gsai_op_norm_matmul(r, &gate_up);
     gsai_op_matmul(r, s->x, s->act, &w->down, T, p->work.rows, true, "matmul down");
 }
 
