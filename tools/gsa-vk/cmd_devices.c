@@ -160,7 +160,7 @@ int cmd_devices(int argc, char **argv)
     int rc = app_parse(&a, &spec, argc, argv, &args);
     if (rc != CLI_GO) return rc;
     json_t *root = a.json ? json_object() : NULL;
-    if (a.select && !all) {
+    if ((a.select || a.mask) && !all) { /* a mask shows on a device, so it is opened */
         json_t *list = root ? json_array() : NULL;
         if (root) json_object_set_new(root, "devices", list);
         rc = show_opened(&a, false, list);
