@@ -72,6 +72,7 @@ describe() {
     # Compiled shaders are kept from test to test. A folder for each subgroup size, because Mesa before 26 keys them
     # without it: a second size would run the first one's code.
     local cache=$build/mesa-cache
+    mkdir -p "$cache/stock" "$cache/$1" # Mesa makes no parents
     local stock=("VK_DRIVER_FILES=$lvp" "VK_ICD_FILENAMES=$lvp" "MESA_SHADER_CACHE_DIR=$cache/stock")
     case $1 in
         style) needs_device=no ;;
