@@ -23,8 +23,8 @@ set -euo pipefail
 # stock-compilers  built with the system's shader compilers and headers
 # gpu              this machine's GPU
 # style            formatting of the C files, shellcheck of the scripts
-all_rows=(style unit sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock minimum
-    swiftshader gpu stock-compilers)
+all_rows=(style unit swiftshader sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock
+    minimum gpu stock-compilers) # long ones first
 build=$root/build
 cores=$(nproc)
 jobs=$cores rows=("${all_rows[@]}") suites=()
