@@ -44,7 +44,7 @@ def environment(more=None):
     return env
 
 
-def start(*args, env=None, stdin=None, timeout=300):
+def start(*args, env=None, stdin=None, timeout=900):
     r = subprocess.run(command(*args), input=stdin, capture_output=True, env=environment(env), timeout=timeout,
                        stdin=subprocess.DEVNULL if stdin is None else None)
     for word in SANITIZER:
