@@ -211,7 +211,7 @@ gsa_status gsai_checkpoint_open_synthetic(const gsai_config *config, gsai_type t
 {
     const gsa_allocator *a = &options->allocator;
     *out = NULL;
-    if (type >= GSAI_N_TYPES)
+    if (type >= GSAI_N_PLAIN_TYPES)
         return gsai_fail(GSA_ERROR_ARGUMENT, "synthetic model: type %d, expected f32, f16 or bf16", (int)type);
     gsa_status status = gsai_config_check(config);
     if (status) return gsai_fail_in(GSA_ERROR_ARGUMENT, "synthetic model");

@@ -1,34 +1,8 @@
 #include "model/tensor.h"
 
-#include "util/half.h"
 #include "util/status.h"
 
 #include <string.h>
-
-static const struct {
-    const char *name;
-    uint64_t size;
-} types[GSAI_N_TYPES] = {{"f32", 4}, {"f16", 2}, {"bf16", 2}};
-
-const char *gsai_type_name(gsai_type type)
-{
-    return type < GSAI_N_TYPES ? types[type].name : "other";
-}
-
-bool gsai_type_parse(const char *name, gsai_type *type)
-{
-    for (int i = 0; i < GSAI_N_TYPES; i++) {
-        if (strcmp(name, types[i].name) != 0) continue;
-        *type = (gsai_type)i;
-        return true;
-    }
-    return false;
-}
-
-uint64_t gsai_type_bytes(gsai_type type, uint64_t n)
-{
-    return type < GSAI_N_TYPES ? n * types[type].size : 0;
-}
 
 uint64_t gsai_tensor_elements(const gsai_tensor *t)
 {
@@ -82,55 +56,23 @@ gsa_status gsai_tensor_read_floats(const gsai_tensor *t, uint64_t first, uint64_
     if (t->type >= GSAI_N_TYPES)
         return gsai_fail(GSA_ERROR_UNSUPPORTED, "tensor %.120s: type %s cannot be read as floats", name,
             t->file_type ? t->file_type : "other");
-    if (t->data) {
+    const uint64_t block = gsai_type_block(t->type);
+    if (t->data && first % block == 0 && n % block == 0) {
         gsai_type_to_float(t->type, t->data + gsai_type_bytes(t->type, first), n, dst);
         return GSA_OK;
     }
-    uint8_t block[4096];
-    const uint64_t per_block = sizeof block / gsai_type_bytes(t->type, 1);
-    for (uint64_t i = 0; i < n; i += per_block) {
-        const uint64_t m = n - i < per_block ? n - i : per_block;
+    uint8_t bytes[2048];
+    float floats[2 * sizeof bytes]; /* an element takes half a byte at least */
+    const uint64_t at_once = sizeof bytes / gsai_type_block_bytes(t->type) * block;
+    for (uint64_t i = first; i < first + n;) {
+        const uint64_t from = i / block * block, end = from + at_once < elements ? from + at_once : elements;
+        const uint64_t last = end < first + n ? end : first + n;
         const gsa_status status =
-            gsai_tensor_read(t, gsai_type_bytes(t->type, first + i), gsai_type_bytes(t->type, m), block);
+            gsai_tensor_read(t, gsai_type_bytes(t->type, from), gsai_type_bytes(t->type, end - from), bytes);
         if (status) return status;
-        gsai_type_to_float(t->type, block, m, dst + i);
+        gsai_type_to_float(t->type, bytes, end - from, floats);
+        memcpy(dst + (i - first), floats + (i - from), (size_t)(last - i) * sizeof *dst);
+        i = last;
     }
     return GSA_OK;
-}
-
-/* Without branches, so that the loop below becomes vector code: rebias the exponent, then mend the two ends of its
- * range. A subnormal gets an implicit one that is subtracted again. */
-static inline float half_to_float(uint16_t h)
-{
-    const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
-    const uint32_t is_small = 0u - (uint32_t)((h & 0x7c00) == 0), is_top = 0u - (uint32_t)((h & 0x7c00) == 0x7c00);
-    const uint32_t normal = magnitude + (112u << 23) + (112u << 23 & is_top);
-    const float small = gsai_bits_to_float(magnitude + (113u << 23)) - gsai_bits_to_float(113u << 23);
-    const uint32_t bits = (gsai_float_to_bits(small) & is_small) | (normal & ~is_small);
-    return gsai_bits_to_float(bits | (uint32_t)(h & 0x8000) << 16);
-}
-
-void gsai_type_to_float(gsai_type type, const void *src, uint64_t n, float *dst)
-{
-    const uint8_t *p = src;
-    uint16_t h;
-    switch (type) {
-    case GSAI_F32:
-        memcpy(dst, src, (size_t)n * sizeof *dst);
-        break;
-    case GSAI_F16:
-        for (uint64_t i = 0; i < n; i++) {
-            memcpy(&h, p + 2 * i, sizeof h);
-            dst[i] = half_to_float(h);
-        }
-        break;
-    case GSAI_BF16:
-        for (uint64_t i = 0; i < n; i++) {
-            memcpy(&h, p + 2 * i, sizeof h);
-            dst[i] = gsai_bf16_to_float(h);
-        }
-        break;
-    case GSAI_N_TYPES:
-        break;
-    }
 }

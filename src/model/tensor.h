@@ -2,10 +2,7 @@
 #ifndef GSAI_TENSOR_H
 #define GSAI_TENSOR_H
 
-#include "gsa/base.h"
-
-/* GSAI_N_TYPES as a tensor's type: one this library cannot use. Such tensors appear in lists, never in a role. */
-typedef enum gsai_type { GSAI_F32, GSAI_F16, GSAI_BF16, GSAI_N_TYPES } gsai_type;
+#include "quant/type.h"
 
 #define GSAI_MAX_DIMS 4
 
@@ -32,10 +29,6 @@ static inline bool gsai_tensor_present(const gsai_tensor *t)
     return t->n_dims > 0;
 }
 
-const char *gsai_type_name(gsai_type type); /* "f32", "f16", "bf16"; "other" */
-bool gsai_type_parse(const char *name, gsai_type *type);
-/* Bytes of n consecutive elements; the caller keeps n below 2^48. */
-uint64_t gsai_type_bytes(gsai_type type, uint64_t n);
 uint64_t gsai_tensor_elements(const gsai_tensor *t);
 uint64_t gsai_tensor_rows(const gsai_tensor *t);    /* product of all dims but the last */
 uint64_t gsai_tensor_columns(const gsai_tensor *t); /* the last dim */
@@ -43,12 +36,10 @@ uint64_t gsai_tensor_columns(const gsai_tensor *t); /* the last dim */
 /* View of rows [row0, row0 + n_rows) of a matrix. The caller guarantees the range. */
 gsai_tensor gsai_tensor_view_rows(const gsai_tensor *t, uint64_t row0, uint64_t n_rows);
 
-/* Raw bytes, or elements converted to float. ARGUMENT when the range leaves the tensor; UNSUPPORTED for floats of a
+/* Raw bytes, or elements converted to float; first and n may cut blocks. ARGUMENT when the range leaves the tensor;
+ * UNSUPPORTED for floats of a
  * tensor of type GSAI_N_TYPES; otherwise what read says. */
 gsa_status gsai_tensor_read(const gsai_tensor *t, uint64_t offset, uint64_t size, void *dst);
 gsa_status gsai_tensor_read_floats(const gsai_tensor *t, uint64_t first, uint64_t n, float *dst);
-
-/* n elements of a type, at any alignment, to float. */
-void gsai_type_to_float(gsai_type type, const void *src, uint64_t n, float *dst);
 
 #endif

@@ -321,7 +321,7 @@ static void ref_matmul_any_shape_and_type_is_right(void **state)
     static const size_t shapes[][3] = {{1, 1, 1}, {1, 5, 7}, {3, 2, 8}, {2, 3, 9}, {65, 3, 33}, {130, 2, 17},
         {2, 4, 1024}, {3, 2, 1025}, {1, 2, 3000}};
 
-    for (int type = 0; type < GSAI_N_TYPES; type++)
+    for (int type = 0; type < GSAI_N_PLAIN_TYPES; type++)
         for (size_t i = 0; i < COUNT(shapes); i++)
             check_matmul((gsai_type)type, shapes[i][0], shapes[i][1], shapes[i][2]);
 }
@@ -332,7 +332,7 @@ static void ref_embed_copies_rows(void **state)
     const size_t n_vocab = 7, D = 5;
     const int32_t ids[] = {6, 0, 3, 3};
 
-    for (int type = 0; type < GSAI_N_TYPES; type++) {
+    for (int type = 0; type < GSAI_N_PLAIN_TYPES; type++) {
         float *values = noise_array(n_vocab * D, 4), x[COUNT(ids) * 5];
         uint8_t *bytes;
         const gsai_tensor embed = make_tensor((gsai_type)type, values, n_vocab, D, &bytes);

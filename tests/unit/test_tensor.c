@@ -11,40 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void tensor_type_names_round_trip(void **state)
-{
-    (void)state;
-    gsai_type type = GSAI_N_TYPES;
-    for (int i = 0; i < GSAI_N_TYPES; i++) {
-        assert_true(gsai_type_parse(gsai_type_name((gsai_type)i), &type));
-        assert_int_equal(type, i);
-    }
-    assert_false(gsai_type_parse("f64", &type));
-    assert_false(gsai_type_parse("other", &type));
-    assert_string_equal(gsai_type_name(GSAI_N_TYPES), "other");
-    assert_int_equal(gsai_type_bytes(GSAI_F32, 3), 12);
-    assert_int_equal(gsai_type_bytes(GSAI_BF16, 3), 6);
-}
-
-static void tensor_f16_conversion_is_exact_for_every_value(void **state)
-{
-    (void)state;
-    /* Odd address: no alignment is promised. */
-    uint8_t *bytes = malloc(2 * 65536 + 1);
-    float *floats = malloc(65536 * sizeof *floats);
-    for (uint32_t h = 0; h < 65536; h++) {
-        const uint16_t half = (uint16_t)h;
-        memcpy(bytes + 1 + 2 * h, &half, 2);
-    }
-    gsai_type_to_float(GSAI_F16, bytes + 1, 65536, floats);
-    for (uint32_t h = 0; h < 65536; h++)
-        assert_int_equal(gsai_float_to_bits(floats[h]), gsai_float_to_bits(gsai_f16_to_float((uint16_t)h)));
-    gsai_type_to_float(GSAI_BF16, bytes + 1, 65536, floats);
-    for (uint32_t h = 0; h < 65536; h++) assert_int_equal(gsai_float_to_bits(floats[h]), h << 16);
-    free(floats);
-    free(bytes);
-}
-
 /* Bytes 0, 1, 2, ... as if from a stream. */
 static gsa_status read_counting(void *user, const gsai_tensor *t, uint64_t offset, uint64_t size, void *dst)
 {
@@ -130,8 +96,6 @@ static void tensor_absent_or_unusable_one_gives_no_floats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tensor_type_names_round_trip),
-        cmocka_unit_test(tensor_f16_conversion_is_exact_for_every_value),
         cmocka_unit_test(tensor_views_read_the_rows_they_name),
         cmocka_unit_test(tensor_long_float_reads_go_in_blocks),
         cmocka_unit_test(tensor_absent_or_unusable_one_gives_no_floats),
