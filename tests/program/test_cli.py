@@ -8,7 +8,7 @@ import subprocess
 
 from harness import *
 
-COMMANDS = ["devices", "run", "tokenize", "detokenize", "logits", "perplexity", "inspect", "verify", "bench"]
+COMMANDS = ["devices", "run", "chat", "tokenize", "detokenize", "logits", "perplexity", "inspect", "verify", "bench"]
 
 
 def test_help_of_all_commands():
