@@ -65,6 +65,9 @@ GSA_API gsa_status gsa_tokenizer_encode(const gsa_tokenizer *tokenizer, const ch
 GSA_API gsa_status gsa_tokenizer_decode(const gsa_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
     bool skip_special, char *text, size_t capacity, size_t *n_bytes);
 
+/* What kind it is, for people: "BPE with byte fallback", "byte-level BPE, split as GPT-2", ... Static text. */
+GSA_API const char *gsa_tokenizer_kind(const gsa_tokenizer *tokenizer);
+
 /* Largest id + 1. Models often have a few rows more. Immediate; any thread; as are all below. */
 GSA_API uint32_t gsa_tokenizer_n_vocab(const gsa_tokenizer *tokenizer);
 
