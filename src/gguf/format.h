@@ -7,6 +7,7 @@
 #define GSAI_GGUF_MAGIC     0x46554747u /* "GGUF", little-endian */
 #define GSAI_GGUF_VERSION   3u
 #define GSAI_GGUF_ALIGNMENT 32u /* of tensor data, unless general.alignment says otherwise */
+#define GSAI_GGUF_MAX_DIMS  4
 #define GSAI_GGUF_MAX_NAME  256 /* bytes of a tensor's name with its NUL; other readers stop at 64 */
 
 typedef enum gsai_gguf_kind { /* of a metadata value */

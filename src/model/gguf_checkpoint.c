@@ -1,5 +1,6 @@
 /* A GGUF file of architecture gsa as a checkpoint: config from its metadata, every tensor to its role by name. */
 #include "model/gguf_config.h"
+#include "model/gguf_keys.h"
 #include "util/alloc.h"
 #include "util/status.h"
 
@@ -76,7 +77,7 @@ static gsa_status take(gsai_checkpoint *c, gsai_role role, uint32_t layer)
     const gsai_gguf *g = o->gguf;
     gsai_tensor *out = (gsai_tensor *)(uintptr_t)gsai_checkpoint_role(c, role, layer);
     uint64_t dims[2];
-    char name[GSAI_GGUF_MAX_NAME], expected[64], found[128];
+    char name[GSAI_GGUF_NAME_SIZE], expected[64], found[128];
     const uint32_t n_dims = gsai_role_shape(&c->config, role, dims);
     if (n_dims == 0) return GSA_OK;
     gsai_gguf_tensor_name(name, role, layer);
@@ -108,7 +109,7 @@ static gsa_status take(gsai_checkpoint *c, gsai_role role, uint32_t layer)
 /* All layers have a weight for the norm of the mixer's output, or none has. */
 static bool has_g_norm(const gsai_gguf *g)
 {
-    char name[GSAI_GGUF_MAX_NAME];
+    char name[GSAI_GGUF_NAME_SIZE];
     gsai_gguf_tensor_name(name, GSAI_ROLE_G_NORM, 0);
     return gsai_gguf_find_tensor(g, name) != NULL;
 }
@@ -128,7 +129,7 @@ static gsa_status bind(gsai_checkpoint *c)
 {
     const opened *o = c->opened;
     const gsai_gguf *g = o->gguf;
-    char name[GSAI_GGUF_MAX_NAME];
+    char name[GSAI_GGUF_NAME_SIZE];
     gsai_gguf_tensor_name(name, GSAI_ROLE_HEAD, 0);
     c->config.tied = !gsai_gguf_find_tensor(g, name);
     gsa_status status = GSA_OK;

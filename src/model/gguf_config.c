@@ -1,17 +1,10 @@
 #include "model/gguf_config.h"
 
+#include "model/gguf_keys.h"
 #include "util/status.h"
 
 #include <stdio.h>
 #include <string.h>
-
-void gsai_gguf_tensor_name(char out[GSAI_GGUF_MAX_NAME], gsai_role role, uint32_t layer)
-{
-    if (role < GSAI_ROLE_ATTN_NORM)
-        snprintf(out, GSAI_GGUF_MAX_NAME, "%s.weight", gsai_role_name(role));
-    else
-        snprintf(out, GSAI_GGUF_MAX_NAME, "blk.%u.%s.weight", layer, gsai_role_name(role));
-}
 
 static bool text_is(gsai_text text, const char *what)
 {
@@ -21,7 +14,7 @@ static bool text_is(gsai_text text, const char *what)
 static gsa_status check_architecture(const gsai_gguf *g)
 {
     gsai_text name;
-    const gsa_status status = gsai_gguf_get_text(g, "general.architecture", true, &name);
+    const gsa_status status = gsai_gguf_get_text(g, GSAI_KEY_ARCHITECTURE, true, &name);
     if (status || text_is(name, GSAI_GGUF_ARCHITECTURE)) return status;
     return gsai_fail(GSA_ERROR_UNSUPPORTED,
         "%s: a model of architecture \"%.*s\"; this library runs \"" GSAI_GGUF_ARCHITECTURE
@@ -68,40 +61,41 @@ gsa_status gsai_gguf_config_read(const gsai_gguf *g, gsai_config *c)
         uint32_t min, max;
         uint32_t *out;
     } sizes[] = {
-        {"gsa.vocab_size", true, 1, GSAI_MAX_VOCAB, &c->n_vocab},
-        {"gsa.context_length", false, 0, UINT32_MAX, &c->context_length},
-        {"gsa.embedding_length", true, 1, GSAI_MAX_DIM, &c->D},
-        {"gsa.block_count", true, 1, GSAI_MAX_LAYERS, &c->n_layers},
-        {"gsa.feed_forward_length", true, 1, GSAI_MAX_DIM, &c->F},
-        {"gsa.attention.head_count", true, 1, GSAI_MAX_DIM, &c->H},
-        {"gsa.attention.head_count_kv", true, 1, GSAI_MAX_DIM, &c->G},
-        {"gsa.attention.key_length", true, 1, GSAI_MAX_DIM, &c->K},
-        {"gsa.attention.value_length", true, 1, GSAI_MAX_DIM, &c->V},
-        {"gsa.slot.count", true, 1, GSAI_MAX_SLOTS, &c->M},
-        {"gsa.shortconv.l_cache", false, 0, GSAI_MAX_TAPS, &c->W},
+        {GSAI_KEY_N_VOCAB, true, 1, GSAI_MAX_VOCAB, &c->n_vocab},
+        {GSAI_KEY_CONTEXT_LENGTH, false, 0, UINT32_MAX, &c->context_length},
+        {GSAI_KEY_D, true, 1, GSAI_MAX_DIM, &c->D},
+        {GSAI_KEY_N_LAYERS, true, 1, GSAI_MAX_LAYERS, &c->n_layers},
+        {GSAI_KEY_F, true, 1, GSAI_MAX_DIM, &c->F},
+        {GSAI_KEY_H, true, 1, GSAI_MAX_DIM, &c->H},
+        {GSAI_KEY_G, false, 1, GSAI_MAX_DIM, &c->G},
+        {GSAI_KEY_K, true, 1, GSAI_MAX_DIM, &c->K},
+        {GSAI_KEY_V, true, 1, GSAI_MAX_DIM, &c->V},
+        {GSAI_KEY_M, true, 1, GSAI_MAX_SLOTS, &c->M},
+        {GSAI_KEY_W, false, 0, GSAI_MAX_TAPS, &c->W},
     };
     const struct {
         const char *key;
         bool required;
         float *out;
     } numbers[] = {
-        {"gsa.attention.layer_norm_rms_epsilon", true, &c->norm_eps},
-        {"gsa.attention.sub_norm_rms_epsilon", false, &c->g_norm_eps},
-        {"gsa.slot.gate_normalizer", true, &c->gate_normalizer},
-        {"gsa.slot.scale", false, &c->scale},
+        {GSAI_KEY_NORM_EPS, true, &c->norm_eps},
+        {GSAI_KEY_G_NORM_EPS, false, &c->g_norm_eps},
+        {GSAI_KEY_GATE_NORMALIZER, true, &c->gate_normalizer},
+        {GSAI_KEY_SCALE, false, &c->scale},
     };
     gsa_status status = check_architecture(g);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !status; i++)
         status = gsai_gguf_get_u32(g, sizes[i].key, sizes[i].required, sizes[i].min, sizes[i].max, sizes[i].out);
+    if (!c->G) c->G = c->H;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !status; i++)
         status = gsai_gguf_get_f32(g, numbers[i].key, numbers[i].required, numbers[i].out);
     int map = GSAI_FEATURE_SWISH, act = GSAI_FFN_SWISH;
-    if (!status) status = get_choice(g, "gsa.slot.feature_map", true, feature_maps, 3, &map);
-    if (!status) status = get_choice(g, "gsa.feed_forward_activation", false, activations, 2, &act);
+    if (!status) status = get_choice(g, GSAI_KEY_FEATURE_MAP, true, feature_maps, 3, &map);
+    if (!status) status = get_choice(g, GSAI_KEY_FFN_ACT, false, activations, 2, &act);
     c->feature_map = (gsai_feature_map)map;
     c->ffn_act = (gsai_ffn_act)act;
-    if (!status) status = get_id(g, "tokenizer.ggml.bos_token_id", c->n_vocab, &c->bos_id);
-    if (!status) status = get_id(g, "tokenizer.ggml.eos_token_id", c->n_vocab, &c->eos_id);
+    if (!status) status = get_id(g, GSAI_KEY_BOS, c->n_vocab, &c->bos_id);
+    if (!status) status = get_id(g, GSAI_KEY_EOS, c->n_vocab, &c->eos_id);
     if (status) return status;
     status = gsai_config_check(c);
     return status ? gsai_fail_in(status, "%s", g->name) : GSA_OK;
