@@ -31,7 +31,7 @@ static uint64_t value_bytes(gsai_gguf_kind kind, const uint8_t *p)
     return gsai_gguf_kind_bytes(kind);
 }
 
-static gsai_gguf_value make_value(gsai_gguf_kind kind, const uint8_t *p)
+gsai_gguf_value gsai_gguf_value_at(gsai_gguf_kind kind, const uint8_t *p)
 {
     gsai_gguf_value v = {.kind = kind, .n = 1, .bytes = p, .raw = p, .n_raw = value_bytes(kind, p)};
     if (kind == GSAI_GGUF_STRING) {
@@ -49,7 +49,7 @@ bool gsai_gguf_next(const gsai_gguf_value *array, gsai_gguf_value *item)
 {
     const uint8_t *p = item->raw ? item->raw + item->n_raw : array->bytes;
     if (p == array->raw + array->n_raw) return false;
-    *item = make_value(array->item_kind, p);
+    *item = gsai_gguf_value_at(array->item_kind, p);
     return true;
 }
 
@@ -79,7 +79,7 @@ static const char *fill_name(filler *f)
 static void fill_pair(filler *f, gsai_gguf_pair *pair)
 {
     pair->key = fill_name(f);
-    pair->value = make_value((gsai_gguf_kind)gsai_gguf_u32_at(f->at), f->at + 4);
+    pair->value = gsai_gguf_value_at((gsai_gguf_kind)gsai_gguf_u32_at(f->at), f->at + 4);
     f->at += 4 + pair->value.n_raw;
 }
 
