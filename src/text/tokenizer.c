@@ -30,7 +30,7 @@ static gsa_status read_file(gsai_vocab *v, const char *path)
     char joined[4096];
     if (gsai_is_directory(path)) {
         if (!gsai_path_join(joined, sizeof joined, path, "tokenizer.json"))
-            return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
+            return gsai_fail(GSA_ERROR_FILE, "%.200s...: the path is too long", path);
         path = joined;
     }
     gsai_file_map map;

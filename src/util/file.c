@@ -70,7 +70,7 @@ gsa_status gsai_file_replace(const char *path, const void *data, size_t size)
 {
     char temporary[4096];
     if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
+        return gsai_fail(GSA_ERROR_FILE, "%.200s...: the path is too long", path);
     const int fd = mkstemp(temporary);
     if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot create: %s", temporary, strerror(errno));
     const uint8_t *p = data;
