@@ -55,6 +55,7 @@ static gsa_status each_set(
         uint32_t n;
     } lists[] = {
         {gsai_verify_general, gsai_n_verify_general},
+        {gsai_verify_half, gsai_n_verify_half},
         {gsai_verify_sampling, gsai_n_verify_sampling},
         {gsai_verify_gsa, gsai_n_verify_gsa},
     };
