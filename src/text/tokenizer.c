@@ -62,7 +62,7 @@ static gsa_status open_path(const char *path, const gsa_allocator *a, gsai_sourc
     char joined[4096];
     if (gsai_is_directory(path)) {
         if (!gsai_path_join(joined, sizeof joined, path, "tokenizer.json"))
-            return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
+            return gsai_fail(GSA_ERROR_FILE, "%.200s...: the path is too long", path);
         path = joined;
     }
     return gsai_source_open_path(path, a, out);
