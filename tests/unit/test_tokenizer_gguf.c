@@ -187,7 +187,7 @@ static gguf_maker make_file(const keys *k)
         char words[1000];
         snprintf(words, sizeof words, "%s", k->list[i].words);
         for (char *at = words, *word; (word = strtok(at, " ")); at = NULL) {
-            char text[100];
+            char text[1000];
             size_t n = 0;
             if (*word != 's') {
                 gm_words(&m, word);
