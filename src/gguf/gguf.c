@@ -226,18 +226,23 @@ static gsa_status check_overlap(const gsai_gguf *g)
     return status;
 }
 
-static gsa_status check_tensors(gsai_gguf *g, uint64_t header_end)
+/* Its text names the file. */
+static gsa_status read_alignment(gsai_gguf *g)
 {
     g->alignment = GSAI_GGUF_ALIGNMENT;
-    gsa_status status = gsai_gguf_get_u32(
+    const gsa_status status = gsai_gguf_get_u32(
         g, "general.alignment", false, GSAI_GGUF_MIN_ALIGNMENT, GSAI_GGUF_MAX_ALIGNMENT, &g->alignment);
-    if (!status && (g->alignment & (g->alignment - 1)) != 0)
-        status = gsai_fail(GSA_ERROR_FORMAT, "key general.alignment: is %u, expected a power of two", g->alignment);
-    if (status) return status;
+    if (status || (g->alignment & (g->alignment - 1)) == 0) return status;
+    return gsai_fail(
+        GSA_ERROR_FORMAT, "%s: key general.alignment: is %u, expected a power of two", g->name, g->alignment);
+}
+
+static gsa_status check_tensors(gsai_gguf *g, uint64_t header_end)
+{
     g->data_offset = gsai_round_up(header_end, g->alignment);
     for (uint64_t i = 0; i < g->n_tensors; i++) {
-        if ((status = check_tensor(g, &g->tensors[i])))
-            return gsai_fail_in(status, "tensor %.150s", g->tensors[i].name);
+        const gsa_status status = check_tensor(g, &g->tensors[i]);
+        if (status) return gsai_fail_in(status, "tensor %.150s", g->tensors[i].name);
     }
     return check_overlap(g);
 }
@@ -266,7 +271,18 @@ static gsa_status fill(gsai_gguf *g, const gsai_gguf_walk *w)
     }
     gsa_status status = sort_entries(g->by_key, g->n_pairs, "key");
     if (!status) status = sort_entries(g->by_name, g->n_tensors, "tensor");
-    return status ? status : check_tensors(g, w->at);
+    return status;
+}
+
+/* The source and the alignment name the file in their texts. */
+static gsa_status open_into(gsai_gguf *g, gsai_gguf_walk *w)
+{
+    gsa_status status = gsai_gguf_walk_header(w);
+    g->header = w->bytes;
+    if (!status) status = fill(g, w);
+    if (!status && (status = read_alignment(g))) return status;
+    if (!status) status = check_tensors(g, w->at);
+    return status && status != GSA_ERROR_FILE ? gsai_fail_in(status, "%s", g->name) : status;
 }
 
 gsa_status gsai_gguf_open(gsai_source *source, const gsa_allocator *allocator, gsai_gguf **out)
@@ -278,12 +294,8 @@ gsa_status gsai_gguf_open(gsai_source *source, const gsa_allocator *allocator, g
     g->name = source->name;
     g->file_size = source->size;
     gsai_gguf_walk w = {.allocator = allocator, .source = source};
-    gsa_status status = gsai_gguf_walk_header(&w);
-    g->header = w.bytes;
-    if (!status) status = fill(g, &w);
+    const gsa_status status = open_into(g, &w);
     if (status) {
-        /* the source names itself */
-        if (status != GSA_ERROR_FILE) gsai_fail_in(status, "%s", source->name);
         gsai_gguf_close(g);
         return status;
     }

@@ -68,7 +68,9 @@ void gsai_vocab_finish(gsai_vocab *v)
 gsa_status gsai_vocab_reserve_merges(gsai_vocab *v, uint32_t n, bool with_priority)
 {
     const gsa_allocator *a = &v->allocator;
-    if (n >= UINT32_MAX / 4) return gsai_fail(GSA_ERROR_UNSUPPORTED, "%u merges are more than this library takes", n);
+    if (n > GSAI_MAX_MERGES)
+        return gsai_fail(
+            GSA_ERROR_UNSUPPORTED, "%u merges are more than this library takes, at most %u", n, GSAI_MAX_MERGES);
     gsai_free(a, v->merges);
     gsai_free(a, v->merged);
     const uint32_t slots = table_size(n);
@@ -127,11 +129,13 @@ gsa_status gsai_vocab_add_token(gsai_vocab *v, uint32_t id, const char *text, si
 {
     if (id >= v->n_tokens || size >= v->text.capacity - v->text.size)
         return gsai_fail(GSA_ERROR_ARGUMENT, "token %u is outside of what was reserved", id);
+    const int shown = size < 200 ? (int)size : 200; /* text may have no NUL behind it */
     if (v->tokens[id].flags)
-        return gsai_fail(
-            GSA_ERROR_FORMAT, "the tokens \"%s\" and \"%s\" have the same id %u", gsai_vocab_text(v, id), text, id);
+        return gsai_fail(GSA_ERROR_FORMAT, "the tokens \"%s\" and \"%.*s\" have the same id %u", gsai_vocab_text(v, id),
+            shown, text, id);
     uint32_t *slot = text_slot(v, text, size);
-    if (*slot) return gsai_fail(GSA_ERROR_FORMAT, "the token \"%s\" has the ids %u and %u", text, *slot - 1, id);
+    if (*slot)
+        return gsai_fail(GSA_ERROR_FORMAT, "the token \"%.*s\" has the ids %u and %u", shown, text, *slot - 1, id);
     v->tokens[id] =
         (gsai_token){(uint32_t)v->text.size, (uint32_t)size, GSAI_TOKEN_EXISTS | (in_model ? GSAI_TOKEN_MODEL : 0)};
     gsai_buffer_put(&v->text, text, size);
