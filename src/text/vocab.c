@@ -30,7 +30,7 @@ static uint64_t hash_pair(const gsai_vocab *v, uint32_t left, uint32_t right)
     return mix(mix(v->seed, (uint64_t)left << 32 | right), v->seed);
 }
 
-/* Bytes of a text in a message. */
+/* Bytes of a text in a message; it may have no NUL behind it. */
 static int shown(size_t size)
 {
     return size < 200 ? (int)size : 200;
@@ -74,7 +74,9 @@ void gsai_vocab_finish(gsai_vocab *v)
 gsa_status gsai_vocab_reserve_merges(gsai_vocab *v, uint32_t n, bool with_priority)
 {
     const gsa_allocator *a = &v->allocator;
-    if (n >= UINT32_MAX / 4) return gsai_fail(GSA_ERROR_UNSUPPORTED, "%u merges are more than this library takes", n);
+    if (n > GSAI_MAX_MERGES)
+        return gsai_fail(
+            GSA_ERROR_UNSUPPORTED, "%u merges are more than this library takes, at most %u", n, GSAI_MAX_MERGES);
     gsai_free(a, v->merges);
     gsai_free(a, v->merged);
     const uint32_t slots = table_size(n);
