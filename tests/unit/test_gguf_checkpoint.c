@@ -1,8 +1,5 @@
 /* GSA models in GGUF files: the same as from their Hugging Face folder, and refused when a key or tensor is wrong. */
-#include "gguf/format.h"
-#include "model/gguf_keys.h"
 #include "support/counting_alloc.h"
-#include "support/gguf_maker.h"
 #include "util/alloc.h"
 
 #include <setjmp.h>
@@ -11,136 +8,7 @@
 
 #include <cmocka.h>
 
-/* What a test bends before the file is made. */
-typedef struct bent {
-    const char *drop_key;      /* a key that is left out */
-    const char *key, *words;   /* a key whose kind and value are these words; "" as key adds only words */
-    const char *drop_tensor;   /* by name */
-    const char *rename, *name; /* a tensor with another name */
-    const char *reshape;       /* a tensor with another shape, of as many bytes */
-    uint32_t n_dims;
-    uint64_t dims[4];   /* innermost first */
-    const char *retype; /* a tensor with another type */
-    uint32_t type;
-    const char *extra; /* one more tensor */
-} bent;
-
-typedef struct maker {
-    gguf_maker keys, tensors, data;
-    uint64_t n_keys, n_tensors;
-    const bent *b;
-} maker;
-
-static bool wants_key(maker *m, const char *key)
-{
-    if (m->b->drop_key && strcmp(m->b->drop_key, key) == 0) return false;
-    if (m->b->key && strcmp(m->b->key, key) == 0) {
-        gm_string(&m->keys, key);
-        gm_words(&m->keys, m->b->words);
-        m->n_keys++;
-        return false;
-    }
-    m->n_keys++;
-    return true;
-}
-
-static void put_u32(maker *m, const char *key, uint32_t value)
-{
-    if (wants_key(m, key)) gm_u32(&m->keys, key, value);
-}
-
-static void put_f32(maker *m, const char *key, float value)
-{
-    if (wants_key(m, key)) gm_f32(&m->keys, key, value);
-}
-
-static void put_text(maker *m, const char *key, const char *value)
-{
-    if (wants_key(m, key)) gm_text(&m->keys, key, value);
-}
-
-static void put_config(maker *m, const gsai_config *c)
-{
-    static const char *const maps[] = {"swish", "relu", "t2r"}, *const acts[] = {"swish", "powlu"};
-    put_text(m, "general.architecture", "gsa");
-    put_u32(m, "gsa.vocab_size", c->n_vocab);
-    put_u32(m, "gsa.context_length", c->context_length);
-    put_u32(m, "gsa.embedding_length", c->D);
-    put_u32(m, "gsa.block_count", c->n_layers);
-    put_u32(m, "gsa.feed_forward_length", c->F);
-    put_text(m, "gsa.feed_forward.activation", acts[c->ffn_act]);
-    put_u32(m, "gsa.attention.head_count", c->H);
-    put_u32(m, "gsa.attention.head_count_kv", c->G);
-    put_u32(m, "gsa.attention.key_length", c->K);
-    put_u32(m, "gsa.attention.value_length", c->V);
-    put_f32(m, "gsa.attention.layer_norm_rms_epsilon", c->norm_eps);
-    put_f32(m, "gsa.attention.sub_norm_epsilon", c->g_norm_eps);
-    put_u32(m, "gsa.slot.count", c->M);
-    put_f32(m, "gsa.slot.gate_normalizer", c->gate_normalizer);
-    put_text(m, "gsa.slot.feature_map", maps[c->feature_map]);
-    put_f32(m, "gsa.slot.scale", c->scale);
-    if (c->W) put_u32(m, "gsa.shortconv.l_cache", c->W);
-    if (c->bos_id >= 0) put_u32(m, "tokenizer.ggml.bos_token_id", (uint32_t)c->bos_id);
-    if (c->eos_id >= 0) put_u32(m, "tokenizer.ggml.eos_token_id", (uint32_t)c->eos_id);
-    if (m->b->key && !*m->b->key) {
-        gm_words(&m->keys, m->b->words);
-        m->n_keys++;
-    }
-}
-
-static bool same(const char *a, const char *b)
-{
-    return a && strcmp(a, b) == 0;
-}
-
-static void put_tensor(maker *m, const char *name, const gsai_tensor *t)
-{
-    uint64_t dims[4];
-    const bent *b = m->b;
-    if (same(b->drop_tensor, name)) return;
-    for (uint32_t i = 0; i < t->n_dims; i++) dims[i] = t->dims[t->n_dims - 1 - i];
-    const bool reshaped = same(b->reshape, name);
-    gm_tensor(&m->tensors, same(b->rename, name) ? b->name : name,
-        same(b->retype, name) ? b->type : gsai_gguf_type_id(t->type), reshaped ? b->n_dims : t->n_dims,
-        reshaped ? b->dims : dims, m->data.n);
-    uint8_t *bytes = malloc(t->n_bytes);
-    assert_int_equal(gsai_tensor_read(t, 0, t->n_bytes, bytes), GSA_OK);
-    gm_raw(&m->data, bytes, t->n_bytes);
-    gm_pad(&m->data, 32);
-    free(bytes);
-    m->n_tensors++;
-}
-
-/* A checkpoint as a GGUF file. */
-static gguf_maker make_file(const gsai_checkpoint *c, const bent *b)
-{
-    static const bent straight;
-    maker m = {.b = b ? b : &straight};
-    char name[GSAI_GGUF_NAME_SIZE];
-    put_config(&m, &c->config);
-    for (uint32_t layer = 0; layer < c->config.n_layers; layer++) {
-        for (int role = layer ? GSAI_ROLE_ATTN_NORM : 0; role < GSAI_N_ROLES; role++) {
-            const gsai_tensor *t = gsai_checkpoint_role(c, (gsai_role)role, layer);
-            if (!gsai_tensor_present(t) || (role == GSAI_ROLE_HEAD && c->config.tied)) continue;
-            gsai_gguf_tensor_name(name, (gsai_role)role, layer);
-            put_tensor(&m, name, t);
-        }
-    }
-    if (m.b->extra) {
-        gm_tensor(&m.tensors, m.b->extra, 0, 1, (uint64_t[]){0}, 0);
-        m.n_tensors++;
-    }
-    gguf_maker file = {0};
-    gm_header(&file, m.n_tensors, m.n_keys);
-    gm_raw(&file, m.keys.bytes, m.keys.n);
-    gm_raw(&file, m.tensors.bytes, m.tensors.n);
-    gm_pad(&file, 32);
-    gm_raw(&file, m.data.bytes, m.data.n);
-    gm_free(&m.keys);
-    gm_free(&m.tensors);
-    gm_free(&m.data);
-    return file;
-}
+#include "support/gguf_model.h"
 
 static gsai_checkpoint_options plain_options(void)
 {
@@ -185,7 +53,7 @@ static void gguf_checkpoint_of_every_golden_model_has_the_same_identity(void **s
         gsai_checkpoint *want, *c;
         snprintf(folder, sizeof folder, "%s/models/%s", getenv("GSA_TEST_DATA"), folders[i]);
         if (gsai_checkpoint_open_hf(folder, &o, &want) != GSA_OK) fail_msg("%s", gsa_error_text());
-        gguf_maker file = make_file(want, NULL);
+        gguf_maker file = gm_model(want, NULL);
 
         const gsa_source memory = {.data = file.bytes, .size = file.n};
         if (gsai_checkpoint_open_gguf(NULL, &memory, &o, &c) != GSA_OK) fail_msg("%s", gsa_error_text());
@@ -244,11 +112,11 @@ static gsai_checkpoint *small_model(gsai_type type, bool tied)
     return c;
 }
 
-static gsa_status open_bent(const gsai_checkpoint *c, const bent *b, gsai_config *config)
+static gsa_status open_bent(const gsai_checkpoint *c, const gm_bent *b, gsai_config *config)
 {
     counting_alloc count = {.fail_at = -1};
     const gsai_checkpoint_options o = {.allocator = counting_allocator(&count)};
-    gguf_maker file = make_file(c, b);
+    gguf_maker file = gm_model(c, b);
     const gsa_source memory = {.name = "bent.gguf", .data = file.bytes, .size = file.n};
     gsai_checkpoint *opened = NULL;
     const gsa_status status = gsai_checkpoint_open_gguf(NULL, &memory, &o, &opened);
@@ -261,7 +129,7 @@ static gsa_status open_bent(const gsai_checkpoint *c, const bent *b, gsai_config
 }
 
 typedef struct bad_model {
-    bent b;
+    gm_bent b;
     gsa_status status;
     const char *says;
 } bad_model;
@@ -337,23 +205,23 @@ static void gguf_checkpoint_optional_keys_have_defaults(void **state)
     (void)state;
     gsai_checkpoint *c = small_model(GSAI_F32, false);
     gsai_config config;
-    assert_int_equal(open_bent(c, &(bent){.drop_key = "gsa.attention.sub_norm_epsilon"}, &config), GSA_OK);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_key = "gsa.attention.sub_norm_epsilon"}, &config), GSA_OK);
     assert_true(config.g_norm_eps == 1e-5f);
-    assert_int_equal(open_bent(c, &(bent){.drop_key = "gsa.slot.scale"}, &config), GSA_OK);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_key = "gsa.slot.scale"}, &config), GSA_OK);
     assert_true(config.scale == 1);
-    assert_int_equal(open_bent(c, &(bent){.drop_key = "gsa.feed_forward.activation"}, &config), GSA_OK);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_key = "gsa.feed_forward.activation"}, &config), GSA_OK);
     assert_int_equal(config.ffn_act, GSAI_FFN_SWISH);
-    assert_int_equal(open_bent(c, &(bent){.drop_key = "tokenizer.ggml.bos_token_id"}, &config), GSA_OK);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_key = "tokenizer.ggml.bos_token_id"}, &config), GSA_OK);
     assert_int_equal(config.bos_id, -1);
     assert_int_equal(config.eos_id, 2);
-    assert_int_equal(open_bent(c, &(bent){.drop_key = "gsa.context_length"}, &config), GSA_OK);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_key = "gsa.context_length"}, &config), GSA_OK);
     assert_int_equal(config.context_length, 0);
-    assert_int_equal(open_bent(c, &(bent){.drop_tensor = "output.weight"}, &config), GSA_OK);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_tensor = "output.weight"}, &config), GSA_OK);
     assert_true(config.tied);
     /* head_count_kv is head_count then: the k matrix is too small for it */
-    assert_int_equal(open_bent(c, &(bent){.drop_key = "gsa.attention.head_count_kv"}, &config), GSA_ERROR_FORMAT);
+    assert_int_equal(open_bent(c, &(gm_bent){.drop_key = "gsa.attention.head_count_kv"}, &config), GSA_ERROR_FORMAT);
     /* trailing dims of one, as some writers leave them */
-    const bent ones = {.reshape = "blk.0.attn_norm.weight", .n_dims = 2, .dims = {32, 1}};
+    const gm_bent ones = {.reshape = "blk.0.attn_norm.weight", .n_dims = 2, .dims = {32, 1}};
     if (open_bent(c, &ones, &config) != GSA_OK) fail_msg("%s", gsa_error_text());
     gsai_checkpoint_close(c);
 }
@@ -362,7 +230,7 @@ static void gguf_checkpoint_without_memory_leaves_nothing(void **state)
 {
     (void)state;
     gsai_checkpoint *c = small_model(GSAI_F16, true);
-    gguf_maker file = make_file(c, NULL);
+    gguf_maker file = gm_model(c, NULL);
     const gsa_source memory = {.data = file.bytes, .size = file.n};
     for (long n = 0;; n++) {
         counting_alloc count = {.fail_at = n};
@@ -386,7 +254,7 @@ static void gguf_checkpoint_truncation_anywhere_is_refused(void **state)
 {
     (void)state;
     gsai_checkpoint *c = small_model(GSAI_F16, true);
-    gguf_maker file = make_file(c, NULL);
+    gguf_maker file = gm_model(c, NULL);
     const gsai_checkpoint_options o = plain_options();
     for (size_t n = 0; n < file.n; n += n < 4000 ? 1 : 97) {
         uint8_t *copy = malloc(n ? n : 1);
