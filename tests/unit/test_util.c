@@ -200,10 +200,11 @@ static void file_replace_is_whole_or_not_at_all(void **state)
     gsai_file_map_close(&map);
     assert_int_equal(gsai_file_replace("/tmp/gsa-no-folder/x", "", 0), GSA_ERROR_FILE);
     assert_int_equal(gsai_file_replace(folder, "x", 1), GSA_ERROR_FILE); /* a folder stays one */
-    assert_non_null(strstr(gsa_error_text(), "directory"));
+    assert_non_null(strstr(gsa_error_text(), "is a directory"));
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
     assert_int_equal(gsai_file_replace(longer, "x", 1), GSA_ERROR_FILE);
+    assert_non_null(strstr(gsa_error_text(), "too long"));
     unlink(path);
     assert_int_equal(rmdir(folder), 0); /* no temporary file stayed */
 }
