@@ -25,7 +25,7 @@ typedef struct gsa_model_params {
     uint32_t n_slots;          /* sessions and snapshots that may exist at once; 0 = 8 */
     uint32_t max_rows;         /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */
     uint64_t max_device_bytes; /* loading fails with DEVICE_MEMORY rather than take more; 0 = no cap */
-    gsa_progress progress;     /* may be NULL */
+    gsa_progress progress;     /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
 
