@@ -223,8 +223,10 @@ gsa_status gsai_safetensors_open(const char *path, const gsa_allocator *allocato
     status = gsai_safetensors_parse(path, map.data, map.size, allocator, s);
     if (status)
         gsai_file_map_close(&map);
-    else
+    else {
         s->map = map;
+        for (uint64_t i = 0; i < s->n_tensors; i++) s->tensors[i].is_mapped = true;
+    }
     return status;
 }
 
