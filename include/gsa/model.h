@@ -11,10 +11,14 @@ extern "C" {
 
 typedef struct gsa_model gsa_model;
 
-/* path or synthetic, not both. Strings and callbacks need to live for the call only. */
+/* Exactly one of path, source and synthetic. The struct and its strings need to live for the call only; so do progress and
+ * its user. The memory or callback of a source must stay until the model is destroyed: weights are read again for the
+ * identity in state files and, on the CPU reference, for every token. A path is kept mapped as long: replace such a file,
+ * do not write into it. */
 typedef struct gsa_model_params {
     size_t struct_size;         /* sizeof(gsa_model_params) */
-    const char *path;           /* Hugging Face folder: config.json + safetensors */
+    const char *path;           /* GGUF file, or Hugging Face folder: config.json + safetensors */
+    const gsa_source *source;   /* GGUF file in memory or behind a callback */
     const char *synthetic;      /* "340m", "1.3b", "2.7b", "7b": random weights of that shape, for benchmarks */
     const char *synthetic_type; /* "f32", "f16", "bf16"; NULL = "f16" */
     uint64_t synthetic_seed;
@@ -71,7 +75,7 @@ typedef struct gsa_tensor_info {
     uint64_t n_bytes;
 } gsa_tensor_info;
 
-/* Read and check a model's files without a GPU. info, tensor and plan may each be NULL. The plan is for the given
+/* Read and check a model's files without a GPU; a source needs to live for the call only. info, tensor and plan may each be NULL. The plan is for the given
  * device, or with NULL for common limits (4 GiB ranges, 4 GiB allocations, 256-byte alignment).
  * Statuses as gsa_model_load. Blocks on file access only. Any thread. */
 GSA_API gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *device, gsa_model_info *info,

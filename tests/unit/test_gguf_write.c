@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "model/gguf_write.h"
+#include "gguf/write.h"
 #include "support/counting_alloc.h"
 #include "util/new_file.h"
 

@@ -1,7 +1,6 @@
 /* GGUF v3, written: metadata and tensor list grow in memory, the tensors' bytes go straight to the file. */
-#include "model/gguf_write.h"
+#include "gguf/write.h"
 
-#include "model/tensor.h"
 #include "util/alloc.h"
 #include "util/new_file.h"
 #include "util/status.h"
@@ -23,7 +22,7 @@ typedef struct entry { /* a tensor */
     char *name;
     gsai_type type;
     uint32_t n_dims;
-    uint64_t dims[GSAI_MAX_DIMS];
+    uint64_t dims[GSAI_GGUF_MAX_DIMS];
     uint64_t n_bytes, written;
     uint64_t offset; /* from the start of the file, once begun */
 } entry;
@@ -262,14 +261,14 @@ uint32_t gsai_gguf_add_tensor(
     uint64_t n = 1;
     if (kept(w)) return 0;
     bool good = !w->begun && length > 0 && length <= MAX_NAME && (unsigned)type < GSAI_N_TYPES && n_dims > 0 &&
-                n_dims <= GSAI_MAX_DIMS && w->n_tensors < UINT32_MAX / 2;
+                n_dims <= GSAI_GGUF_MAX_DIMS && w->n_tensors < UINT32_MAX / 2;
     for (uint32_t i = 0; good && i < n_dims; i++) good = dims[i] > 0 && gsai_mul_u64(n, dims[i], &n);
     /* 2^48: as gsai_type_bytes wants it. */
     if (!good || n >> 48 || dims[n_dims - 1] % gsai_type_block(type) != 0) {
         keep(w, gsai_fail(GSA_ERROR_ARGUMENT,
                     "GGUF writer: tensor %.80s: expected a name of 1 to %u bytes, 1 to %d dimensions, rows of whole "
                     "blocks of its type (%s), below 2^48 elements, and that the file was not begun",
-                    name, MAX_NAME, GSAI_MAX_DIMS, gsai_type_name(type)));
+                    name, MAX_NAME, GSAI_GGUF_MAX_DIMS, gsai_type_name(type)));
         return 0;
     }
     if (w->n_tensors == w->tensors_capacity) {

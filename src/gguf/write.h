@@ -3,14 +3,9 @@
 #ifndef GSAI_GGUF_WRITE_H
 #define GSAI_GGUF_WRITE_H
 
-#include "model/gguf_format.h"
+#include "gguf/format.h"
 
 typedef struct gsai_gguf_writer gsai_gguf_writer;
-
-typedef struct gsai_text { /* bytes of a string, any bytes */
-    const char *bytes;
-    size_t length;
-} gsai_text;
 
 gsa_status gsai_gguf_writer_create(const gsa_allocator *allocator, gsai_gguf_writer **out);
 /* Frees it; a file that was begun and not finished is removed. NULL is fine. */
