@@ -25,7 +25,7 @@ typedef struct gsa_tokenizer gsa_tokenizer;
 /* Give exactly one of path, json and source. */
 typedef struct gsa_tokenizer_params {
     size_t struct_size;             /* sizeof(gsa_tokenizer_params) */
-    const char *path;               /* a tokenizer.json, or a folder that holds one */
+    const char *path;               /* a tokenizer.json, a folder that holds one, or a GGUF file with a tokenizer */
     const void *json;               /* bytes of a tokenizer.json, not NUL-terminated */
     size_t json_size;               /* bytes; at most 128 MiB, as for a file */
     const gsa_source *source;       /* a file as path may name; not used any more after creation */

@@ -3,6 +3,7 @@
 
 #include "text/decode.h"
 #include "text/encode.h"
+#include "text/tokenizer_gguf.h"
 #include "util/source.h"
 #include "util/status.h"
 
@@ -45,6 +46,17 @@ static gsa_status read_json_source(gsai_vocab *v, gsai_source *s)
     return status;
 }
 
+static gsa_status read_source(gsai_vocab *v, gsai_source *s)
+{
+    if (!gsai_gguf_is(s)) return read_json_source(v, s);
+    gsai_gguf *g;
+    gsa_status status = gsai_gguf_open(s, &v->allocator, &g);
+    if (status != GSA_OK) return status;
+    status = gsai_vocab_read_gguf(v, g);
+    gsai_gguf_close(g);
+    return status;
+}
+
 static gsa_status open_path(const char *path, const gsa_allocator *a, gsai_source **out)
 {
     char joined[4096];
@@ -62,7 +74,7 @@ static gsa_status read_file(gsai_vocab *v, const gsa_tokenizer_params *params)
     gsa_status status = params->path ? open_path(params->path, &v->allocator, &source)
                                      : gsai_source_open_host(params->source, &v->allocator, &source);
     if (status != GSA_OK) return status;
-    status = read_json_source(v, source);
+    status = read_source(v, source);
     gsai_source_close(source);
     return status;
 }
