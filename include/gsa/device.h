@@ -74,6 +74,15 @@ GSA_API gsa_status gsa_device_status(const gsa_device *device);
 /* Messages of the validation layer so far. */
 GSA_API uint32_t gsa_device_validation_count(const gsa_device *device);
 
+/* Memory that this library holds on a device, in bytes as the driver was asked for them: what a host's own memory is
+ * planned against. Immediate; any thread. All 0 for the CPU reference. */
+typedef struct gsa_device_memory {
+    uint64_t device_bytes, device_peak_bytes; /* device memory: now, and the most there ever was */
+    uint64_t host_bytes, host_peak_bytes;     /* host-visible memory: staging and read-back */
+    uint32_t n_allocations;                   /* now */
+} gsa_device_memory;
+GSA_API void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory);
+
 /* Run every kernel variant this device can run on known questions and compare with the CPU reference.
  * row is called once per check; *n_failed counts failures. Blocks for seconds. OK also when checks fail. */
 typedef struct gsa_verify_row {

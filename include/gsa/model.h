@@ -44,12 +44,14 @@ typedef struct gsa_model_info {
     char description[512]; /* where it came from */
 } gsa_model_info;
 
-/* Exact device and pinned host bytes a load with these params takes on this device. */
+/* What a load with these params takes on this device, in bytes: exactly what gsa_device_memory_get() shows afterwards.
+ * For the CPU reference: its states, in host memory; the weights stay in the file. */
 typedef struct gsa_memory_plan {
     uint64_t weight_bytes;  /* device: repacked weights */
     uint64_t arena_bytes;   /* device: n_slots states */
     uint64_t scratch_bytes; /* device: activations of the largest pass, logits */
-    uint64_t host_bytes;    /* host-visible: work tables, read-back, staging */
+    uint64_t host_bytes;    /* host-visible: work tables, read-back, state transfer */
+    uint64_t load_bytes;    /* host-visible, while loading only: staging of the upload */
     uint64_t device_bytes;  /* sum of the first three */
     uint32_t n_slots, max_rows;
 } gsa_memory_plan;

@@ -60,6 +60,19 @@ gsa_status gsa_device_cache(gsa_device *device, void *data, size_t capacity, siz
     return gsai_pipelines_cache(device, data, capacity, size);
 }
 
+void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory)
+{
+    if (!memory) return;
+    *memory = (gsa_device_memory){0};
+    if (!device || device->is_cpu_reference) return;
+    const gsai_memory_count *device_memory = &device->memory_count[0], *host = &device->memory_count[1];
+    memory->device_bytes = atomic_load(&device_memory->bytes);
+    memory->device_peak_bytes = atomic_load(&device_memory->peak);
+    memory->host_bytes = atomic_load(&host->bytes);
+    memory->host_peak_bytes = atomic_load(&host->peak);
+    memory->n_allocations = atomic_load(&device->n_allocations);
+}
+
 gsa_status gsa_device_status(const gsa_device *device)
 {
     return device ? gsai_device_check(device) : gsai_fail(GSA_ERROR_ARGUMENT, "gsa_device_status: device is NULL");

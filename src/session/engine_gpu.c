@@ -535,11 +535,14 @@ static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)
     if (status != GSA_OK) return status;
     if (params->max_device_bytes && plan.device_bytes > params->max_device_bytes)
         return gsai_fail(GSA_ERROR_DEVICE_MEMORY,
-            "the model takes %llu bytes on the device (weights %llu, %u slots %llu, scratch %llu), the cap is %llu: "
-            "allow more, or fewer slots",
-            (unsigned long long)plan.device_bytes, (unsigned long long)plan.weight_bytes, plan.n_slots,
-            (unsigned long long)plan.arena_bytes, (unsigned long long)plan.scratch_bytes,
-            (unsigned long long)params->max_device_bytes);
+            "weights %llu + arena of %u slots %llu + scratch of %u rows %llu = %llu bytes on the device, the cap is "
+            "%llu: %s",
+            (unsigned long long)plan.weight_bytes, plan.n_slots, (unsigned long long)plan.arena_bytes, plan.max_rows,
+            (unsigned long long)plan.scratch_bytes, (unsigned long long)plan.device_bytes,
+            (unsigned long long)params->max_device_bytes,
+            plan.weight_bytes >= params->max_device_bytes
+                ? "the weights alone pass it, so take a smaller type or allow more"
+                : "take fewer slots, smaller max_rows or a smaller type, or allow more");
     return GSA_OK;
 }
 
@@ -617,6 +620,7 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     gsai_layout_finish(&layout);
 
     plan->host_bytes = gsai_capacity_host_bytes(&k);
+    plan->load_bytes = gsai_upload_staging_bytes(limits.max_allocation);
     plan->device_bytes = plan->weight_bytes + plan->arena_bytes + plan->scratch_bytes;
     plan->n_slots = k.n_slots;
     plan->max_rows = k.max_rows;

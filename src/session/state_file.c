@@ -92,8 +92,11 @@ static bool sampler_is_sane(const uint8_t *p)
     gsai_floats_from_le(f, p, 4);
     for (int i = 0; i < 4; i++)
         if (!(f[i] >= 0 && f[i] <= 3e38f)) return false;
-    return f[1] <= 1 && f[2] <= 1 && get32(p + 20) >= 1 && get32(p + 20) <= GSAI_MAX_RECENT &&
-           get32(p + 40) <= GSAI_MAX_RECENT;
+    const uint32_t n_recent = get32(p + 40);
+    if (n_recent > GSAI_MAX_RECENT || get32(p + 44) != 0 || get64(p + 48) != 0) return false;
+    for (uint32_t i = n_recent; i < GSAI_MAX_RECENT; i++)
+        if (get32(p + 56 + 4 * i) != 0) return false;
+    return f[1] <= 1 && f[2] <= 1 && get32(p + 20) >= 1 && get32(p + 20) <= GSAI_MAX_RECENT;
 }
 
 void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *out)
@@ -142,6 +145,9 @@ gsa_status gsai_state_file_read(
         return gsai_fail(GSA_ERROR_FORMAT,
             "state file header holds unknown values (state type %u, %u logits, %u sampler bytes)", type, n_logits,
             sampler_bytes);
+    if (get64(data + 24) > INT64_MAX)
+        return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible position, %llu, expected below 2^63",
+            (unsigned long long)get64(data + 24));
     const uint8_t *state = data + HEADER_BYTES, *logits = state + floats * 4, *sampler = logits + n_logits * 4ull;
     if (sampler_bytes && !sampler_is_sane(sampler))
         return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible sampler state");

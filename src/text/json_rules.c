@@ -317,6 +317,8 @@ static gsa_status add_id(gsai_vocab *v, int32_t **ids, uint32_t *n, uint32_t id)
 {
     if (!(v->tokens[id].flags & GSAI_TOKEN_EXISTS))
         return gsai_fail(GSA_ERROR_FORMAT, "post_processor: id %u is not in the vocabulary", id);
+    if (v->n_before + v->n_after >= GSAI_MAX_EXTRA_IDS)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "post_processor: adds more than %d ids", GSAI_MAX_EXTRA_IDS);
     int32_t *grown = gsai_realloc_array(&v->allocator, *ids, (size_t)*n + 1, sizeof *grown);
     if (!grown) return no_memory("post_processor");
     *ids = grown;

@@ -35,6 +35,7 @@ static bool append_step(
 gsa_status gsai_rewrite_apply(const gsa_allocator *a, const gsai_rewrite *steps, uint32_t n_steps, gsai_buffer *text,
     gsai_buffer *other, size_t limit)
 {
+    const size_t n_before = text->size;
     for (uint32_t i = 0; i < n_steps; i++) {
         other->size = 0;
         if (!append_step(a, &steps[i], text, other, limit))
@@ -44,7 +45,7 @@ gsa_status gsai_rewrite_apply(const gsa_allocator *a, const gsai_rewrite *steps,
         *other = swap;
         if (text->size > limit)
             return gsai_fail(
-                GSA_ERROR_LIMIT, "the tokenizer's rules make the text longer than %zu bytes; split it", limit);
+                GSA_ERROR_LIMIT, "the tokenizer's rules make a text of %zu bytes longer than %zu", n_before, limit);
     }
     return GSA_OK;
 }

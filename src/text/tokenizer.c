@@ -156,6 +156,20 @@ gsa_status gsa_tokenizer_decode(const gsa_tokenizer *tokenizer, const int32_t *i
     return status;
 }
 
+const char *gsa_tokenizer_kind(const gsa_tokenizer *tokenizer)
+{
+    const gsai_vocab *v = &tokenizer->vocab;
+    if (!v->byte_level) return v->byte_fallback ? "BPE with byte fallback" : "BPE";
+    switch (v->split) {
+    case GSAI_SPLIT_GPT2:
+        return "byte-level BPE, split as GPT-2";
+    case GSAI_SPLIT_LLAMA3:
+        return "byte-level BPE, split as Llama 3";
+    default:
+        return "byte-level BPE";
+    }
+}
+
 uint32_t gsa_tokenizer_n_vocab(const gsa_tokenizer *tokenizer)
 {
     return tokenizer->vocab.n_tokens;

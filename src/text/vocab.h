@@ -7,6 +7,7 @@
 
 #define GSAI_MAX_TOKENS     (1u << 24)
 #define GSAI_MAX_TEXT       ((size_t)INT32_MAX) /* bytes of one text, also after the rules made it longer */
+#define GSAI_MAX_EXTRA_IDS  256                 /* that a post-processor adds */
 #define GSAI_MAX_ADDED_SIZE 1024                /* bytes of an added token */
 #define GSAI_MAX_ADDED_SUM  (1u << 24)          /* bytes of all added tokens */
 #define GSAI_MAX_REWRITES   16
@@ -91,6 +92,13 @@ typedef enum gsai_decoding {
     GSAI_DECODE_MARK,   /* mark to space; the first token loses its marks when prefix is set */
     GSAI_DECODE_BYTE_LEVEL
 } gsai_decoding;
+
+/* How long the rewrites of a file may make a text of n bytes. Without a bound, a few steps which each write 256 letters
+ * for one would take all memory. */
+static inline size_t gsai_rewrite_limit(size_t n)
+{
+    return n < (GSAI_MAX_TEXT - 1024) / 32 ? 32 * n + 1024 : GSAI_MAX_TEXT;
+}
 
 typedef struct gsai_vocab {
     gsa_allocator allocator;

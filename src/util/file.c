@@ -16,7 +16,8 @@
 gsa_status gsai_file_map_open(const char *path, gsai_file_map *map)
 {
     *map = (gsai_file_map){0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not to wait for a writer when the path is a pipe that somebody packed beside the model. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot open: %s", path, strerror(errno));
     struct stat st;
     gsa_status status = GSA_OK;
@@ -24,6 +25,9 @@ gsa_status gsai_file_map_open(const char *path, gsai_file_map *map)
         status = gsai_fail(GSA_ERROR_FILE, "%s: cannot stat: %s", path, strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {
         status = gsai_fail(GSA_ERROR_FILE, "%s: not a regular file", path);
+    } else if ((uint64_t)(size_t)st.st_size != (uint64_t)st.st_size) {
+        status = gsai_fail(
+            GSA_ERROR_FILE, "%s: %lld bytes do not fit this machine's address space", path, (long long)st.st_size);
     } else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)

@@ -41,6 +41,10 @@ typedef struct gsai_fact { /* one line for people */
     char value[280];
 } gsai_fact;
 
+typedef struct gsai_memory_count {
+    _Atomic uint64_t bytes, peak;
+} gsai_memory_count;
+
 struct gsa_device {
     gsa_allocator allocator;
     gsa_log log;
@@ -77,6 +81,9 @@ struct gsa_device {
 
     char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
     uint8_t variant_off[GSAI_MAX_VARIANTS]; /* ops layer: why a variant may not be used; 0 = usable */
+
+    gsai_memory_count memory_count[2]; /* allocated: device memory, host-visible memory */
+    _Atomic uint32_t n_allocations;
 
     _Atomic uint32_t n_children; /* living models */
 };
