@@ -29,6 +29,7 @@ static gsai_tensor view(const opened *o, const gsai_gguf_tensor *from)
         .read_offset = from->offset,
         .read = read_tensor,
         .read_user = o->source,
+        .mapped = o->source->map.data != NULL,
         .file_type = from->type_name};
     memcpy(t.dims, from->dims, from->n_dims * sizeof *t.dims);
     return t;
@@ -181,6 +182,11 @@ static void close_gguf(gsai_checkpoint *c)
     gsai_gguf_close(o->gguf);
     gsai_source_close(o->source);
     gsai_free(&c->allocator, o);
+}
+
+const gsai_gguf *gsai_checkpoint_gguf(const gsai_checkpoint *c)
+{
+    return c->close == close_gguf ? ((const opened *)c->opened)->gguf : NULL;
 }
 
 static gsa_status open_into(gsai_checkpoint *c)

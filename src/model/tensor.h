@@ -21,6 +21,7 @@ struct gsai_tensor {
     uint64_t read_offset;         /* added to offset when reading through read */
     gsai_tensor_reader read;
     void *read_user;
+    bool mapped;           /* data lies in a file that this library mapped: gsai_file_map_forget may be called on it */
     const char *file_type; /* the type as the file spells it ("BF16"), for people; NULL = gsai_type_name(type) */
 };
 

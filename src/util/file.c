@@ -54,6 +54,13 @@ void gsai_file_map_will_need(const gsai_file_map *map, uint64_t offset, uint64_t
     madvise((void *)(uintptr_t)(map->data + first), (size_t)(offset - first + size), MADV_WILLNEED);
 }
 
+void gsai_file_map_forget(const void *data, uint64_t size)
+{
+    const uintptr_t page = 4096, first = ((uintptr_t)data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)data + (uintptr_t)size) / page * page;
+    if (data && end > first) madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 bool gsai_file_exists(const char *path)
 {
     struct stat st;

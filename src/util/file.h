@@ -14,6 +14,9 @@ gsa_status gsai_file_map_open(const char *path, gsai_file_map *map);
 void gsai_file_map_close(gsai_file_map *map);
 /* Hint that [offset, offset+size) will be read soon / is no longer needed. */
 void gsai_file_map_will_need(const gsai_file_map *map, uint64_t offset, uint64_t size);
+/* The bytes [data, data + size) of a mapping will not be needed soon: whole pages among them leave memory, and are read
+ * again when touched. */
+void gsai_file_map_forget(const void *data, uint64_t size);
 
 bool gsai_file_exists(const char *path); /* a readable regular file */
 bool gsai_is_directory(const char *path);
