@@ -77,6 +77,52 @@ typedef struct gsa_tensor_info {
     uint64_t n_bytes;
 } gsa_tensor_info;
 
+/* A metadata value of a GGUF file, or an item of one that is an array. Valid during the callback it is given to. */
+typedef enum gsa_value_kind {
+    GSA_VALUE_UINT,
+    GSA_VALUE_INT,
+    GSA_VALUE_FLOAT,
+    GSA_VALUE_BOOL,
+    GSA_VALUE_TEXT,
+    GSA_VALUE_ARRAY
+} gsa_value_kind;
+
+typedef struct gsa_value {
+    gsa_value_kind kind;
+    const char *type; /* as the format calls it: "u32", "string", ...; of an array: of its items */
+    uint64_t n;       /* bytes of a text, items of an array; else 1 */
+    uint64_t uint_value;
+    int64_t int_value;
+    double float_value;
+    bool bool_value;
+    const char *text; /* not NUL-terminated, any bytes */
+    const void *raw;  /* the library's */
+    uint64_t raw_kind, n_raw;
+} gsa_value;
+
+typedef struct gsa_file_info {
+    uint32_t version, alignment;
+    uint64_t n_tensors, n_metadata;
+    uint64_t file_bytes, data_offset; /* tensors' bytes begin there */
+    char architecture[64];            /* "" when the file does not say */
+    bool has_tokenizer;               /* keys of one are there; gsa_tokenizer_create tells whether it is known here */
+    bool is_model;                    /* of an architecture that gsa_model_load takes */
+} gsa_file_info;
+
+/* List any GGUF file, whatever its architecture and tensor types: metadata and tensors in the file's order. Give path or
+ * source, which needs to live for the call only. Each callback and info may be NULL. A tensor's type is ggml's name, its
+ * n_bytes 0 when the type is one nobody knows.
+ *   status     OK. ARGUMENT. FILE: cannot be read. FORMAT: breaks a rule of the format. UNSUPPORTED: another GGUF version
+ *              or byte order. HOST_MEMORY
+ *   threads    any; callbacks run on the calling one */
+typedef void (*gsa_metadata_callback)(void *user, const char *key, const gsa_value *value);
+typedef void (*gsa_tensor_callback)(void *user, const gsa_tensor_info *tensor);
+GSA_API gsa_status gsa_file_inspect(const char *path, const gsa_source *source, gsa_file_info *info,
+    gsa_metadata_callback metadata, gsa_tensor_callback tensor, void *user);
+
+/* Walk an array: with *item zeroed before the first call, each call gives the next item; false at the end. */
+GSA_API bool gsa_value_next(const gsa_value *array, gsa_value *item);
+
 /* Read and check a model's files without a GPU; a source needs to live for the call only. info, tensor and plan may each be NULL. The plan is for the given
  * device, or with NULL for common limits (4 GiB ranges, 4 GiB allocations, 256-byte alignment).
  * Statuses as gsa_model_load. Blocks on file access only. Any thread. */

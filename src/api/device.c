@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/ops.h"
+#include "ops/verify.h"
 #include "vk/device.h"
 #include "vk/pipeline.h"
 
@@ -22,6 +22,7 @@ gsa_status gsa_device_create(const gsa_device_params *params, gsa_device **devic
     gsa_status status = gsai_device_open(params, &dev);
     if (status != GSA_OK) return status;
     status = gsai_variants_init(dev, dev->variant_mask);
+    if (status == GSA_OK && !dev->is_cpu_reference) status = gsai_ops_verdicts_read(dev);
     if (status != GSA_OK) {
         gsai_device_close(dev);
         return status;

@@ -31,7 +31,7 @@ static uint64_t value_bytes(gsai_gguf_kind kind, const uint8_t *p)
     return gsai_gguf_kind_bytes(kind);
 }
 
-static gsai_gguf_value make_value(gsai_gguf_kind kind, const uint8_t *p)
+gsai_gguf_value gsai_gguf_value_at(gsai_gguf_kind kind, const uint8_t *p)
 {
     gsai_gguf_value v = {.kind = kind, .n = 1, .bytes = p, .raw = p, .n_raw = value_bytes(kind, p)};
     if (kind == GSAI_GGUF_STRING) {
@@ -49,7 +49,7 @@ bool gsai_gguf_next(const gsai_gguf_value *array, gsai_gguf_value *item)
 {
     const uint8_t *p = item->raw ? item->raw + item->n_raw : array->bytes;
     if (p == array->raw + array->n_raw) return false;
-    *item = make_value(array->item_kind, p);
+    *item = gsai_gguf_value_at(array->item_kind, p);
     return true;
 }
 
@@ -79,7 +79,7 @@ static const char *fill_name(filler *f)
 static void fill_pair(filler *f, gsai_gguf_pair *pair)
 {
     pair->key = fill_name(f);
-    pair->value = make_value((gsai_gguf_kind)gsai_gguf_u32_at(f->at), f->at + 4);
+    pair->value = gsai_gguf_value_at((gsai_gguf_kind)gsai_gguf_u32_at(f->at), f->at + 4);
     f->at += 4 + pair->value.n_raw;
 }
 
@@ -165,11 +165,13 @@ static gsa_status check_shape(gsai_gguf_tensor *t)
 {
     const gsai_gguf_type *type = gsai_gguf_type_lookup(t->type_id);
     uint64_t elements = 1;
+    bool empty = false;
     for (uint32_t d = 0; d < t->n_dims; d++) {
         if (t->dims[d] > GSAI_GGUF_MAX_DIM_SIZE)
             return gsai_fail(GSA_ERROR_FORMAT, "a dimension is %llu, expected at most %llu", (ull)t->dims[d],
                 (ull)GSAI_GGUF_MAX_DIM_SIZE);
-        if (!gsai_mul_u64(elements, t->dims[d], &elements))
+        empty = empty || t->dims[d] == 0;
+        if (!gsai_mul_u64(elements, t->dims[d] ? t->dims[d] : 1, &elements))
             return gsai_fail(GSA_ERROR_FORMAT, "the product of its dimensions does not fit 64 bits");
     }
     if (!type || !type->block) return GSA_OK;
@@ -179,6 +181,7 @@ static gsa_status check_shape(gsai_gguf_tensor *t)
             (ull)columns, type->name, type->block);
     if (!gsai_mul_u64(elements / type->block, type->bytes, &t->n_bytes))
         return gsai_fail(GSA_ERROR_FORMAT, "its number of bytes does not fit 64 bits");
+    if (empty) t->n_bytes = 0;
     return GSA_OK;
 }
 
@@ -226,18 +229,23 @@ static gsa_status check_overlap(const gsai_gguf *g)
     return status;
 }
 
+/* The errors of this one say the file's name already. */
+static gsa_status read_alignment(gsai_gguf *g)
+{
+    static const char key[] = "general.alignment";
+    g->alignment = GSAI_GGUF_ALIGNMENT;
+    const gsa_status status =
+        gsai_gguf_get_u32(g, key, false, GSAI_GGUF_MIN_ALIGNMENT, GSAI_GGUF_MAX_ALIGNMENT, &g->alignment);
+    if (status || (g->alignment & (g->alignment - 1)) == 0) return status;
+    return gsai_fail(GSA_ERROR_FORMAT, "%s: key %s: is %u, expected a power of two", g->name, key, g->alignment);
+}
+
 static gsa_status check_tensors(gsai_gguf *g, uint64_t header_end)
 {
-    g->alignment = GSAI_GGUF_ALIGNMENT;
-    gsa_status status = gsai_gguf_get_u32(
-        g, "general.alignment", false, GSAI_GGUF_MIN_ALIGNMENT, GSAI_GGUF_MAX_ALIGNMENT, &g->alignment);
-    if (!status && (g->alignment & (g->alignment - 1)) != 0)
-        status = gsai_fail(GSA_ERROR_FORMAT, "key general.alignment: is %u, expected a power of two", g->alignment);
-    if (status) return status;
     g->data_offset = gsai_round_up(header_end, g->alignment);
     for (uint64_t i = 0; i < g->n_tensors; i++) {
-        if ((status = check_tensor(g, &g->tensors[i])))
-            return gsai_fail_in(status, "tensor %.150s", g->tensors[i].name);
+        const gsa_status status = check_tensor(g, &g->tensors[i]);
+        if (status) return gsai_fail_in(status, "tensor %.150s", g->tensors[i].name);
     }
     return check_overlap(g);
 }
@@ -266,7 +274,7 @@ static gsa_status fill(gsai_gguf *g, const gsai_gguf_walk *w)
     }
     gsa_status status = sort_entries(g->by_key, g->n_pairs, "key");
     if (!status) status = sort_entries(g->by_name, g->n_tensors, "tensor");
-    return status ? status : check_tensors(g, w->at);
+    return status;
 }
 
 gsa_status gsai_gguf_open(gsai_source *source, const gsa_allocator *allocator, gsai_gguf **out)
@@ -280,10 +288,12 @@ gsa_status gsai_gguf_open(gsai_source *source, const gsa_allocator *allocator, g
     gsai_gguf_walk w = {.allocator = allocator, .source = source};
     gsa_status status = gsai_gguf_walk_header(&w);
     g->header = w.bytes;
-    if (!status) status = fill(g, &w);
-    if (status) {
-        /* the source names itself */
-        if (status != GSA_ERROR_FILE) gsai_fail_in(status, "%s", source->name);
+    if (status == GSA_OK) status = fill(g, &w);
+    bool is_named = status == GSA_ERROR_FILE; /* the source names itself */
+    if (status == GSA_OK && (status = read_alignment(g))) is_named = true;
+    if (status == GSA_OK) status = check_tensors(g, w.at);
+    if (status != GSA_OK) {
+        if (!is_named) gsai_fail_in(status, "%s", source->name);
         gsai_gguf_close(g);
         return status;
     }

@@ -92,6 +92,9 @@ const char *gsai_gguf_kind_name(gsai_gguf_kind kind);
 uint32_t gsai_gguf_kind_bytes(gsai_gguf_kind kind);
 bool gsai_gguf_kind_is_signed(gsai_gguf_kind kind); /* integers with a sign */
 
+/* A value as it stands in a file that was opened: p is its raw. */
+gsai_gguf_value gsai_gguf_value_at(gsai_gguf_kind kind, const uint8_t *p);
+
 /* Walk an array: zeroed before the first call, *item is each item in turn; false at the end. */
 bool gsai_gguf_next(const gsai_gguf_value *array, gsai_gguf_value *item);
 

@@ -62,7 +62,7 @@ static gsa_status open_path(const char *path, const gsa_allocator *a, gsai_sourc
     char joined[4096];
     if (gsai_is_directory(path)) {
         if (!gsai_path_join(joined, sizeof joined, path, "tokenizer.json"))
-            return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
+            return gsai_fail(GSA_ERROR_FILE, "%.200s...: the path is too long", path);
         path = joined;
     }
     return gsai_source_open_path(path, a, out);
@@ -159,12 +159,17 @@ gsa_status gsa_tokenizer_decode(const gsa_tokenizer *tokenizer, const int32_t *i
 const char *gsa_tokenizer_kind(const gsa_tokenizer *tokenizer)
 {
     const gsai_vocab *v = &tokenizer->vocab;
+    if (v->priority) return "SentencePiece BPE by scores";
     if (!v->byte_level) return v->byte_fallback ? "BPE with byte fallback" : "BPE";
     switch (v->split) {
     case GSAI_SPLIT_GPT2:
         return "byte-level BPE, split as GPT-2";
     case GSAI_SPLIT_LLAMA3:
         return "byte-level BPE, split as Llama 3";
+    case GSAI_SPLIT_QWEN2:
+        return "byte-level BPE, split as Qwen 2";
+    case GSAI_SPLIT_DIGITS:
+        return "byte-level BPE, split as GPT-2 with digits alone";
     default:
         return "byte-level BPE";
     }

@@ -2,6 +2,7 @@
 #include "app.h"
 #include "commands.h"
 #include "format.h"
+#include "inspect_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,11 +94,21 @@ static json_t *plan_json(const gsa_memory_plan *p, const char *device)
         (json_int_t)p->device_bytes, "host_bytes", (json_int_t)p->host_bytes, "load_bytes", (json_int_t)p->load_bytes);
 }
 
+/* A model in one file. */
+static bool is_file(const app *a)
+{
+    struct stat st;
+    return a->model_path && stat(a->model_path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static bool has_tokenizer(const app *a)
 {
     char path[4200];
     struct stat st;
+    gsa_file_info info;
     if (!a->model_path) return false;
+    if (is_file(a))
+        return gsa_file_inspect(a->model_path, NULL, &info, NULL, NULL, NULL) == GSA_OK && info.has_tokenizer;
     const int n = snprintf(path, sizeof path, "%s/tokenizer.json", a->model_path);
     return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0;
 }
@@ -160,6 +171,9 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
         gsa_device_info_get(a->device, &device_info);
         device = device_info.name;
     }
+    gsa_file_info file = {.is_model = true};
+    if (is_file(a) && gsa_file_inspect(a->model_path, NULL, &file, NULL, NULL, NULL) != GSA_OK) return fail_library();
+    if (!file.is_model) return inspect_file(a->model_path, no_tensors, root);
     if (gsa_model_inspect(params, a->device, &info, NULL, NULL, &plan) != GSA_OK) return fail_library();
     if (root) {
         json_object_set_new(root, "model", model_json(&info));
@@ -167,6 +181,7 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
         print_model(&info);
     }
     rc = show_tokenizer(a, &info, root);
+    if (rc == 0 && is_file(a)) rc = inspect_metadata(a->model_path, root);
     if (rc) return rc;
     tensor_list list = {.json = root && !no_tensors ? json_array() : NULL, .print = !root && !no_tensors};
     if (root) {
@@ -198,7 +213,7 @@ int cmd_inspect(int argc, char **argv)
     const cli_spec spec = {"inspect", "-m PATH [options]",
         "Show a model's config, tokenizer, memory plan and tensors. Needs no GPU; with -d the plan is for that "
         "device's\n"
-        "limits.",
+        "limits. Of a GGUF file with another architecture: its metadata and tensors.",
         "  gsa-vk inspect -m path/to/model\n"
         "  gsa-vk inspect -m path/to/model -d 0 --slots 64 --no-tensors\n"
         "  gsa-vk inspect --synthetic 7b --json\n",
