@@ -75,7 +75,7 @@ static gsai_type choose(const gsai_convert_item *item, gsai_type base)
     if (base == GSAI_N_TYPES) return item->from->type;
     if (!is_matrix(item->role)) return GSAI_F32;
     const bool outer = item->role == GSAI_ROLE_EMBED || item->role == GSAI_ROLE_HEAD;
-    return outer && (base == GSAI_Q4_0 || base == GSAI_Q4_K) ? GSAI_Q6_K : base;
+    return outer && (base == GSAI_Q4_0 || base == GSAI_Q4_K) ? fitting(GSAI_Q6_K, item->columns) : base;
 }
 
 static gsa_status parse_type(const char *name, const char *where, gsai_type *type)
@@ -85,7 +85,13 @@ static gsa_status parse_type(const char *name, const char *where, gsai_type *typ
         where, name ? name : "(NULL)");
 }
 
-static gsa_status set_type(const gsai_conversion *c, gsai_convert_item *item, gsai_type base, bool *used)
+typedef struct misfit { /* tensors that could not have a type */
+    uint32_t n;
+    const gsai_convert_item *first;
+} misfit;
+
+static gsa_status set_type(
+    const gsai_conversion *c, gsai_convert_item *item, gsai_type base, bool *used, misfit misfits[GSAI_N_TYPES])
 {
     gsai_type wanted = choose(item, base);
     for (size_t i = 0; i < c->params->n_overrides; i++) {
@@ -104,10 +110,22 @@ static gsa_status set_type(const gsai_conversion *c, gsai_convert_item *item, gs
     item->type = fitting(wanted, item->columns);
     if (item->type == wanted) return GSA_OK;
     snprintf(item->why, sizeof item->why, "rows of %llu", (unsigned long long)item->columns);
-    gsai_log(c->params->log, item->layer == 0 ? GSA_LOG_WARNING : GSA_LOG_INFO,
-        "%s: rows of %llu do not fit %s, %s instead", item->name, (unsigned long long)item->columns,
-        gsai_type_name(wanted), gsai_type_name(item->type));
+    gsai_log(c->params->log, GSA_LOG_INFO, "%s: rows of %llu do not fit %s, %s instead", item->name,
+        (unsigned long long)item->columns, gsai_type_name(wanted), gsai_type_name(item->type));
+    misfits[wanted].first = misfits[wanted].n++ ? misfits[wanted].first : item;
     return GSA_OK;
+}
+
+static void tell_misfits(const gsai_conversion *c, const misfit misfits[GSAI_N_TYPES])
+{
+    for (int t = 0; t < GSAI_N_TYPES; t++) {
+        const misfit *m = &misfits[t];
+        if (m->n)
+            gsai_log(c->params->log, GSA_LOG_WARNING,
+                "%u tensors have rows that are not whole blocks of %s and get another type (%s, rows of %llu: %s)",
+                m->n, gsai_type_name((gsai_type)t), m->first->name, (unsigned long long)m->first->columns,
+                gsai_type_name(m->first->type));
+    }
 }
 
 static void add_item(gsai_conversion *c, gsai_role role, uint32_t layer)
@@ -163,6 +181,7 @@ gsa_status gsai_convert_plan(gsai_conversion *c)
     const gsa_convert_params *p = c->params;
     const uint32_t n_layers = c->source->config.n_layers, most = GSAI_ROLE_ATTN_NORM + n_layers * GSAI_N_ROLES;
     gsai_type base = GSAI_N_TYPES;
+    misfit misfits[GSAI_N_TYPES] = {0};
     gsa_status status = p->type ? parse_type(p->type, "convert", &base) : GSA_OK;
     if (status) return status;
     bool *used = gsai_alloc_array(&c->allocator, p->n_overrides, sizeof *used);
@@ -173,7 +192,7 @@ gsa_status gsai_convert_plan(gsai_conversion *c)
         for (int role = GSAI_ROLE_ATTN_NORM; role < GSAI_N_ROLES; role++) add_item(c, (gsai_role)role, layer);
     }
     for (uint32_t i = 0; i < c->n_items && !status; i++) {
-        status = set_type(c, &c->items[i], base, used);
+        status = set_type(c, &c->items[i], base, used, misfits);
         if (!status) size_item(c, &c->items[i]);
     }
     for (size_t i = 0; i < p->n_overrides && !status; i++) {
@@ -185,6 +204,7 @@ gsa_status gsai_convert_plan(gsai_conversion *c)
     }
     gsai_free(&c->allocator, used);
     if (status) return status;
+    tell_misfits(c, misfits);
     c->result.n_tensors = c->n_items;
     c->result.source_bytes = c->source_bytes;
     tell(c);
