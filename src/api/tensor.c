@@ -6,8 +6,8 @@
 
 #define AT_ONCE 4096u
 
-static gsa_status read_tensor(const gsai_checkpoint *ck, const char *name,
-    bool (*sink)(void *user, const float *values, size_t n), void *user)
+static gsa_status read_tensor(
+    const gsai_checkpoint *ck, const char *name, bool (*sink)(void *user, const float *values, size_t n), void *user)
 {
     float values[AT_ONCE];
     const gsai_tensor *t = NULL;
