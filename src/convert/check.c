@@ -27,7 +27,7 @@ static double bound(gsai_type type, double x)
     case GSAI_F16:
         return 0x1p-11 * fabs(x) + 0x1p-25;
     case GSAI_BF16:
-        return 0x1p-9 * fabs(x) + 0x1p-133;
+        return 0x1p-8 * fabs(x) + 0x1p-133;
     default:
         return 0;
     }
