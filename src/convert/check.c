@@ -43,10 +43,11 @@ static gsa_status check_row(const gsai_convert_item *item, uint64_t row, const f
     double error = 0, signal = 0;
     const bool copy = item->type == item->from->type, blocks = gsai_type_is_quantised(item->type) && !copy;
     for (uint64_t i = 0; i < item->columns; i++) {
-        const double e = fabs((double)x[i] - (double)y[i]);
+        const double e = copy ? 0 : fabs((double)x[i] - (double)y[i]);
+        const bool good = copy ? memcmp(&x[i], &y[i], sizeof *x) == 0 : blocks || e <= bound(item->type, (double)x[i]);
         error += e * e;
-        signal += (double)x[i] * (double)x[i];
-        if (!blocks && !(e <= (copy ? 0 : bound(item->type, (double)x[i]))) && !(isnan(x[i]) && isnan(y[i])))
+        signal += isfinite(x[i]) ? (double)x[i] * (double)x[i] : 0;
+        if (!good)
             return gsai_fail(GSA_ERROR_MISMATCH,
                 "check of the new file: tensor %s, row %llu, element %llu: %g became %g in %s", item->name,
                 (unsigned long long)row, (unsigned long long)i, (double)x[i], (double)y[i], gsai_type_name(item->type));
