@@ -101,7 +101,7 @@ static void types_of_blocks_give_the_reference_logits(void **state)
 static void types_of_blocks_in_small_bindings_give_the_reference_logits(void **state)
 {
     (void)state;
-    check_all("range=66560,alloc=1048576");
+    check_all("range=73728,alloc=1048576");
 }
 
 int main(void)
