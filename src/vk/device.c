@@ -40,6 +40,7 @@ static gsa_status new_device(const gsa_device_params *p, gsa_device **out)
     dev->max_submit_us = p->max_submit_us ? p->max_submit_us : DEFAULT_SUBMIT_US;
     dev->profile = p->profile;
     atomic_store(&dev->cost_permille, 1000);
+    atomic_store(&dev->math_permille, 1000);
     *out = dev;
     return GSA_OK;
 }
