@@ -7,12 +7,14 @@
 #include <string.h>
 
 #define SG (GSAI_CAP_SUBGROUP)
+#define CM (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
     X("embed_f32", "embed_f32", 0, 128, 0, "runs anywhere")                                                            \
     X("embed_f16", "embed_f16", 0, 128, 0, "runs anywhere")                                                            \
     X("embed_bf16", "embed_bf16", 0, 128, 0, "runs anywhere")                                                          \
+    X("rmsnorm_half", "rmsnorm_half", 0, 128, 4096, "runs anywhere")                                                   \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
     X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \
@@ -26,8 +28,13 @@
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                    \
+    X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                  \
+    X("matmul_cm_swiglu_f16", "matmul_cm_swiglu_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")      \
+    X("matmul_cm_swiglu_bf16", "matmul_cm_swiglu_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")    \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
+    X("swiglu_half", "swiglu_half", 0, 128, 0, "runs anywhere")                                                        \
     X("swiglu", "swiglu", 0, 128, 0, "runs anywhere")                                                                  \
     X("argmax", "argmax", 0, 128, 8192, "runs anywhere")                                                               \
     X("penalty", "penalty", 0, 128, 0, "runs anywhere")                                                                \
@@ -53,16 +60,23 @@ _Static_assert(
 
 /* Text of a chosen variant, by what is wrong with the rung above it (USABLE: there is none). Spelled out beforehand, so
  * that the texts live as long as anybody wants. */
+#define WHY6(SHADER, WANTS, TESTED)                                                                                    \
+    {                                                                                                                  \
+        SHADER ": best of its ladder (" WANTS ")" TESTED, SHADER ": the better one is not in this build" TESTED,       \
+            SHADER ": the better one needs more than this device can" TESTED,                                          \
+            SHADER ": the better one passes a limit" TESTED, SHADER ": the better one is masked" TESTED,               \
+            SHADER ": the better one gave a wrong answer" TESTED                                                       \
+    }
 #define WHY(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS)                                                              \
-    {SHADER ": best of its ladder (" WANTS ")", SHADER ": the better one is not in this build",                        \
-        SHADER ": the better one needs more than this device can", SHADER ": the better one passes a limit",           \
-        SHADER ": the better one is masked", SHADER ": the better one gave a wrong answer"},
-static const char *const why[][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
+    {WHY6(SHADER, WANTS, ""), WHY6(SHADER, WANTS, "; self-test passed")},
+static const char *const why[][2][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
 
 static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
 {
     if (!gsai_shader_find(v->shader)) return GSAI_VARIANT_NOT_BUILT;
+    gsai_coopmat_shape shape;
     if (!gsai_caps_has(caps, v->caps)) return GSAI_VARIANT_NO_CAP;
+    if ((v->caps & GSAI_CAP_COOPMAT) && !gsai_caps_matrix_shape(caps, &shape)) return GSAI_VARIANT_NO_CAP;
     if (v->min_invocations > caps->max_invocations || v->min_shared_bytes > caps->max_shared_bytes)
         return GSAI_VARIANT_LIMIT;
     return GSAI_VARIANT_USABLE;
@@ -119,7 +133,7 @@ bool gsai_variant_fact(const gsa_device *dev, uint32_t index, const char **name,
         *name = op;
         *value = i == gsai_n_variants || strcmp(gsai_variants[i].op, op) != 0
                      ? "none: all are masked or wrong"
-                     : why[i][i > first ? dev->variant_off[i - 1] : 0];
+                     : why[i][dev->variant_verdict[i] == GSAI_VERDICT_RIGHT][i > first ? dev->variant_off[i - 1] : 0];
         return true;
     }
     return false;

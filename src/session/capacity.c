@@ -100,7 +100,7 @@ gsa_status gsai_capacity_scratch(const gsai_config *c, const gsai_capacity *k, g
         uint64_t floats;
     } wanted[] = {
         {&out->x, rows * stride_of(c->D)},
-        {&out->h, rows * stride_of(c->D)},
+        {&out->h, rows * stride_of(c->D > (uint64_t)c->H * c->V ? c->D : (uint64_t)c->H * c->V)},
         {&out->qkvf, rows * k->qkvf_stride},
         {&out->raw, c->W ? rows * k->qkvf_stride : 4},
         {&out->o, rows * stride_of((uint64_t)c->H * c->V)},
@@ -149,5 +149,7 @@ uint64_t gsai_capacity_transfer_bytes(const gsai_capacity *k)
 
 uint64_t gsai_capacity_host_bytes(const gsai_capacity *k)
 {
-    return GSAI_N_LANES * (gsai_capacity_staging_stride(k) + k->readback_bytes) + gsai_capacity_transfer_bytes(k);
+    return gsai_round_up(GSAI_N_LANES * gsai_capacity_staging_stride(k), GSAI_BUFFER_UNIT) +
+           gsai_round_up(GSAI_N_LANES * k->readback_bytes, GSAI_BUFFER_UNIT) +
+           gsai_round_up(gsai_capacity_transfer_bytes(k), GSAI_BUFFER_UNIT);
 }
