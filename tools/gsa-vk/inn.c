@@ -34,9 +34,15 @@ static voice voice_name(const char *name, char possessive[INN_TEXT])
     return (voice){name, possessive, name, "s", "is", "has", "does"};
 }
 
+/* A template may have a mark in front. */
+static const char *unmarked(const char *line)
+{
+    return line + (*line == '*' || *line == '+');
+}
+
 static void put_template(text *t, const char *line, voice v, const inn_fact *f, const char *value, const char *other)
 {
-    for (line += *line == '*'; *line; line++) {
+    for (line = unmarked(line); *line; line++) {
         if (line[0] != '{' || !line[1] || line[2] != '}') {
             put(t, (const char[]){*line, 0});
             continue;
@@ -79,13 +85,16 @@ static void put_template(text *t, const char *line, voice v, const inn_fact *f, 
 
 const char *inn_line(inn *w, const char *const *lines, bool *is_new)
 {
-    uint32_t n = 0, n_new = 0;
-    for (; lines[n]; n++) n_new += lines[n][0] == '*';
+    uint32_t n = 0, n_new = 0; /* that may be taken */
+    for (uint32_t i = 0; lines[i]; i++) {
+        n_new += w->held_out && lines[i][0] == '*';
+        n += (w->held_out || lines[i][0] != '*') && (w->wide || lines[i][0] != '+');
+    }
     const double p_new = w->only_new > 0 ? w->only_new : (double)n_new / n;
-    const bool take_new = n_new > 0 && w->held_out && inn_chance(&w->random, p_new);
+    const bool take_new = n_new > 0 && inn_chance(&w->random, p_new);
     uint32_t k = inn_below(&w->random, take_new ? n_new : n - n_new);
-    for (uint32_t i = 0; i < n; i++)
-        if ((lines[i][0] == '*') == take_new && k-- == 0) {
+    for (uint32_t i = 0; lines[i]; i++)
+        if ((lines[i][0] == '*') == take_new && (w->wide || lines[i][0] != '+') && k-- == 0) {
             if (is_new) *is_new = take_new;
             return lines[i];
         }
@@ -94,8 +103,7 @@ const char *inn_line(inn *w, const char *const *lines, bool *is_new)
 
 static const char *opening(inn *w, const char *const *lines)
 {
-    const char *line = inn_line(w, lines, NULL);
-    return line + (*line == '*');
+    return unmarked(inn_line(w, lines, NULL));
 }
 
 /* What people add without meaning anything, and how they misspell: a copy of a template. Only words that stand alone are
@@ -103,7 +111,8 @@ static const char *opening(inn *w, const char *const *lines)
 static const char *with_noise(inn *w, const char *line, char out[256])
 {
     inn_random *r = &w->random;
-    if (w->held_out || !inn_chance(r, .4)) return line;
+    if (!w->wide || !inn_chance(r, .4)) return line;
+    line = unmarked(line);
     text t = {out, 0, 256};
     for (bool first = true; *line; first = false) {
         char word[64];
@@ -127,7 +136,7 @@ static const char *with_noise(inn *w, const char *line, char out[256])
                 memmove(word + i, word + i + 1, n - i);
             }
         } else if (way < 11 && plain) { /* a word nobody knows */
-            inn_word(r, INN_SECRET, false, word);
+            inn_word(w, INN_SECRET, word);
         }
         put(&t, word);
     }
@@ -137,7 +146,7 @@ static const char *with_noise(inn *w, const char *line, char out[256])
 /* An ending behind the last word, before a question mark. */
 static void put_ending(inn *w, text *t, const char *const *endings)
 {
-    if (w->held_out || !inn_chance(&w->random, .12) || t->n == 0) return;
+    if (!w->wide || !inn_chance(&w->random, .12) || t->n == 0) return;
     const bool question = t->s[t->n - 1] == '?';
     if (question) t->s[--t->n] = 0;
     put(t, opening(w, endings));
@@ -147,13 +156,13 @@ static void put_ending(inn *w, text *t, const char *const *endings)
 /* {1} to {7}: a word of that class, {n}: a number. */
 static void put_words(inn *w, text *t, const char *line)
 {
-    for (line += *line == '*'; *line; line++) {
+    for (line = unmarked(line); *line; line++) {
         char word[INN_TEXT] = {*line, 0};
         if (line[0] == '{' && line[1] && line[2] == '}') {
             if (line[1] == 'n') {
                 snprintf(word, sizeof word, "%u", (unsigned)(2 + inn_below(&w->random, 98)));
             } else {
-                inn_word(&w->random, (inn_words)(line[1] - '0'), w->held_out, word);
+                inn_word(w, (inn_words)(line[1] - '0'), word);
             }
             line += 2;
         }
@@ -182,7 +191,7 @@ static void keeper_sentence(text *t)
 static void keeper_line(inn *w, inn_turn *turn, const char *line)
 {
     text t = {turn->keeper, 0, sizeof turn->keeper};
-    put(&t, line + (*line == '*'));
+    put(&t, unmarked(line));
     (void)w;
 }
 
@@ -197,8 +206,8 @@ static inn_turn begin_turn(inn *w, inn_what what)
 static void thing_text(inn *w, inn_words noun_class, char out[INN_TEXT])
 {
     char adjective[INN_TEXT], noun[INN_TEXT];
-    inn_word(&w->random, INN_ADJECTIVE, w->held_out, adjective);
-    inn_word(&w->random, noun_class, w->held_out, noun);
+    inn_word(w, INN_ADJECTIVE, adjective);
+    inn_word(w, noun_class, noun);
     if (noun_class == INN_THING && inn_chance(&w->random, .25)) {
         snprintf(out, INN_TEXT, "the %.24s", noun);
     } else {
@@ -213,16 +222,16 @@ static bool is_among(char (*list)[INN_TEXT], size_t n, const char *s)
     return false;
 }
 
-void inn_begin(inn *w, uint64_t seed, bool held_out, size_t n_facts)
+void inn_begin(inn *w, uint64_t seed, unsigned flags, size_t n_facts)
 {
-    *w = (inn){.held_out = held_out};
+    *w = (inn){.held_out = flags & INN_HELD_OUT, .wide = flags & INN_WIDE};
     inn_random *r = &w->random;
     inn_seed(r, seed);
     const size_t n_people = 1 + inn_below(r, (uint32_t)(2 + n_facts / 2)),
                  n_things = 1 + inn_below(r, (uint32_t)(2 + n_facts / 2)),
                  n_animals = 1 + inn_below(r, (uint32_t)(1 + n_facts / 8));
     for (size_t tries = 0; w->n_people < n_people && w->n_people < 32 && tries < 200; tries++) {
-        inn_word(r, INN_NAME, held_out, w->people[w->n_people]);
+        inn_word(w, INN_NAME, w->people[w->n_people]);
         w->n_people += !is_among(w->people, w->n_people, w->people[w->n_people]);
     }
     for (size_t tries = 0; w->n_things < n_things && w->n_things < 64 && tries < 200; tries++) {
@@ -257,7 +266,7 @@ static void choose_subject(inn *w, const inn_kind *k, bool stranger, inn_fact *f
     if (k->subject == INN_OBJECT || k->subject == INN_BEAST) {
         thing_text(w, k->subject == INN_OBJECT ? INN_THING : INN_ANIMAL, f->subject);
     } else {
-        inn_word(r, INN_NAME, w->held_out, f->subject);
+        inn_word(w, INN_NAME, f->subject);
     }
 }
 

@@ -5,9 +5,11 @@
  * A conversation is a sequence of turns: the guest says something, the keeper replies. What the keeper says to a
  * question follows from the facts alone (the newest wins), so a reply can be compared byte by byte.
  *
- * Held out: about one word in eight (by a hash of the word) and the templates marked as such are never used unless
- * held_out is set; then every open-class word (names, things, places, trades, ...) is a held-out one, and all templates
- * are equally likely. In return, what is not held out comes with noise: endings, fillers, slips of the pen. */
+ * Held out: about one word in eight (by a hash of the word) and the templates marked with '*' are never used unless
+ * INN_HELD_OUT is set; then every open-class word (names, things, places, trades, ...) is a held-out one, and all
+ * templates are equally likely. Wide: more templates (marked '+'), more made-up words and noise in the wording (endings,
+ * fillers, slips of the pen): the second stage of training.
+ */
 #ifndef INN_H
 #define INN_H
 
@@ -17,6 +19,8 @@
 
 #define INN_MAX_FACTS 96
 #define INN_TEXT      48
+#define INN_KEEPER    "<|keeper|>" /* the token between what the guest says and the reply; </s> ends a turn */
+#define INN_PAIR_IDS  300          /* the first id that is used in pairs: behind special tokens and single bytes */
 
 typedef struct inn_random {
     uint64_t state;
@@ -53,7 +57,7 @@ typedef struct inn_fact {
 
 typedef struct inn {
     inn_random random;
-    bool held_out;
+    bool held_out, wide;
     double only_new;  /* held_out: chance to take a held-out template where there is one, instead of any; 0 at first */
     uint32_t n_turns; /* made so far */
     size_t n_facts;
@@ -63,7 +67,9 @@ typedef struct inn {
 } inn;
 
 /* n_facts: how many facts the conversation will hold, for a cast of a fitting size. */
-void inn_begin(inn *w, uint64_t seed, bool held_out, size_t n_facts);
+#define INN_HELD_OUT 1u
+#define INN_WIDE     2u
+void inn_begin(inn *w, uint64_t seed, unsigned flags, size_t n_facts);
 
 /* Each makes one turn. */
 void inn_tell(inn *w, size_t n, inn_turn *turn); /* n new facts, at most 4, in one turn */
@@ -84,7 +90,7 @@ void inn_ask(inn *w, inn_question what, size_t i, inn_turn *turn);
 typedef struct inn_exam {
     size_t n_facts, n_changes, n_tokens;
 } inn_exam;
-void inn_exam_begin(inn *w, inn_exam *e, uint64_t seed, bool held_out, size_t n_facts, size_t n_tokens);
+void inn_exam_begin(inn *w, inn_exam *e, uint64_t seed, unsigned flags, size_t n_facts, size_t n_tokens);
 /* The next turn, when the conversation has n_so_far tokens; false: it is time to ask. */
 bool inn_exam_next(inn *w, const inn_exam *e, size_t n_so_far, inn_turn *turn);
 
@@ -126,7 +132,7 @@ typedef enum inn_value {
 } inn_value;
 
 /* Templates: {s} subject, {o} its possessive, {m} as an object (me), {v} value, {w} another value, {r} relation; verbs
- * of a person: {z} the ending s, {i} is, {h} has, {d} does. A first character '*' marks a held-out template. */
+ * of a person: {z} the ending s, {i} is, {h} has, {d} does. A first character '*' or '+' is a mark, see above. */
 typedef struct inn_kind {
     const char *name;
     inn_subject subject;
@@ -155,7 +161,7 @@ extern const char *const inn_asides[],
                                                                                                   *const inn_fillers[];
 
 /* A word of a class; made-up ones among them. */
-void inn_word(inn_random *r, inn_words class, bool held_out, char out[INN_TEXT]);
+void inn_word(inn *w, inn_words class, char out[INN_TEXT]);
 void inn_value_text(inn *w, inn_value value, char out[INN_TEXT]);
 /* One of a NULL-terminated list that the split allows; *is_new: it is a held-out one. */
 const char *inn_line(inn *w, const char *const *lines, bool *is_new);

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-void inn_exam_begin(inn *w, inn_exam *e, uint64_t seed, bool held_out, size_t n_facts, size_t n_tokens)
+void inn_exam_begin(inn *w, inn_exam *e, uint64_t seed, unsigned flags, size_t n_facts, size_t n_tokens)
 {
-    inn_begin(w, seed, held_out, n_facts);
+    inn_begin(w, seed, flags, n_facts);
     *e = (inn_exam){.n_facts = n_facts < INN_MAX_FACTS ? n_facts : INN_MAX_FACTS, .n_tokens = n_tokens};
     e->n_changes = n_facts / 4 + (inn_below(&w->random, 4) < n_facts % 4);
 }

@@ -145,11 +145,13 @@ static void blend(inn_random *r, const char *list, char out[INN_TEXT])
     snprintf(out, INN_TEXT, "%.*s%.8s", (int)(cut < n ? cut : n), a, b + (rest < m ? m - rest : 0));
 }
 
-void inn_word(inn_random *r, inn_words class, bool held_out, char out[INN_TEXT])
+void inn_word(inn *w, inn_words class, char out[INN_TEXT])
 {
-    static const double made_up[INN_N_WORDS] = {.55, .4, .35, .4, .35, .35, .55, .3, 1};
+    inn_random *r = &w->random;
+    static const double made_up[2][INN_N_WORDS] = {
+        {.45, .25, .15, .25, .2, .2, .5, .15, 1}, {.55, .4, .35, .4, .35, .35, .55, .3, 1}};
     for (int tries = 0; tries < 1000; tries++) {
-        if (!inn_chance(r, made_up[class])) {
+        if (!inn_chance(r, made_up[w->wide][class])) {
             pick(r, *lists[class], out);
         } else if (class == INN_SECRET || inn_chance(r, .5)) {
             syllables(r, out);
@@ -158,7 +160,7 @@ void inn_word(inn_random *r, inn_words class, bool held_out, char out[INN_TEXT])
         }
         if (class == INN_NAME || class == INN_TOWN) out[0] = (char)(out[0] & ~32);
         /* A made-up word that is a held-out one of the lists has its hash too. */
-        if (is_held_out(out) == held_out && strlen(out) > 1) return;
+        if (is_held_out(out) == w->held_out && strlen(out) > 1) return;
     }
 }
 
@@ -190,7 +192,7 @@ void inn_value_text(inn *w, inn_value value, char out[INN_TEXT])
     char a[INN_TEXT], b[INN_TEXT], c[INN_TEXT];
     switch (value) {
     case INN_V_PLACE:
-        inn_word(r, INN_PLACE, w->held_out, a);
+        inn_word(w, INN_PLACE, a);
         snprintf(out, INN_TEXT, "%s the %.24s", where[inn_below(r, sizeof where / sizeof *where)], a);
         break;
     case INN_V_COINS: {
@@ -200,7 +202,7 @@ void inn_value_text(inn *w, inn_value value, char out[INN_TEXT])
         break;
     }
     case INN_V_TRADE:
-        inn_word(r, INN_TRADE, w->held_out, a);
+        inn_word(w, INN_TRADE, a);
         with_article(a, out);
         break;
     case INN_V_ROOM:
@@ -208,35 +210,35 @@ void inn_value_text(inn *w, inn_value value, char out[INN_TEXT])
         snprintf(out, INN_TEXT, "room %.16s", a);
         break;
     case INN_V_DRINK:
-        inn_word(r, INN_DRINK, w->held_out, out);
+        inn_word(w, INN_DRINK, out);
         break;
     case INN_V_TOWN:
-        inn_word(r, INN_TOWN, w->held_out, out);
+        inn_word(w, INN_TOWN, out);
         break;
     case INN_V_PERSON:
         if (w->n_people > 0 && inn_chance(r, .6)) {
             snprintf(out, INN_TEXT, "%s", w->people[inn_below(r, (uint32_t)w->n_people)]);
         } else {
-            inn_word(r, INN_NAME, w->held_out, out);
+            inn_word(w, INN_NAME, out);
         }
         break;
     case INN_V_NAME:
-        inn_word(r, INN_NAME, w->held_out, out);
+        inn_word(w, INN_NAME, out);
         break;
     case INN_V_DAY:
         snprintf(out, INN_TEXT, "%s", days[inn_below(r, sizeof days / sizeof *days)]);
         break;
     case INN_V_SECRET:
-        inn_word(r, INN_SECRET, w->held_out, out);
+        inn_word(w, INN_SECRET, out);
         break;
     case INN_V_CLOTHES:
-        inn_word(r, INN_ADJECTIVE, w->held_out, a);
+        inn_word(w, INN_ADJECTIVE, a);
         snprintf(c, sizeof c, "%.20s %s", a, clothes[inn_below(r, sizeof clothes / sizeof *clothes)]);
         with_article(c, out);
         break;
     case INN_V_THING:
-        inn_word(r, INN_ADJECTIVE, w->held_out, a);
-        inn_word(r, INN_THING, w->held_out, b);
+        inn_word(w, INN_ADJECTIVE, a);
+        inn_word(w, INN_THING, b);
         snprintf(c, sizeof c, "%.20s %.20s", a, b);
         with_article(c, out);
         break;

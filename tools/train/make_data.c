@@ -2,6 +2,7 @@
  *
  *   make_data text SEED MEGABYTES                          plain text for the tokenizer, to standard output
  *   make_data train TOKENIZER OUT SEED THREADS T:N ...     N shards of rows of T tokens, in this order
+ *   make_data wide ...                                     the same with more wordings and noise: the second stage
  *   make_data exam TOKENIZER OUT SEED ROWS T:FACTS ...     held-out words and templates: rows with FACTS facts and about
  *                                                          T tokens before the questions; FACTS 0: pairs (MQAR)
  *   make_data seen ...                                     the same with the words and templates of the training
@@ -20,7 +21,6 @@
 #define ID_START     1 /* <s> */
 #define ID_END       2 /* </s> */
 #define ID_KEEPER    3 /* <|keeper|> */
-#define FIRST_PAIR   300 /* no special ids, no single bytes */
 
 typedef struct row {
     uint16_t *words;
@@ -28,6 +28,7 @@ typedef struct row {
 } row;
 
 static gsa_tokenizer *tokenizer;
+static bool wide;
 
 static void die(const char *what)
 {
@@ -66,7 +67,7 @@ static void start_row(row *r)
 static void put_pairs(row *r, inn_random *random, size_t n)
 {
     int32_t ids[4 * 256];
-    inn_pairs(random, FIRST_PAIR, gsa_tokenizer_n_vocab(tokenizer) - FIRST_PAIR, n, ids);
+    inn_pairs(random, INN_PAIR_IDS, gsa_tokenizer_n_vocab(tokenizer) - INN_PAIR_IDS, n, ids);
     for (size_t i = 0; i < 4 * n && r->n < r->size; i++)
         r->words[r->n++] = (uint16_t)((unsigned)ids[i] | (i >= 2 * n && i % 2 ? 7u : 1u) << 13);
 }
@@ -93,7 +94,7 @@ static void make_row(row *r, uint64_t seed)
     const bool tell_first = inn_chance(&random, .5);
     inn w;
     inn_turn t;
-    inn_begin(&w, random.state, false, (size_t)n_facts);
+    inn_begin(&w, random.state, wide ? INN_WIDE : 0, (size_t)n_facts);
     do {
         const bool to_tell = w.n_facts < (size_t)n_facts;
         if (inn_chance(&random, chatter)) {
@@ -113,7 +114,7 @@ static void make_row(row *r, uint64_t seed)
     } while (put_turn(r, &t));
 }
 
-static void make_exam_row(row *r, uint64_t seed, bool held_out, size_t n_facts, size_t n_tokens)
+static void make_exam_row(row *r, uint64_t seed, unsigned flags, size_t n_facts, size_t n_tokens)
 {
     start_row(r);
     if (n_facts == 0) {
@@ -125,7 +126,7 @@ static void make_exam_row(row *r, uint64_t seed, bool held_out, size_t n_facts, 
     inn w;
     inn_exam e;
     inn_turn t;
-    inn_exam_begin(&w, &e, seed, held_out, n_facts, n_tokens);
+    inn_exam_begin(&w, &e, seed, flags, n_facts, n_tokens);
     while (inn_exam_next(&w, &e, r->n, &t))
         if (!put_turn(r, &t)) return;
     do {
@@ -191,7 +192,7 @@ static int train(int argc, char **argv) /* OUT SEED THREADS T:N ... */
     return 0;
 }
 
-static int exam(bool held_out, int argc, char **argv) /* OUT SEED ROWS T:FACTS ... */
+static int exam(unsigned flags, int argc, char **argv) /* OUT SEED ROWS T:FACTS ... */
 {
     const uint64_t seed = strtoull(argv[1], NULL, 10);
     const size_t n_rows = strtoul(argv[2], NULL, 10);
@@ -203,10 +204,10 @@ static int exam(bool held_out, int argc, char **argv) /* OUT SEED ROWS T:FACTS .
         if (!words) die("out of memory");
         for (size_t k = 0; k < n_rows; k++) {
             row r = {words + k * size, 0, size};
-            make_exam_row(&r, seed + k * 7919 + (uint64_t)i * 1000003, held_out, n_facts, length);
+            make_exam_row(&r, seed + k * 7919 + (uint64_t)i * 1000003, flags, n_facts, length);
         }
         char name[64];
-        snprintf(name, sizeof name, "%s-%zu-%zu-%zu", held_out ? "exam" : "seen", length, n_facts, size);
+        snprintf(name, sizeof name, "%s-%zu-%zu-%zu", flags ? "exam" : "seen", length, n_facts, size);
         write_shard(argv[0], name, words, n_rows * size);
         free(words);
     }
@@ -219,7 +220,7 @@ static int text(char **argv) /* SEED MEGABYTES */
     for (size_t left = strtoul(argv[1], NULL, 10) << 20; left > 0;) {
         inn w;
         inn_turn t;
-        inn_begin(&w, seed++, false, 16);
+        inn_begin(&w, seed++, 0, 16);
         for (int i = 0; i < 60 && left > 0; i++) {
             if (i < 10) {
                 inn_tell(&w, 2, &t);
@@ -241,11 +242,16 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "text") == 0 && argc == 4) return text(argv + 2);
-    if (argc < 7 || (strcmp(what, "train") != 0 && strcmp(what, "exam") != 0 && strcmp(what, "seen") != 0))
-        die("usage: text SEED MEGABYTES | train TOKENIZER OUT SEED THREADS T:N ... | exam|seen TOKENIZER OUT SEED ROWS T:FACTS ...");
+    if (argc < 7 || (strcmp(what, "train") != 0 && strcmp(what, "wide") != 0 && strcmp(what, "exam") != 0 &&
+                        strcmp(what, "seen") != 0))
+        die("usage: text SEED MEGABYTES | train|wide TOKENIZER OUT SEED THREADS T:N ... | exam|seen TOKENIZER OUT SEED "
+            "ROWS "
+            "T:FACTS ...");
     const gsa_tokenizer_params params = {.struct_size = sizeof params, .path = argv[2]};
     if (gsa_tokenizer_create(&params, &tokenizer) != GSA_OK) die(gsa_error_text());
-    const int rc = *what == 't' ? train(argc - 3, argv + 3) : exam(*what == 'e', argc - 3, argv + 3);
+    wide = *what == 'w';
+    const int rc =
+        *what == 't' || wide ? train(argc - 3, argv + 3) : exam(*what == 'e' ? INN_HELD_OUT : 0, argc - 3, argv + 3);
     gsa_tokenizer_destroy(tokenizer);
     return rc;
 }
