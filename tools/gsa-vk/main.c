@@ -19,6 +19,7 @@ static const struct {
     {"perplexity", "how well a model foretells a text", cmd_perplexity},
     {"eval", "recall: what a model remembers of a conversation, by number of facts and distance", cmd_eval},
     {"inspect", "what a model is: config, tensors, tokenizer, memory plan", cmd_inspect},
+    {"convert", "a model as one GGUF file, its weights in other number types", cmd_convert},
     {"verify", "check every kernel of a device against the CPU reference", cmd_verify},
     {"bench", "measure speed, with proof that the results are right", cmd_bench},
 };
