@@ -11,6 +11,7 @@ typedef struct piece {
     uint32_t place;     /* index into places */
     uint64_t offset;    /* byte in the place */
     uint64_t row_bytes; /* in the place, padding included; 0 = a vector: convert to f32 without padding */
+    const gsa_allocator *allocator;
 } piece;
 
 typedef struct planner {
@@ -61,7 +62,7 @@ static gsa_status add_piece(planner *p, const gsai_tensor *rows, uint64_t offset
 {
     if (!grow(&p->ck->allocator, &p->pieces, &p->cap_pieces, p->n_pieces + 1, sizeof *p->pieces))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory while planning the upload");
-    p->pieces[p->n_pieces++] = (piece){*rows, p->n_places - 1, offset, row_bytes};
+    p->pieces[p->n_pieces++] = (piece){*rows, p->n_places - 1, offset, row_bytes, &p->ck->allocator};
     return GSA_OK;
 }
 
@@ -178,48 +179,29 @@ static void planner_finish(planner *p)
     gsai_free(a, p->matrices);
 }
 
-/* Rows of a block type. Those that are read through a callback pass through the stack: no thread here may run out of heap. */
-static gsa_status repack_blocks(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_t *dst)
-{
-    const gsai_type type = pc->rows.type;
-    const uint32_t n_cols = (uint32_t)gsai_tensor_columns(&pc->rows), part_cols = gsai_matrix_repack_columns(type);
-    const uint64_t bytes = gsai_type_bytes(type, n_cols), part_bytes = gsai_type_bytes(type, part_cols);
-    uint8_t buffer[8192];
-    if (pc->rows.data) {
-        gsai_matrix_repack(type, n_cols, n_rows, pc->rows.data + row0 * bytes, dst);
-        return GSA_OK;
-    }
-    if (bytes <= sizeof buffer) {
-        const uint64_t step = sizeof buffer / bytes;
-        for (uint64_t i = 0; i < n_rows; i += step) {
-            const uint64_t n = n_rows - i < step ? n_rows - i : step;
-            TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, buffer));
-            gsai_matrix_repack(type, n_cols, n, buffer, dst + i * pc->row_bytes);
-        }
-        return GSA_OK;
-    }
-    const uint64_t parts = sizeof buffer / part_bytes;
-    for (uint64_t i = 0; i < n_rows; i++)
-        for (uint64_t at = 0; at < bytes; at += parts * part_bytes) {
-            const uint64_t n = bytes - at < parts * part_bytes ? bytes - at : parts * part_bytes;
-            TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes + at, n, buffer));
-            gsai_matrix_repack_part(type, n_cols, (uint32_t)(at / part_bytes), n, buffer, dst + i * pc->row_bytes);
-        }
-    return GSA_OK;
-}
+#define BOUNCE_BYTES (256u << 10) /* rows that come through a callback are repacked from here */
 
-/* Copy n_rows rows of a piece from row0 into dst, padding each with zeros, or convert a vector. */
+/* n_rows rows of a piece from row0 into dst, in the layout of kernels, or a vector as floats. */
 static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_t *dst)
 {
-    if (pc->row_bytes > 0 && gsai_type_is_quantised(pc->rows.type)) return repack_blocks(pc, row0, n_rows, dst);
     const uint64_t n_cols = gsai_tensor_columns(&pc->rows), bytes = gsai_type_bytes(pc->rows.type, n_cols);
     if (pc->row_bytes == 0) return gsai_tensor_read_floats(&pc->rows, row0 * n_cols, n_rows * n_cols, (float *)dst);
-    if (bytes == pc->row_bytes) return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
-    for (uint64_t i = 0; i < n_rows; i++, dst += pc->row_bytes) {
-        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, bytes, dst));
-        memset(dst + bytes, 0, pc->row_bytes - bytes);
+    if (!gsai_type_is_quantised(pc->rows.type) && bytes == pc->row_bytes)
+        return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
+    if (pc->rows.data) {
+        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n_rows, pc->rows.data + row0 * bytes, dst);
+        return GSA_OK;
     }
-    return GSA_OK;
+    const uint64_t step = bytes < BOUNCE_BYTES ? BOUNCE_BYTES / bytes : 1;
+    uint8_t *rows = gsai_alloc(pc->allocator, (size_t)(step * bytes));
+    gsa_status status = rows ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for rows to upload");
+    for (uint64_t i = 0; status == GSA_OK && i < n_rows; i += step) {
+        const uint64_t n = n_rows - i < step ? n_rows - i : step;
+        status = gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, rows);
+        if (status == GSA_OK) gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n, rows, dst + i * pc->row_bytes);
+    }
+    gsai_free(pc->allocator, rows);
+    return status;
 }
 
 /* Work for one thread: some rows of a piece. */

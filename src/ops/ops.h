@@ -43,11 +43,6 @@ uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols);
 uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte units of numbers: what lanes share out */
 /* n_rows rows as a file holds them to n_rows rows on the device. dst may be memory that is slow to read: it is not. */
 void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
-/* The same for a part of one row of a block type: src holds n_bytes of the row's blocks from column first_part *
- * gsai_matrix_repack_columns(type) on, a multiple of that many columns or up to the row's end; dst is the whole row's. */
-void gsai_matrix_repack_part(
-    gsai_type type, uint32_t n_cols, uint32_t first_part, uint64_t n_bytes, const uint8_t *src, uint8_t *dst);
-uint32_t gsai_matrix_repack_columns(gsai_type type);
 
 /* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */
 typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY } gsai_row_class;
@@ -150,7 +145,7 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
     const gsai_work *work, gsai_range scratch, bool projections);
 /* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
  * may projections be true. */
-bool gsai_gsa_takes_projections(const gsai_config *c, gsai_row_class rows);
+bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, gsai_row_class rows);
 
 /* --- variants --- */
 typedef struct gsai_variant {

@@ -127,54 +127,48 @@ static void q6_k_block(const uint8_t *from, uint32_t b, pair *to)
     memcpy(to->planes[2], from + 208, 2);
 }
 
-uint32_t gsai_matrix_repack_columns(gsai_type type)
+void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst)
 {
-    return gsai_type_is_quantised(type) ? 2 * layouts[type].runs * RUN : 0;
-}
+    const uint64_t from_bytes = gsai_type_bytes(type, n_cols), to_bytes = gsai_matrix_row_bytes(type, n_cols);
 
-void gsai_matrix_repack_part(
-    gsai_type type, uint32_t n_cols, uint32_t first_part, uint64_t n_bytes, const uint8_t *src, uint8_t *dst)
-{
+    if (!gsai_type_is_quantised(type)) {
+        if (from_bytes == to_bytes) {
+            memcpy(dst, src, (size_t)(n_rows * to_bytes));
+            return;
+        }
+        for (uint64_t r = 0; r < n_rows; r++, src += from_bytes, dst += to_bytes) {
+            memcpy(dst, src, (size_t)from_bytes);
+            memset(dst + from_bytes, 0, (size_t)(to_bytes - from_bytes));
+        }
+        return;
+    }
     static void (*const block_of[GSAI_N_TYPES])(const uint8_t *from, uint32_t b, pair *to) = {
         [GSAI_Q8_0] = q8_0_block,
         [GSAI_Q4_0] = q4_0_block,
         [GSAI_Q4_K] = q4_k_block,
         [GSAI_Q6_K] = q6_k_block,
     };
-    const uint32_t block_bytes = gsai_type_block_bytes(type);
-    const uint32_t in_pair = gsai_matrix_repack_columns(type) / gsai_type_block(type);
-    const uint64_t quads = quads_of(type, n_cols), n_blocks = n_bytes / block_bytes;
-    uint8_t *planes[3], *end = dst + quads * QUAD * UNIT_BYTES;
-
-    for (int i = 0; i < 3; i++) {
-        planes[i] = end;
-        end += plane_bytes(type, quads, i);
-    }
-    for (uint64_t quad = 2ull * first_part, block = 0; block < n_blocks; quad += 2) {
-        pair made = {{{0}}, {{0}}};
-        for (uint32_t b = 0; b < in_pair && block < n_blocks; b++, block++, src += block_bytes)
-            block_of[type](src, b, &made);
-        const size_t n = quads - quad < 2 ? 1 : 2;
-        memcpy(dst + quad * QUAD * UNIT_BYTES, made.units, n * sizeof made.units / 2);
+    const uint32_t n_blocks = n_cols / gsai_type_block(type), block_bytes = gsai_type_block_bytes(type);
+    const uint32_t in_pair = 2 * layouts[type].runs * RUN / gsai_type_block(type);
+    const uint64_t quads = quads_of(type, n_cols);
+    for (uint64_t r = 0; r < n_rows; r++, dst += to_bytes) {
+        uint8_t *planes[3], *end = dst + quads * QUAD * UNIT_BYTES;
         for (int i = 0; i < 3; i++) {
-            const uint64_t each = layouts[type].planes[i], at = quad / 2 * each;
-            /* The last pair fills the plane's padding, too. */
-            const uint64_t size = quad + 2 >= quads ? plane_bytes(type, quads, i) - at : each;
-            if (each > 0) memcpy(planes[i] + at, made.planes[i], (size_t)size);
+            planes[i] = end;
+            end += plane_bytes(type, quads, i);
         }
-    }
-}
-
-void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst)
-{
-    const uint64_t from_bytes = gsai_type_bytes(type, n_cols), to_bytes = gsai_matrix_row_bytes(type, n_cols);
-
-    for (uint64_t r = 0; r < n_rows; r++, src += from_bytes, dst += to_bytes) {
-        if (gsai_type_is_quantised(type)) {
-            gsai_matrix_repack_part(type, n_cols, 0, from_bytes, src, dst);
-        } else {
-            memcpy(dst, src, (size_t)from_bytes);
-            memset(dst + from_bytes, 0, (size_t)(to_bytes - from_bytes));
+        for (uint64_t quad = 0, block = 0; quad < quads; quad += 2) {
+            pair made = {{{0}}, {{0}}};
+            for (uint32_t b = 0; b < in_pair && block < n_blocks; b++, block++, src += block_bytes)
+                block_of[type](src, b, &made);
+            const size_t n = quads - quad < 2 ? 1 : 2;
+            memcpy(dst + quad * QUAD * UNIT_BYTES, made.units, n * sizeof made.units / 2);
+            for (int i = 0; i < 3; i++) {
+                const uint64_t at = quad / 2 * layouts[type].planes[i], left = plane_bytes(type, quads, i) - at;
+                /* The last pair fills the plane's padding. */
+                const uint64_t whole = quad + 2 >= quads ? left : layouts[type].planes[i];
+                if (layouts[type].planes[i]) memcpy(planes[i] + at, made.planes[i], (size_t)whole);
+            }
         }
     }
 }
