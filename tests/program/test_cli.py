@@ -409,12 +409,15 @@ def test_bench_on_the_reference():
     for r in rows:
         assert r["schema_version"] == 1 and r["valid"] is True and r["validity"]["verdict"] == "pass"
         assert r["median"] >= 0 and r["n"] >= 1 and r["model"]["type"] == "f32" and r["gpu_median"] is None
+        assert len(r["model"]["hash"]) == 16 and r["memory"]["process_peak_bytes_after_load"] > 1e6
         assert r["ceilings"] == {"read_bandwidth_bytes_per_second": None, "f16_matrix_flops_per_second": None}
     assert [r["tokens"] for r in rows if r["measure"] == "prefill"] == [8, 16]
     assert len(good(*base, "--csv").splitlines()) == len(rows) + 1
     assert good(*base, "--md").count(b"\n|") == len(rows) + 2
     assert b"valid" in good(*base) and b"INVALID" not in good(*base)
     bad(*base, "--csv", "--md", code=2)
+    bad(*base, "--profile", says="no times")
+    bad(*base, "--profile", "--md", code=2)
     bad("bench", "-m", TINY, "--prefill", "0", *CPU, code=2)
 
 
