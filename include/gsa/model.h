@@ -20,12 +20,12 @@ typedef struct gsa_model_params {
     const char *path;           /* GGUF file, or Hugging Face folder: config.json + safetensors */
     const gsa_source *source;   /* GGUF file in memory or behind a callback */
     const char *synthetic;      /* "340m", "1.3b", "2.7b", "7b": random weights of that shape, for benchmarks */
-    const char *synthetic_type; /* "f32", "f16", "bf16"; NULL = "f16" */
+    const char *synthetic_type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"; NULL = "f16" */
     uint64_t synthetic_seed;
     uint32_t n_slots;          /* sessions and snapshots that may exist at once; 0 = 8 */
     uint32_t max_rows;         /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */
     uint64_t max_device_bytes; /* loading fails with DEVICE_MEMORY rather than take more; 0 = no cap */
-    gsa_progress progress;     /* may be NULL */
+    gsa_progress progress;     /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
 
@@ -67,6 +67,9 @@ GSA_API void gsa_model_destroy(gsa_model *model);
 
 GSA_API void gsa_model_info_get(const gsa_model *model, gsa_model_info *info);
 GSA_API gsa_device *gsa_model_device(const gsa_model *model);
+/* The identity that state files carry: a hash of the config and all weights, the same whatever file format they came in.
+ * Reads the files once, then remembers. Blocks. OK, FILE, HOST_MEMORY. Any thread. */
+GSA_API gsa_status gsa_model_identity_wait(gsa_model *model, uint64_t *hash);
 GSA_API void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan);
 
 /* One tensor of a file, for inspection. Valid during the callback. */

@@ -99,7 +99,7 @@ static gsa_status convert_piece(worker *k, const piece *p)
     if (!status)
         status = gsai_gguf_write(k->crew->c->writer, item->index, gsai_type_bytes(item->type, first),
             copy ? source : k->bytes, gsai_type_bytes(item->type, n));
-    if (from->mapped) gsai_file_map_forget(source, size); /* or the whole source would pile up in memory */
+    if (from->is_mapped) gsai_file_pages_drop(source, size); /* or the whole source would pile up in memory */
     return status;
 }
 

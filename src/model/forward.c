@@ -16,6 +16,7 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .T = T,
         .rows = work->rows,
         .h = s->h,
+        .half = s->h.range,
         .label = "matmul qkvf"};
     const gsai_norm_matmul_args output = {.y = s->x,
         .x = s->o,
@@ -27,6 +28,7 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .accumulate = true,
         .pre_silu = !whole,
         .h = s->o,
+        .half = s->h.range,
         .label = "matmul o"};
 
     gsai_op_norm_matmul(r, &qkvf);
@@ -43,7 +45,8 @@ static void feed_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const uint32_t T = p->work.n_rows;
-    const gsai_norm_matmul_args gate_up = {.y = s->act,
+    const gsai_rows act = gsai_matmul_input(r, &w->down, p->work.rows, s->act);
+    const gsai_norm_matmul_args gate_up = {.y = act,
         .x = s->x,
         .norm = w->ffn_norm,
         .eps = c->norm_eps,
@@ -53,11 +56,12 @@ static void feed_forward(
         .swiglu = true,
         .act = c->ffn_act,
         .h = s->h,
+        .half = s->h.range,
         .product = s->gate_up,
         .label = "matmul gate_up"};
 
     gsai_op_norm_matmul(r, &gate_up);
-    gsai_op_matmul(r, s->x, s->act, &w->down, T, p->work.rows, true, "matmul down");
+    gsai_op_matmul(r, s->x, act, &w->down, T, p->work.rows, true, "matmul down");
 }
 
 /* Logits of the wanted rows, as many at a time as one binding holds, chosen from and copied out. */
@@ -67,10 +71,11 @@ static void logits(
     for (uint32_t first = 0; first < p->n_wanted; first += s->max_wanted_at_once) {
         const uint32_t n = p->n_wanted - first < s->max_wanted_at_once ? p->n_wanted - first : s->max_wanted_at_once;
         const gsai_table rows = {p->wanted.range, p->wanted.base + first};
+        const gsai_rows wanted = gsai_matmul_input(r, &w->head, p->wanted_class, s->wanted);
         gsai_op_rmsnorm(
             r, &(gsai_rmsnorm_args){
-                   .x = s->x, .y = s->wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
-        gsai_op_matmul(r, s->logits, s->wanted, &w->head, n, p->wanted_class, false, "matmul head");
+                   .x = s->x, .y = wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
+        gsai_op_matmul(r, s->logits, wanted, &w->head, n, p->wanted_class, false, "matmul head");
         if (p->copy_logits) {
             const uint64_t row_bytes = c->n_vocab * 4ull;
             for (uint32_t i = 0; i < n; i++)

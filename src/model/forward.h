@@ -8,7 +8,7 @@
 /* Activations of the largest pass, f32. Padding columns are zero from creation on: ops write real columns only. */
 typedef struct gsai_scratch {
     gsai_rows x;       /* [T, D]    residual stream */
-    gsai_rows h;       /* [T, D]    normed input of a block */
+    gsai_rows h;       /* [T, D or H*V]    normed input of a block; with f16 products also of the output projection */
     gsai_qkvf qkvf;    /* [T, P]    projections, then q k v g s */
     gsai_qkvf raw;     /* [T, P]    projections before the short convolution; absent without */
     gsai_rows o;       /* [T, H*V]  mixer output, normed in place */

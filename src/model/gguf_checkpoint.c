@@ -25,11 +25,11 @@ static gsai_tensor view(const opened *o, const gsai_gguf_tensor *from)
         .type = from->type,
         .n_dims = from->n_dims,
         .data = gsai_source_bytes(o->source, from->offset, from->n_bytes),
+        .is_mapped = o->source->map.data != NULL,
         .n_bytes = from->n_bytes,
         .read_offset = from->offset,
         .read = read_tensor,
         .read_user = o->source,
-        .mapped = o->source->map.data != NULL,
         .file_type = from->type_name};
     memcpy(t.dims, from->dims, from->n_dims * sizeof *t.dims);
     return t;

@@ -226,7 +226,7 @@ gsa_status gsai_safetensors_open(const char *path, const gsa_allocator *allocato
         return status;
     }
     s->map = map;
-    for (uint64_t i = 0; i < s->n_tensors; i++) s->tensors[i].mapped = true;
+    for (uint64_t i = 0; i < s->n_tensors; i++) s->tensors[i].is_mapped = true;
     return GSA_OK;
 }
 

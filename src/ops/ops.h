@@ -17,14 +17,19 @@
 typedef struct gsai_rows {
     gsai_range range;
     uint32_t offset, stride;
+    bool half; /* elements are f16, input of a product on matrix units: offset and stride in f16, multiples of 8; the
+                  columns from the width up to a multiple of 8 are zero. Written by rmsnorm, swiglu and norm_matmul */
 } gsai_rows;
+/* Rows of f16 from the start of a range. */
+gsai_rows gsai_half_rows(gsai_range range, uint32_t width);
 
 /* A vector of f32 weights (norms, taps); range.size 0 = absent. */
 typedef gsai_range gsai_vector;
 
 /* A weight matrix [n_rows, n_cols] on the device: rows in parts, because a binding may cover only so much and because
  * merged matrices (q,k,v,f) may mix types. Layout of a part: row-major, row stride = gsai_matrix_row_bytes(type, n_cols):
- * the row's elements, zero-padded to a multiple of 16 bytes. */
+ * the row's elements, zero-padded to a multiple of 16 bytes; of the block types as in
+ * shaders/common/weight_blocks.glsl: units of numbers, then planes of scales. n_cols is a multiple of the block. */
 typedef struct gsai_matrix_part {
     gsai_type type;
     uint32_t first_row, n_rows;
@@ -35,6 +40,9 @@ typedef struct gsai_matrix {
     gsai_matrix_part *parts;
 } gsai_matrix;
 uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols);
+uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte units of numbers: what lanes share out */
+/* n_rows rows as a file holds them to n_rows rows on the device. dst may be memory that is slow to read: it is not. */
+void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
 
 /* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */
 typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY } gsai_row_class;
@@ -67,9 +75,12 @@ void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a);
 /* y[T,N] = x[T,C] w^T, or y += with accumulate. label names the role. */
 void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matrix *w, uint32_t T, gsai_row_class rows,
     bool accumulate, const char *label);
+/* The form in which a product with w takes its input: f16 at the start of the range where matrix units do it (many rows,
+ * weights not f32), else x itself. Depends on device, class and w only. */
+gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x);
 /* z = rms(x, norm, eps) w^T, then y = z, y += z with accumulate, or with swiglu y[T,F] = act(z[:,0:F]) z[:,F:2F]. Rows of
- * class ONE take one call a part where the device has the kernel; otherwise h [T, w->n_cols] holds the normed rows and
- * product [T, 2F] the products. */
+ * class ONE take one call a part where the device has the kernel; otherwise h [T, w->n_cols] holds the normed rows (half
+ * where matrix units do the product) and product [T, 2F] the products. */
 typedef struct gsai_norm_matmul_args {
     gsai_rows y, x;
     gsai_vector norm; /* absent: ones */
@@ -81,6 +92,7 @@ typedef struct gsai_norm_matmul_args {
     bool pre_silu; /* the norm is of silu(x); never one call */
     gsai_ffn_act act;
     gsai_rows h, product; /* product with swiglu only */
+    gsai_range half;      /* room for the normed rows as f16; not x's */
     const char *label;
 } gsai_norm_matmul_args;
 void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a);

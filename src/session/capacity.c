@@ -100,7 +100,7 @@ gsa_status gsai_capacity_scratch(const gsai_config *c, const gsai_capacity *k, g
         uint64_t floats;
     } wanted[] = {
         {&out->x, rows * stride_of(c->D)},
-        {&out->h, rows * stride_of(c->D)},
+        {&out->h, rows * stride_of(c->D > (uint64_t)c->H * c->V ? c->D : (uint64_t)c->H * c->V)},
         {&out->qkvf, rows * k->qkvf_stride},
         {&out->raw, c->W ? rows * k->qkvf_stride : 4},
         {&out->o, rows * stride_of((uint64_t)c->H * c->V)},
