@@ -11,6 +11,7 @@ typedef struct piece {
     uint32_t place;     /* index into places */
     uint64_t offset;    /* byte in the place */
     uint64_t row_bytes; /* in the place, padding included; 0 = a vector: convert to f32 without padding */
+    const gsa_allocator *allocator;
 } piece;
 
 typedef struct planner {
@@ -61,7 +62,7 @@ static gsa_status add_piece(planner *p, const gsai_tensor *rows, uint64_t offset
 {
     if (!grow(&p->ck->allocator, &p->pieces, &p->cap_pieces, p->n_pieces + 1, sizeof *p->pieces))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory while planning the upload");
-    p->pieces[p->n_pieces++] = (piece){*rows, p->n_places - 1, offset, row_bytes};
+    p->pieces[p->n_pieces++] = (piece){*rows, p->n_places - 1, offset, row_bytes, &p->ck->allocator};
     return GSA_OK;
 }
 
@@ -178,15 +179,37 @@ static void planner_finish(planner *p)
     gsai_free(a, p->matrices);
 }
 
-/* Copy n_rows rows of a piece from row0 into dst, padding each with zeros, or convert a vector. */
-static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_t *dst)
+/* Rows of a tensor that is read through a callback pass through here before they are repacked. */
+typedef struct bounce {
+    uint8_t *bytes;
+    uint64_t size;
+} bounce;
+#define BOUNCE_BYTES (256u << 10)
+
+/* n_rows rows of a piece from row0 into dst, in the layout of kernels, or a vector as floats. */
+static gsa_status repack(
+    const piece *pc, uint64_t row0, uint64_t n_rows, const gsa_allocator *a, bounce *b, uint8_t *dst)
 {
     const uint64_t n_cols = gsai_tensor_columns(&pc->rows), bytes = gsai_type_bytes(pc->rows.type, n_cols);
     if (pc->row_bytes == 0) return gsai_tensor_read_floats(&pc->rows, row0 * n_cols, n_rows * n_cols, (float *)dst);
-    if (bytes == pc->row_bytes) return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
-    for (uint64_t i = 0; i < n_rows; i++, dst += pc->row_bytes) {
-        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, bytes, dst));
-        memset(dst + bytes, 0, pc->row_bytes - bytes);
+    if (!gsai_type_is_quantised(pc->rows.type) && bytes == pc->row_bytes)
+        return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
+    if (pc->rows.data) {
+        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n_rows, pc->rows.data + row0 * bytes, dst);
+        return GSA_OK;
+    }
+    const uint64_t step = bytes < BOUNCE_BYTES ? BOUNCE_BYTES / bytes : 1;
+    if (b->size < step * bytes) {
+        gsai_free(a, b->bytes);
+        b->size = 0;
+        b->bytes = gsai_alloc(a, (size_t)(step * bytes));
+        if (!b->bytes) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for rows to upload");
+        b->size = step * bytes;
+    }
+    for (uint64_t i = 0; i < n_rows; i += step) {
+        const uint64_t n = n_rows - i < step ? n_rows - i : step;
+        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, b->bytes));
+        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n, b->bytes, dst + i * pc->row_bytes);
     }
     return GSA_OK;
 }
@@ -195,7 +218,9 @@ static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_
 static gsa_status fill(const gsai_chore *work)
 {
     const piece *pc = work->what;
-    const gsa_status status = repack(pc, work->first, work->n, work->dst);
+    bounce b = {0};
+    const gsa_status status = repack(pc, work->first, work->n, pc->allocator, &b, work->dst);
+    gsai_free(pc->allocator, b.bytes);
     if (pc->rows.is_mapped) {
         const uint64_t bytes = gsai_type_bytes(pc->rows.type, gsai_tensor_columns(&pc->rows));
         gsai_file_pages_drop(pc->rows.data + work->first * bytes, work->n * bytes);
