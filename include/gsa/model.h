@@ -132,6 +132,14 @@ GSA_API bool gsa_value_next(const gsa_value *array, gsa_value *item);
 GSA_API gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *device, gsa_model_info *info,
     void (*tensor)(void *user, const gsa_tensor_info *t), void *user, gsa_memory_plan *plan);
 
+/* The numbers of one tensor of a model's files, by its name there, as f32 in their order, some at a time. Needs no GPU.
+ *   sink       takes the next n values; returns false to stop
+ *   status     as gsa_model_load for the files; ARGUMENT also when there is no such tensor; UNSUPPORTED when its type is not
+ *              known here; CANCELLED when sink said so
+ *   threads    any; sink runs on the calling one */
+GSA_API gsa_status gsa_tensor_read(const gsa_model_params *params, const char *name,
+    bool (*sink)(void *user, const float *values, size_t n), void *user);
+
 #ifdef __cplusplus
 }
 #endif

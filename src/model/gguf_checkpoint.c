@@ -184,6 +184,11 @@ static void close_gguf(gsai_checkpoint *c)
     gsai_free(&c->allocator, o);
 }
 
+const gsai_gguf *gsai_checkpoint_gguf(const gsai_checkpoint *c)
+{
+    return c->close == close_gguf ? ((const opened *)c->opened)->gguf : NULL;
+}
+
 static gsa_status open_into(gsai_checkpoint *c)
 {
     const gsa_allocator *a = &c->allocator;

@@ -1,11 +1,9 @@
-#define _POSIX_C_SOURCE 200809L
 #include "util/workers.h"
 
 #include "util/status.h"
+#include "util/thread.h"
 
-#include <pthread.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define MAX_THREADS 8
 #define MAX_QUEUE   64
@@ -59,8 +57,7 @@ static void *worker(void *user)
 
 gsa_status gsai_workers_create(const gsa_allocator *a, uint32_t most_threads, gsai_workers **out)
 {
-    const long n_processors = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t n = n_processors > 1 ? (uint32_t)n_processors - 1 : 0;
+    uint32_t n = gsai_n_processors() - 1;
     *out = NULL;
     gsai_workers *w = gsai_alloc(a, sizeof *w);
     if (!w) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for worker threads");
