@@ -179,16 +179,10 @@ static void planner_finish(planner *p)
     gsai_free(a, p->matrices);
 }
 
-/* Rows of a tensor that is read through a callback pass through here before they are repacked. */
-typedef struct bounce {
-    uint8_t *bytes;
-    uint64_t size;
-} bounce;
-#define BOUNCE_BYTES (256u << 10)
+#define BOUNCE_BYTES (256u << 10) /* rows that come through a callback are repacked from here */
 
 /* n_rows rows of a piece from row0 into dst, in the layout of kernels, or a vector as floats. */
-static gsa_status repack(
-    const piece *pc, uint64_t row0, uint64_t n_rows, const gsa_allocator *a, bounce *b, uint8_t *dst)
+static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_t *dst)
 {
     const uint64_t n_cols = gsai_tensor_columns(&pc->rows), bytes = gsai_type_bytes(pc->rows.type, n_cols);
     if (pc->row_bytes == 0) return gsai_tensor_read_floats(&pc->rows, row0 * n_cols, n_rows * n_cols, (float *)dst);
@@ -199,19 +193,15 @@ static gsa_status repack(
         return GSA_OK;
     }
     const uint64_t step = bytes < BOUNCE_BYTES ? BOUNCE_BYTES / bytes : 1;
-    if (b->size < step * bytes) {
-        gsai_free(a, b->bytes);
-        b->size = 0;
-        b->bytes = gsai_alloc(a, (size_t)(step * bytes));
-        if (!b->bytes) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for rows to upload");
-        b->size = step * bytes;
-    }
-    for (uint64_t i = 0; i < n_rows; i += step) {
+    uint8_t *rows = gsai_alloc(pc->allocator, (size_t)(step * bytes));
+    gsa_status status = rows ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for rows to upload");
+    for (uint64_t i = 0; status == GSA_OK && i < n_rows; i += step) {
         const uint64_t n = n_rows - i < step ? n_rows - i : step;
-        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, b->bytes));
-        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n, b->bytes, dst + i * pc->row_bytes);
+        status = gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, rows);
+        if (status == GSA_OK) gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n, rows, dst + i * pc->row_bytes);
     }
-    return GSA_OK;
+    gsai_free(pc->allocator, rows);
+    return status;
 }
 
 /* Work for one thread: some rows of a piece. */
