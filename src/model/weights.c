@@ -208,9 +208,7 @@ static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_
 static gsa_status fill(const gsai_chore *work)
 {
     const piece *pc = work->what;
-    bounce b = {0};
-    const gsa_status status = repack(pc, work->first, work->n, pc->allocator, &b, work->dst);
-    gsai_free(pc->allocator, b.bytes);
+    const gsa_status status = repack(pc, work->first, work->n, work->dst);
     if (pc->rows.is_mapped) {
         const uint64_t bytes = gsai_type_bytes(pc->rows.type, gsai_tensor_columns(&pc->rows));
         gsai_file_pages_drop(pc->rows.data + work->first * bytes, work->n * bytes);
