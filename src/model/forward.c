@@ -7,7 +7,7 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
     const gsai_work *work = &p->work;
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
-    const bool whole = gsai_gsa_takes_projections(c, work->rows); /* maps, gates and silu happen inside the step */
+    const bool whole = gsai_gsa_takes_projections(r, c, work->rows); /* maps, gates and silu happen inside the step */
     const gsai_norm_matmul_args qkvf = {.y = projected->rows,
         .x = s->x,
         .norm = w->attn_norm,

@@ -145,7 +145,7 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
     const gsai_work *work, gsai_range scratch, bool projections);
 /* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
  * may projections be true. */
-bool gsai_gsa_takes_projections(const gsai_config *c, gsai_row_class rows);
+bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, gsai_row_class rows);
 
 /* --- variants --- */
 typedef struct gsai_variant {
