@@ -138,6 +138,20 @@ def files():
             "model": {"vocab": {}, "merges": []}})
     split = BYTES["pre_tokenizer"]["pretokenizers"]
     yield "good-split-gpt2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": GPT2}))
+    yield "good-split-qwen2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": LLAMA3.replace("{1,3}", "")}))
+    # Tokenizers that GGUF's own keys cannot say, or say otherwise.
+    yield "good-for-json-key-only-1", dump(put(BASE, "model.ignore_merges", True))
+    yield "good-for-json-key-only-2", dump(put(BASE, "normalizer", BASE["normalizer"]["normalizers"][1]))
+    yield "good-for-json-key-only-3", dump(put(BYTES, "normalizer", {"type": "Prepend", "prepend": "a"}))
+    yield "good-for-json-key-only-4", dump(put(BYTES, "decoder", None))
+    yield "good-for-json-key-only-5", dump(put(BASE, "normalizer.normalizers.1.content", "_"))
+    yield "good-for-json-key-only-6", dump(put(BASE, "normalizer.normalizers.0.prepend", "_"))
+    yield "good-for-json-key-only-7", dump(put(put(m, "pre_tokenizer.prepend_scheme", "always"), "decoder", BASE["decoder"]))
+    yield "good-for-json-key-only-8", dump(put(put(BASE, "model.vocab", BASE["model"]["vocab"] | {"a▁b": 14, "[PAD17]": 15}),
+                                                   "added_tokens", BASE["added_tokens"][:2]))
+    yield "good-pair-twice", dump(put(BASE, "model.merges", ["a b", "▁ a", "a b"]))
+    yield "good-spaces-held", dump({"added_tokens": [added(2, "x", rstrip=True), added(3, " y")], "x   y x y x  x    y": None,
+                                    "model": {"vocab": {"a": 0, "b": 1}, "merges": []}})
     yield "good-split-only", dump({"pre_tokenizer": split[0], "model": {"vocab": {"a": 0}, "merges": []}})
     yield "good-bytes-no-regex", dump(put(BYTES, "pre_tokenizer", split[1]))
     yield "good-metaspace-nulls", dump(put(put(m, "pre_tokenizer", {
@@ -285,6 +299,10 @@ def files():
     yield bad("added-flags-null", "added_tokens.0.special", None)
     yield bad("added-content-number", "added_tokens.0.content", 1)
     yield "bad-added-id-taken", dump({"added_tokens": [added(2, "c")], "model": {"vocab": {"a": 0, "b": 2}, "merges": []}})
+    for name, value in (("real", 1.5), ("true", True), ("false", False), ("null", None)):
+        if value is not None:
+            yield bad(f"added-{name}", "added_tokens", value)
+        yield bad(f"added-entry-{name}", "added_tokens.0", value)
     for key, value in (("version", None), ("type", None)):
         yield f"bad-{key}-null", dump(put(BASE, key if key == "version" else "model.type", value))
     for name, value in (("true", True), ("text", "0"), ("tiny", 1e-9)):

@@ -94,6 +94,7 @@ void fuzz_use_tokenizer(const gsa_tokenizer *t, const uint8_t *data, size_t size
         if (name) FUZZ_CHECK(!name[n_text] && gsa_tokenizer_token_id(t, name, n_text) == (int32_t)i);
         (void)gsa_tokenizer_is_special(t, (int32_t)i);
     }
+    FUZZ_CHECK(strlen(gsa_tokenizer_kind(t)) > 2);
     const int32_t bos = gsa_tokenizer_bos(t), eos = gsa_tokenizer_eos(t);
     FUZZ_CHECK(bos >= -1 && bos < (int32_t)n_vocab && eos >= -1 && eos < (int32_t)n_vocab);
     FUZZ_CHECK(!gsa_tokenizer_token_text(t, -1, NULL) && !gsa_tokenizer_token_text(t, (int32_t)n_vocab, NULL));

@@ -51,6 +51,10 @@ static void vocab_more_than_was_reserved_is_refused(void **state)
     assert_int_equal(gsai_vocab_add_merge(&v, "aa", 2, "a", 1), GSA_ERROR_FORMAT);
     assert_int_equal(gsai_vocab_add_merge(&v, "a", 1, "a", 1), GSA_OK);
     assert_int_equal(gsai_vocab_add_merge(&v, "a", 1, "a", 1), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsai_vocab_add_pair(&v, 0, 0, 1, 0), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsai_vocab_reserve_merges(&v, 2, false), GSA_OK);
+    v.n_merges = 0;
+    assert_int_equal(gsai_vocab_add_pair(&v, 0, 0, 1, 0), GSA_ERROR_ARGUMENT); /* without priorities */
     assert_int_equal(gsai_vocab_add_added(&v, 2, 0, false), GSA_ERROR_ARGUMENT);
     assert_int_equal(gsai_vocab_add_added(&v, 0, 0, false), GSA_OK);
     assert_int_equal(gsai_vocab_add_added(&v, 1, 0, false), GSA_ERROR_ARGUMENT);
