@@ -23,8 +23,9 @@ set -euo pipefail
 # stock-compilers  built with the system's shader compilers and headers
 # fuzz             libFuzzer on everything that reads files, some thousand executions each (clang)
 # gpu              this machine's GPU
+# interop          our files read by the Python packages gguf, safetensors and tokenizers, and theirs by us
 # style            formatting of the C files, shellcheck of the scripts
-all_rows=(style unit fuzz swiftshader sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock
+all_rows=(style interop unit fuzz swiftshader sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock
     minimum gpu stock-compilers) # long ones first
 build=$root/build
 cores=$(nproc)
@@ -76,7 +77,7 @@ describe() {
     mkdir -p "$cache/stock" "$cache/$1" # Mesa makes no parents
     local stock=("VK_DRIVER_FILES=$lvp" "VK_ICD_FILENAMES=$lvp" "MESA_SHADER_CACHE_DIR=$cache/stock")
     case $1 in
-        style | fuzz) needs_device=no ;;
+        style | fuzz | interop) needs_device=no ;;
         unit) choice=(--suite unit --suite fuzz) needs_device=no ;;
         lavapipe-new-*)
             wrapper=$deps/vk/bin/vkrun
@@ -117,7 +118,7 @@ describe() {
             ;;
     esac
     [[ " ${vars[*]} " != *" VK_DRIVER_FILES= "* ]] || why="no lavapipe on this system (package mesa-vulkan-drivers)"
-    [[ ${#suites[@]} -eq 0 || $1 == style || $1 == fuzz ]] || choice=("${suites[@]}")
+    [[ ${#suites[@]} -eq 0 || $1 == style || $1 == fuzz || $1 == interop ]] || choice=("${suites[@]}")
 }
 
 # count LOG... : "passed failed skipped names-of-failed" from meson's JSON logs. Cases are counted where a test program
@@ -187,6 +188,17 @@ fuzz_targets() {
     fi
 }
 
+# interop_checks LOG : "passed failed skipped names"
+interop_checks() {
+    local ok bad=0 names status=0
+    "$root/tools/interop.sh" "$build" >"$1" 2>&1 </dev/null || status=$?
+    ok=$(grep -c '^ok ' "$1" || true)
+    names=$(sed -n 's/^not ok [0-9]* - //p' "$1" | paste -sd, -)
+    bad=$(grep -c '^not ok ' "$1" || true)
+    if [[ $status -ne 0 && $bad -eq 0 ]]; then bad=1 names=setup; fi
+    echo "$ok $bad 0 ${names:--}"
+}
+
 # run_row ROW : leaves its output in work/ROW.log and one line in work/ROW: seconds passed failed skipped remark
 run_row() {
     local start=$SECONDS counts status=0 name=$1 remark='' program
@@ -198,6 +210,8 @@ run_row() {
         counts=$(cd "$root" && style_checks 2>"$work/$name.log")
     elif [[ $name == fuzz ]]; then
         counts=$(fuzz_targets "$work/$name.log")
+    elif [[ $name == interop ]]; then
+        counts=$(interop_checks "$work/$name.log")
     elif [[ -f $work/$name.nobuild ]]; then
         cp "$work/$name.nobuild" "$work/$name.log"
         counts="0 1 0 build"

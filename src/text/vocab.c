@@ -30,6 +30,12 @@ static uint64_t hash_pair(const gsai_vocab *v, uint32_t left, uint32_t right)
     return mix(mix(v->seed, (uint64_t)left << 32 | right), v->seed);
 }
 
+/* Bytes of a text in a message; it may have no NUL behind it. */
+static int shown(size_t size)
+{
+    return size < 200 ? (int)size : 200;
+}
+
 /* Slots for n entries at no more than half full. */
 static uint32_t table_size(uint32_t n)
 {
@@ -129,13 +135,13 @@ gsa_status gsai_vocab_add_token(gsai_vocab *v, uint32_t id, const char *text, si
 {
     if (id >= v->n_tokens || size >= v->text.capacity - v->text.size)
         return gsai_fail(GSA_ERROR_ARGUMENT, "token %u is outside of what was reserved", id);
-    const int shown = size < 200 ? (int)size : 200; /* text may have no NUL behind it */
     if (v->tokens[id].flags)
         return gsai_fail(GSA_ERROR_FORMAT, "the tokens \"%s\" and \"%.*s\" have the same id %u", gsai_vocab_text(v, id),
-            shown, text, id);
+            shown(size), text, id);
     uint32_t *slot = text_slot(v, text, size);
     if (*slot)
-        return gsai_fail(GSA_ERROR_FORMAT, "the token \"%.*s\" has the ids %u and %u", shown, text, *slot - 1, id);
+        return gsai_fail(
+            GSA_ERROR_FORMAT, "the token \"%.*s\" has the ids %u and %u", shown(size), text, *slot - 1, id);
     v->tokens[id] =
         (gsai_token){(uint32_t)v->text.size, (uint32_t)size, GSAI_TOKEN_EXISTS | (in_model ? GSAI_TOKEN_MODEL : 0)};
     gsai_buffer_put(&v->text, text, size);
@@ -164,7 +170,7 @@ gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, 
     const int32_t left_id = gsai_vocab_find_model(v, left, n_left), right_id = gsai_vocab_find_model(v, right, n_right);
     if (left_id < 0 || right_id < 0)
         return gsai_fail(GSA_ERROR_FORMAT, "merge %u names \"%.*s\", which is not in the vocabulary", rank,
-            (int)(left_id < 0 ? n_left : n_right), left_id < 0 ? left : right);
+            shown(left_id < 0 ? n_left : n_right), left_id < 0 ? left : right);
     char local[256], *joined = local;
     if (n_left + n_right > sizeof local && !(joined = gsai_alloc(&v->allocator, n_left + n_right)))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for merge %u", rank);
@@ -174,7 +180,7 @@ gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, 
     if (joined != local) gsai_free(&v->allocator, joined);
     if (id < 0)
         return gsai_fail(GSA_ERROR_FORMAT, "merge %u makes \"%.*s%.*s\", which is not in the vocabulary", rank,
-            (int)n_left, left, (int)n_right, right);
+            shown(n_left), left, shown(n_right), right);
     /* A pair named twice has its last rank. */
     *merge_slot(v, (uint32_t)left_id, (uint32_t)right_id) = (gsai_merge){(uint32_t)left_id, (uint32_t)right_id, rank};
     v->merged[rank] = (uint32_t)id;

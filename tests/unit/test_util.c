@@ -188,7 +188,7 @@ static void file_hints_outside_the_file_do_nothing(void **state)
 static void file_replace_is_whole_or_not_at_all(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/gsa-util-XXXXXX", path[64], longer[5000];
+    char folder[] = "/tmp/gsa-util-XXXXXX", path[64], longer[300];
     gsai_file_map map;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/file", folder);
