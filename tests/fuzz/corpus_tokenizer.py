@@ -152,6 +152,25 @@ def files():
     yield "good-pair-twice", dump(put(BASE, "model.merges", ["a b", "▁ a", "a b"]))
     yield "good-spaces-held", dump({"added_tokens": [added(2, "x", rstrip=True), added(3, " y")], "x   y x y x  x    y": None,
                                     "model": {"vocab": {"a": 0, "b": 1}, "merges": []}})
+    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, split[1] | {"use_regex": True}]}
+    yield "good-digits", dump(put(BYTES, "pre_tokenizer", digits))
+    for name, path, value in (("alone", "pretokenizers.1", ...), ("in-groups", "pretokenizers.0.individual_digits", False),
+                              ("no-setting", "pretokenizers.0.individual_digits", ...), ("unknown", "pretokenizers.0.x", 1),
+                              ("number", "pretokenizers.0.individual_digits", 1), ("twice", "pretokenizers.1", digits["pretokenizers"][0]),
+                              ("no-regex", "pretokenizers.1.use_regex", False),
+                              ("prefix", "pretokenizers.1.add_prefix_space", True)):
+        yield f"bad-digits-{name}", dump(put(BYTES, "pre_tokenizer", put(digits, path, value)))
+    yield "good-added-longest-first", dump({"added_tokens": [added(i, "a" * (5 - i), rstrip=i > 2) for i in range(5)] + [
+        added(5, " ", rstrip=True), added(6, "x", rstrip=True), added(7, "}", single_word=True)], "x    x a  ": None,
+        "model": {"vocab": {}, "merges": []}})
+    yield "good-strip-wide", dump({"decoder": {"type": "Sequence", "decoders": [
+        {"type": "Fuse"}, {"type": "Strip", "content": "▁", "start": 2, "stop": 0}]},
+        "model": {"vocab": {"a": 0, "▁": 1, "▁▁": 2, "b": 3}, "merges": []}})
+    yield "good-empty-token-bytes", dump({"decoder": {"type": "ByteLevel"}, "model": {"vocab": {"": 0, "a": 1}, "merges": []}})
+    yield "bad-added-vanishes-first", dump({"added_tokens": [added(0, "a", normalized=True)], "normalizer": {
+        "type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": ""},
+                                            {"type": "Prepend", "prepend": "b"}]}, "model": {"vocab": {}, "merges": []}})
+    yield "bad-merge-long-name", dump({"model": {"vocab": {"a": 0}, "merges": ["x" * 300 + " a"]}})
     yield "good-split-only", dump({"pre_tokenizer": split[0], "model": {"vocab": {"a": 0}, "merges": []}})
     yield "good-bytes-no-regex", dump(put(BYTES, "pre_tokenizer", split[1]))
     yield "good-metaspace-nulls", dump(put(put(m, "pre_tokenizer", {

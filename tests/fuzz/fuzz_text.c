@@ -72,7 +72,7 @@ void fuzz_use_tokenizer(const gsa_tokenizer *t, const uint8_t *data, size_t size
 {
     (void)allocator;
     static const char sample[] = "Hello  world's 1234567 caf\xc3\xa9 \xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x98\x80\r\n\n\t "
-                                 "<s></s> \xff\xc3\xe2\x82 \xef\xbf\xbd_a ab";
+                                 "<s></s> \xff\xc3\xe2\x82 \xef\xbf\xbd_a ab 'la 'vx 'rx 're 've 'll 'Re";
     const char *text = (const char *)data;
     const size_t part = size < 300 ? size : 300;
     encode(t, sample, sizeof sample, true); /* and the NUL */

@@ -180,6 +180,12 @@ static void file_hints_outside_the_file_do_nothing(void **state)
     gsai_file_map_will_need(&map, 5000, UINT64_MAX);
     gsai_file_map_will_need(&map, 10000, 1);
     gsai_file_map_will_need(&empty, 0, 1);
+    gsai_file_pages_will_need(NULL, 1);
+    gsai_file_pages_will_need(map.data, 0);
+    gsai_file_pages_drop(NULL, 1);
+    gsai_file_pages_drop(map.data + 1, 100); /* no whole page */
+    gsai_file_pages_drop(map.data, map.size);
+    assert_int_equal(map.data[9999], 0);
     gsai_file_map_close(&map);
     gsai_file_map_close(&map);
     unlink(path);
