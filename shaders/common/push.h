@@ -75,6 +75,12 @@ struct gsa_pick_push { /* argmax, penalty, sample */
     uint params; /* index of the first row's sampling parameters in the work table */
 };
 
+struct gsa_advance_push {
+    uint n_rows;
+    uint params; /* index of the first row's sampling parameters in the work table */
+    uint chunks; /* base of the chunks there */
+};
+
 struct gsa_read_push {
     uint n_vecs; /* 16-byte vectors to read */
     uint never;  /* a sum that does not occur; the comparison makes the loads necessary */

@@ -61,8 +61,8 @@ static void feed_forward(
 }
 
 /* Logits of the wanted rows, as many at a time as one binding holds, chosen from and copied out. */
-static void logits(
-    gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
+static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,
+    const gsai_pass *p, gsai_range tokens)
 {
     for (uint32_t first = 0; first < p->n_wanted; first += s->max_wanted_at_once) {
         const uint32_t n = p->n_wanted - first < s->max_wanted_at_once ? p->n_wanted - first : s->max_wanted_at_once;
@@ -77,25 +77,34 @@ static void logits(
                 gsai_recorder_copy(r, s->logits.range, (s->logits.offset + (uint64_t)i * s->logits.stride) * 4,
                     p->readback, p->logits_at + (first + i) * row_bytes, row_bytes);
         }
-        if (p->choose == GSAI_CHOOSE_ARGMAX) gsai_op_argmax(r, s->tokens, s->logits, n, c->n_vocab);
+        if (p->choose == GSAI_CHOOSE_ARGMAX) gsai_op_argmax(r, tokens, s->logits, n, c->n_vocab);
         if (p->choose == GSAI_CHOOSE_SAMPLE) {
             const gsai_table params = {p->sample_params.range, p->sample_params.base + first * GSA_SAMPLE_STRIDE};
-            gsai_op_sample(r, s->tokens, s->logits, params, n, c->n_vocab);
+            gsai_op_sample(r, tokens, s->logits, params, n, c->n_vocab);
         }
-        if (p->choose != GSAI_CHOOSE_NOTHING)
-            gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at + first * 4ull, n * 4ull);
+        if (p->choose != GSAI_CHOOSE_NOTHING && p->repeat == 1)
+            gsai_recorder_copy(r, tokens, 0, p->readback, p->tokens_at + first * 4ull, n * 4ull);
     }
 }
 
 void gsai_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
-    gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
-    gsai_op_embed(r, s->x, &w->embed, p->ids, p->work.n_rows);
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        mixer(r, c, &w->layers[i], s, &p->states[i], p);
-        feed_forward(r, c, &w->layers[i], s, p);
+    const gsai_table chosen = {{s->tokens.buffer, s->tokens.offset, p->tokens_stride}, 0};
+    gsai_table ids = p->chained ? chosen : p->ids;
+    if (!p->chained) gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
+    for (uint32_t run = 0; run < p->repeat; run++) {
+        gsai_range tokens = chosen.range;
+        tokens.offset += (p->repeat - 1 - run) * p->tokens_stride;
+        gsai_op_embed(r, s->x, &w->embed, ids, p->work.n_rows);
+        for (uint32_t i = 0; i < c->n_layers; i++) {
+            mixer(r, c, &w->layers[i], s, &p->states[i], p);
+            feed_forward(r, c, &w->layers[i], s, p);
+        }
+        logits(r, c, w, s, p, tokens);
+        if (p->advance) gsai_op_advance(r, p->sample_params, p->work.chunks, tokens, p->n_wanted);
+        ids = (gsai_table){tokens, 0};
     }
-    logits(r, c, w, s, p);
+    if (p->repeat > 1) gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at, p->repeat * p->tokens_stride);
     gsai_recorder_to_host(r);
 }

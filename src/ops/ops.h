@@ -94,6 +94,10 @@ void gsai_op_argmax(gsai_recorder *r, gsai_range tokens, gsai_rows logits, uint3
 void gsai_op_sample(
     gsai_recorder *r, gsai_range tokens, gsai_rows logits, gsai_table params, uint32_t n_rows, uint32_t n_vocab);
 
+/* What the host does after a token, done on the device: draws counted, the token among the recent ones, chunk i (one row)
+ * emptied when token i is one of its stop ids. table: params at table.base + i * GSA_SAMPLE_STRIDE, chunks at chunks */
+void gsai_op_advance(gsai_recorder *r, gsai_table params, uint32_t chunks, gsai_range tokens, uint32_t n_rows);
+
 /* --- the GSA mixer. One row of the projection buffer, in floats: [q H*K | k G*K | v G*V | f -> g G*M | s G*M]. --- */
 typedef struct gsai_qkvf {
     gsai_rows rows;

@@ -27,6 +27,7 @@
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
+    X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
     X("swiglu", "swiglu", 0, 128, 0, "runs anywhere")                                                                  \
     X("argmax", "argmax", 0, 128, 8192, "runs anywhere")                                                               \
