@@ -176,15 +176,37 @@ static void planner_finish(planner *p)
     gsai_free(a, p->matrices);
 }
 
-/* Copy n_rows rows of a piece from row0 into dst, padding each with zeros, or convert a vector. */
-static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_t *dst)
+/* Rows of a tensor that is read through a callback pass through here before they are repacked. */
+typedef struct bounce {
+    uint8_t *bytes;
+    uint64_t size;
+} bounce;
+#define BOUNCE_BYTES (256u << 10)
+
+/* n_rows rows of a piece from row0 into dst, in the layout of kernels, or a vector as floats. */
+static gsa_status repack(
+    const piece *pc, uint64_t row0, uint64_t n_rows, const gsa_allocator *a, bounce *b, uint8_t *dst)
 {
     const uint64_t n_cols = gsai_tensor_columns(&pc->rows), bytes = gsai_type_bytes(pc->rows.type, n_cols);
     if (pc->row_bytes == 0) return gsai_tensor_read_floats(&pc->rows, row0 * n_cols, n_rows * n_cols, (float *)dst);
-    if (bytes == pc->row_bytes) return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
-    for (uint64_t i = 0; i < n_rows; i++, dst += pc->row_bytes) {
-        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, bytes, dst));
-        memset(dst + bytes, 0, pc->row_bytes - bytes);
+    if (!gsai_type_is_quantised(pc->rows.type) && bytes == pc->row_bytes)
+        return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
+    if (pc->rows.data) {
+        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n_rows, pc->rows.data + row0 * bytes, dst);
+        return GSA_OK;
+    }
+    const uint64_t step = bytes < BOUNCE_BYTES ? BOUNCE_BYTES / bytes : 1;
+    if (b->size < step * bytes) {
+        gsai_free(a, b->bytes);
+        b->size = 0;
+        b->bytes = gsai_alloc(a, (size_t)(step * bytes));
+        if (!b->bytes) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for rows to upload");
+        b->size = step * bytes;
+    }
+    for (uint64_t i = 0; i < n_rows; i += step) {
+        const uint64_t n = n_rows - i < step ? n_rows - i : step;
+        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, b->bytes));
+        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n, b->bytes, dst + i * pc->row_bytes);
     }
     return GSA_OK;
 }
@@ -195,6 +217,7 @@ static gsa_status upload(planner *p, gsa_device *dev, gsa_progress progress, voi
     gsa_status status = gsai_upload_create(dev, &up);
     const double total = (double)gsai_layout_bytes(&p->layout);
     double done = 0;
+    bounce b = {0};
     for (uint32_t i = 0; status == GSA_OK && i < p->n_pieces; i++) {
         const piece *pc = &p->pieces[i];
         const uint64_t n_rows = gsai_tensor_rows(&pc->rows), n_cols = gsai_tensor_columns(&pc->rows);
@@ -209,11 +232,12 @@ static gsa_status upload(planner *p, gsa_device *dev, gsa_progress progress, voi
             void *dst = NULL;
             if (status == GSA_OK)
                 status = gsai_upload_map(up, range, pc->offset + row * row_bytes, n * row_bytes, &dst);
-            if (status == GSA_OK) status = repack(pc, row, n, dst);
+            if (status == GSA_OK) status = repack(pc, row, n, &p->ck->allocator, &b, dst);
             done += (double)(n * row_bytes);
         }
     }
     if (status == GSA_OK) status = gsai_upload_finish(up);
+    gsai_free(&p->ck->allocator, b.bytes);
     gsai_upload_destroy(up);
     if (status == GSA_OK && progress) progress(progress_user, 1, "uploading weights");
     return status;

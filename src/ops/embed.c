@@ -2,7 +2,8 @@
 
 #include "util/status.h"
 
-static const char *const op_of_type[GSAI_N_TYPES] = {"embed_f32", "embed_f16", "embed_bf16"};
+static const char *const op_of_type[GSAI_N_TYPES] = {
+    "embed_f32", "embed_f16", "embed_bf16", "embed_q8_0", "embed_q4_0", "embed_q4_k", "embed_q6_k"};
 
 /* The ids lie on the device, so each part of the matrix is asked for each token and answers for the rows it has. */
 void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai_table ids, uint32_t T)
@@ -24,7 +25,7 @@ void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai
             .ids = ids.base,
             .first_row = part->first_row,
             .n_rows = part->n_rows,
-            .row_words = (uint32_t)(row_bytes / 4),
+            .row_vecs = (uint32_t)(row_bytes / 16),
             .x_offset = x.offset,
             .x_stride = x.stride,
         };

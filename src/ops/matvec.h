@@ -11,9 +11,9 @@ typedef struct gsai_matvec_shape {
     uint32_t group_size, rows_per_group, subgroup_size;
 } gsai_matvec_shape;
 
-/* For a part of n_rows rows of row_vecs 16-byte vectors. Of these choices only team changes bits, so it depends neither
+/* For a part of n_rows rows of row_units 16-byte units. Of these choices only team changes bits, so it depends neither
  * on the number of tokens nor on how many of the part's rows one call takes. */
 gsai_matvec_shape gsai_matvec_choose(
-    const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_vecs, uint32_t n_tokens);
+    const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_units, uint32_t n_tokens);
 
 #endif

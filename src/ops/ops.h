@@ -24,7 +24,8 @@ typedef gsai_range gsai_vector;
 
 /* A weight matrix [n_rows, n_cols] on the device: rows in parts, because a binding may cover only so much and because
  * merged matrices (q,k,v,f) may mix types. Layout of a part: row-major, row stride = gsai_matrix_row_bytes(type, n_cols):
- * the row's elements, zero-padded to a multiple of 16 bytes. */
+ * the row's elements, zero-padded to a multiple of 16 bytes; of the block types the row in the order of
+ * shaders/common/weights.glsl: 16-byte units of numbers, then its scales. n_cols is a multiple of the type's block. */
 typedef struct gsai_matrix_part {
     gsai_type type;
     uint32_t first_row, n_rows;
@@ -35,6 +36,9 @@ typedef struct gsai_matrix {
     gsai_matrix_part *parts;
 } gsai_matrix;
 uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols);
+uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte units of numbers: what lanes share out */
+/* n_rows rows as a file holds them to n_rows rows on the device. dst is written in few ascending streams, never read. */
+void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
 
 /* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */
 typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY } gsai_row_class;

@@ -13,6 +13,10 @@
     X("embed_f32", "embed_f32", 0, 128, 0, "runs anywhere")                                                            \
     X("embed_f16", "embed_f16", 0, 128, 0, "runs anywhere")                                                            \
     X("embed_bf16", "embed_bf16", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q8_0", "embed_q8_0", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q4_0", "embed_q4_0", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q4_k", "embed_q4_k", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q6_k", "embed_q6_k", 0, 128, 0, "runs anywhere")                                                          \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
     X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \
@@ -20,12 +24,28 @@
     X("matvec_f16", "matvec_f16", 0, 128, 4096, "runs anywhere")                                                       \
     X("matvec_bf16", "matvec_bf16_sg", SG, 128, 0, "subgroup arithmetic")                                              \
     X("matvec_bf16", "matvec_bf16", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q8_0", "matvec_q8_0_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q8_0", "matvec_q8_0", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q4_0", "matvec_q4_0_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q4_0", "matvec_q4_0", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q4_k", "matvec_q4_k_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q4_k", "matvec_q4_k", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q6_k", "matvec_q6_k_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q6_k", "matvec_q6_k", 0, 128, 4096, "runs anywhere")                                                     \
     X("norm_matvec_f32", "norm_matvec_f32", SG, 128, 0, "subgroup arithmetic")                                         \
     X("norm_matvec_f16", "norm_matvec_f16", SG, 128, 0, "subgroup arithmetic")                                         \
     X("norm_matvec_bf16", "norm_matvec_bf16", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q8_0", "norm_matvec_q8_0", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q4_0", "norm_matvec_q4_0", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q4_k", "norm_matvec_q4_k", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q6_k", "norm_matvec_q6_k", SG, 128, 0, "subgroup arithmetic")                                       \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q8_0", "matmul_q8_0", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q4_0", "matmul_q4_0", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q4_k", "matmul_q4_k", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q6_k", "matmul_q6_k", 0, 128, 10240, "runs anywhere")                                                    \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
