@@ -29,6 +29,11 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .h = s->o,
         .label = "matmul o"};
 
+    const gsai_step_args step = {c, &qkvf, &s->qkvf, s->o, state, work, s->gsa};
+    if (gsai_op_gsa_whole_step(r, &step)) {
+        gsai_op_norm_matmul(r, &output);
+        return;
+    }
     gsai_op_norm_matmul(r, &qkvf);
     if (c->W) gsai_op_conv1d(r, c, &s->qkvf, &s->raw, w->conv_taps, state, work);
     if (!whole) {
