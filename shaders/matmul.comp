@@ -1,6 +1,7 @@
 // A weight matrix times many vectors, tiled: y[t, n] (+)= sum_c x[t, c] w[n, c], f32 multiply-add.
 //
-//   weights [rows][row_vecs] 16-byte vectors   rows first_row .. first_row + n_rows - 1 of a part
+//   weights [rows][row_vecs] 16-byte vectors   rows first_row .. first_row + n_rows - 1 of a part; block types: see
+//                                              weight_blocks.glsl
 //   x       [n_tokens, width] f32              finite up to the next multiple of four columns
 //   y       [n_tokens, n_rows] f32             added to with push.accumulate
 //
@@ -20,13 +21,23 @@ layout(local_size_x = 128) in;
 #include "common/weights.glsl"
 
 #define STEP_VECS 4u                          // 4-column vectors of a step
-#if !defined(WEIGHT_BLOCKS)
+#if defined(WEIGHT_BLOCKS)
+#define W_STEP STEP_VECS                      // fetches of a weight row in a step
+#define RAW WeightFour
+#else
 #define W_STEP (STEP_VECS / WEIGHT_VECS)      // 16-byte vectors of a weight row in a step
+#define RAW uvec4
+#endif
+#if defined(WEIGHT_BLOCKS) || defined(WEIGHT_F32)
+#define RAW_TWICE                             // an invocation fetches two a step, else one
 #endif
 #define PITCH (STEP_VECS + 1u)                // odd, so that neighbouring rows lie in different banks
 #define ACROSS 16u                            // invocations along the weight rows
 
 layout(push_constant) uniform Push { gsa_matmul_push push; };
+#if !defined(WEIGHT_BLOCKS)
+layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
+#endif
 layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 
@@ -34,7 +45,6 @@ shared vec4 x_tile[TILE * PITCH]; // token t, columns 4 q .. 4 q + 3 of the step
 shared vec4 w_tile[TILE * PITCH];
 
 uint first_token, first_row; // of the tile
-uint units;
 
 // Vector i of the tile's TILE * STEP_VECS; zero outside the matrix.
 vec4 fetch_x(uint step_index, uint i)
@@ -43,26 +53,15 @@ vec4 fetch_x(uint step_index, uint i)
     return t < push.n_tokens && at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : vec4(0.0);
 }
 
-#if defined(WEIGHT_BLOCKS)
-#define RAW WeightFour // 4 columns
-#define RAW_SECOND
-#else
-#define RAW WeightUnit
-#if defined(WEIGHT_F32)
-#define RAW_SECOND
-#endif
-#endif
-
-// Past the matrix's rows or columns any weights do: those outputs are not stored, and x is zero there.
 RAW fetch_w(uint step_index, uint i)
 {
+    const uint n = first_row + i / W_STEP, at = step_index * W_STEP + i % W_STEP;
 #if defined(WEIGHT_BLOCKS)
-    const uint n = min(first_row + i / STEP_VECS, push.n_rows - 1u);
-    const uint at = min(step_index * STEP_VECS + i % STEP_VECS, push.x_vecs - 1u);
-    return weight_load_four((push.first_row + n) * push.row_vecs, units, at);
+    // Outside the matrix any weights do: those rows are not stored, and x is zero there.
+    const uint row = (push.first_row + min(n, push.n_rows - 1u)) * push.row_vecs;
+    return weight_load_four(row, weight_units(push.x_vecs), min(at, push.x_vecs - 1u));
 #else
-    const uint n = min(first_row + i / W_STEP, push.n_rows - 1u);
-    return weight_unit((push.first_row + n) * push.row_vecs, units, min(step_index * W_STEP + i % W_STEP, units - 1u));
+    return n < push.n_rows && at < push.row_vecs ? weights[(push.first_row + n) * push.row_vecs + at] : uvec4(0u);
 #endif
 }
 
@@ -71,15 +70,15 @@ void put_x(uint i, vec4 v)
     x_tile[i / STEP_VECS * PITCH + i % STEP_VECS] = v;
 }
 
-void put_w(uint i, RAW raw)
+void put_w(uint i, RAW words)
 {
 #if defined(WEIGHT_BLOCKS)
-    w_tile[i / STEP_VECS * PITCH + i % STEP_VECS] = weight_four(raw);
+    w_tile[i / W_STEP * PITCH + i % W_STEP] = weight_four(words);
 #else
     const uint to = i / W_STEP * PITCH + i % W_STEP * WEIGHT_VECS;
-    w_tile[to] = weight_vec4(raw, 0u);
+    w_tile[to] = weight_vec4(words, 0u);
 #if !defined(WEIGHT_F32)
-    w_tile[to + 1u] = weight_vec4(raw, 1u);
+    w_tile[to + 1u] = weight_vec4(words, 1u);
 #endif
 #endif
 }
@@ -113,17 +112,16 @@ void main()
     const uint group = grid_group();
     first_token = group % tiles_t * TILE; // neighbours share weight rows
     first_row = group / tiles_t * TILE;
-    units = weight_units(push.x_vecs);
     if (first_row >= push.n_rows) return;
 
     const uint lane = gl_LocalInvocationIndex, across = lane % ACROSS, down = lane / ACROSS * 8u;
     const uint n_steps = (push.x_vecs + STEP_VECS - 1u) / STEP_VECS;
     TOKENS(DECLARE)
 
-    // Per invocation: eight columns of x and of the weights, in one or two fetches.
+    // Per invocation: two vectors of x; of the weights one or two.
     vec4 x_first = fetch_x(0u, lane), x_second = fetch_x(0u, lane + THREADS);
     RAW w_first = fetch_w(0u, lane);
-#if defined(RAW_SECOND)
+#if defined(RAW_TWICE)
     RAW w_second = fetch_w(0u, lane + THREADS);
 #endif
     for (uint s = 0u; s < n_steps; s++) {
@@ -131,14 +129,14 @@ void main()
         put_x(lane, x_first);
         put_x(lane + THREADS, x_second);
         put_w(lane, w_first);
-#if defined(RAW_SECOND)
+#if defined(RAW_TWICE)
         put_w(lane + THREADS, w_second);
 #endif
         barrier();
         x_first = fetch_x(s + 1u, lane); // zeros after the last step
         x_second = fetch_x(s + 1u, lane + THREADS);
         w_first = fetch_w(s + 1u, lane);
-#if defined(RAW_SECOND)
+#if defined(RAW_TWICE)
         w_second = fetch_w(s + 1u, lane + THREADS);
 #endif
         for (uint q = 0u; q < STEP_VECS; q++) {

@@ -4,8 +4,8 @@
 //   x       [n_tokens, width] f32              finite up to the next multiple of four columns
 //   y       [n_tokens, n_rows] f32             added to with push.accumulate
 //
-// A team of lanes owns ROWS weight rows: lane l multiplies units l, l + lanes, .. in this order, with four running sums per
-// output (block types: one), then the lanes' sums are added. A team is SPLIT subgroups (of any size) with SUBGROUP, else LANES invocations
+// A team of lanes owns ROWS weight rows: lane l multiplies vectors l, l + lanes, .. in this order, four running sums per
+// output, then the lanes' sums are added. A team is SPLIT subgroups (of any size) with SUBGROUP, else LANES invocations
 // that meet in shared memory. The bits of an output depend neither on the other tokens nor on ROWS, COLUMNS or UNROLL:
 // its sums take the same fused steps in the same order, and steps past the end add nothing.
 //
@@ -22,7 +22,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
 layout(constant_id = 1) const uint COLUMNS = 1u;
 layout(constant_id = 2) const uint ROWS = 1u;
-layout(constant_id = 3) const uint UNROLL = 1u; // units in flight per row and lane
+layout(constant_id = 3) const uint UNROLL = 1u; // 16-byte loads in flight per row and lane
 #ifdef SUBGROUP
 layout(constant_id = 4) const uint SPLIT = 1u; // subgroups of a team; above 1 all subgroups are full
 #else
@@ -33,6 +33,7 @@ layout(constant_id = 4) const uint LANES = 32u; // of a team
 #include "common/weights.glsl"
 
 layout(push_constant) uniform Push { gsa_matmul_push push; };
+layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
 layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 
@@ -41,21 +42,6 @@ shared float part[COLUMNS * ROWS * GROUP / 4u]; // no subgroup is smaller than 4
 #else
 shared float part[COLUMNS * ROWS * GROUP];
 #endif
-
-#if defined(WEIGHT_BLOCKS)
-#define SUM float
-#else
-#define SUM vec4
-#endif
-float sum_of(float sum)
-{
-    return sum;
-}
-float sum_of(vec4 sum)
-{
-    precise const float result = (sum.x + sum.y) + (sum.z + sum.w);
-    return result;
-}
 
 void store(uint t, uint row, float sum)
 {
@@ -77,64 +63,44 @@ void main()
     const uint lanes = LANES, lane = gl_LocalInvocationIndex % LANES;
     const uint team = gl_LocalInvocationIndex / LANES, teams = GROUP / LANES;
 #endif
-    const uint first = grid_group() * push.rows_per_group, units = weight_units(push.x_vecs);
+    const uint first = grid_group() * push.rows_per_group;
 
     // The caller makes rows_per_group = teams * ROWS: one turn, unless a driver makes other subgroups than it said.
     for (uint turn = 0u; turn < push.rows_per_group; turn += teams * ROWS) {
         const uint local = turn + team * ROWS;
         uint from[ROWS];
-        precise SUM sum[ROWS * COLUMNS];
+        precise vec4 sum[ROWS * COLUMNS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             from[r] = (push.first_row + min(first + local + r, push.n_rows - 1u)) * push.row_vecs;
-        [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++) sum[i] = SUM(0.0);
+        [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++) sum[i] = vec4(0.0);
 
-        for (uint i = lane; i < units; i += lanes * UNROLL) {
-            WeightUnit unit[UNROLL * ROWS];
+        for (uint i = lane; i < push.row_vecs; i += lanes * UNROLL) {
+            uvec4 words[UNROLL * ROWS];
             [[unroll]] for (uint u = 0u; u < UNROLL; u++)
                 [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                    if (i + u * lanes < units) {
-                        unit[u * ROWS + r] = weight_unit(from[r], units, i + u * lanes);
-                    } else {
-                        unit[u * ROWS + r] = weight_nothing();
-                    }
+                    words[u * ROWS + r] =
+                        i + u * lanes < push.row_vecs ? weights[from[r] + i + u * lanes] : uvec4(0u);
 
-            [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
-#if defined(WEIGHT_BLOCKS)
-                WeightPart unit_part[ROWS * COLUMNS];
-                [[unroll]] for (uint s = 0u; s < ROWS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
-#endif
+            [[unroll]] for (uint u = 0u; u < UNROLL; u++)
                 [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++) {
-                    const uint at = min(weight_at(i + u * lanes, v), push.x_vecs - 1u);
-#if defined(WEIGHT_BLOCKS)
-                    vec4 numbers[ROWS];
-                    [[unroll]] for (uint r = 0u; r < ROWS; r++) numbers[r] = weight_numbers(unit[u * ROWS + r], v);
-#endif
+                    const uint at = min((i + u * lanes) * WEIGHT_VECS + v, push.x_vecs - 1u);
                     [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
                         const uint t = min(c, push.n_tokens - 1u);
                         const vec4 xs = x[push.x_offset + t * push.x_stride + at];
                         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
                             const uint s = r * COLUMNS + c;
-#if defined(WEIGHT_BLOCKS)
-                            unit_part[s] =
-                                weight_add(unit[u * ROWS + r], v, numbers[r], xs, sum_of(xs), unit_part[s]);
-#else
-                            sum[s] = fma(weight_vec4(unit[u * ROWS + r], v), xs, sum[s]);
-#endif
+                            sum[s] = fma(weight_vec4(words[u * ROWS + r], v), xs, sum[s]);
                         }
                     }
                 }
-#if defined(WEIGHT_BLOCKS)
-                [[unroll]] for (uint s = 0u; s < ROWS * COLUMNS; s++)
-                    sum[s] = weight_end(unit[u * ROWS + s / COLUMNS], unit_part[s], sum[s]);
-#endif
-            }
         }
 
 #ifdef SUBGROUP
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
                 const uint s = r * COLUMNS + c;
-                precise const float total = subgroupAdd(sum_of(sum[s]));
+                precise const float lane_sum = (sum[s].x + sum[s].y) + (sum[s].z + sum[s].w);
+                precise const float total = subgroupAdd(lane_sum);
                 const uint row = first + local + r;
                 if (subgroup_lane != 0u) continue;
                 if (SPLIT > 1u) {
@@ -156,8 +122,10 @@ void main()
             barrier();
         }
 #else
-        [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++)
-            part[i * GROUP + gl_LocalInvocationIndex] = sum_of(sum[i]);
+        [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++) {
+            precise const float lane_sum = (sum[i].x + sum[i].y) + (sum[i].z + sum[i].w);
+            part[i * GROUP + gl_LocalInvocationIndex] = lane_sum;
+        }
         barrier();
         for (uint out_i = gl_LocalInvocationIndex; out_i < teams * ROWS * COLUMNS; out_i += GROUP) {
             const uint s = out_i / teams, of_team = out_i % teams;

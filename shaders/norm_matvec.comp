@@ -7,7 +7,8 @@
 //   y       [n_tokens, n_rows] f32
 //   norm    [width] f32                        read with push.weighted only
 //
-// As matvec.comp: a team of SPLIT subgroups owns ROWS outputs, a lane takes every lanes-th unit of the weights. The root is a factor of the whole row, so the lanes sum x^2 on the way and the norm costs no pass of its own
+// As matvec.comp: a team of SPLIT subgroups owns ROWS outputs, a lane takes every lanes-th vector, four running sums per
+// output. The root is a factor of the whole row, so the lanes sum x^2 on the way and the norm costs no pass of its own
 // and no barrier. The bits of an output depend neither on the other tokens nor on ROWS, COLUMNS or UNROLL.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -19,7 +20,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
 layout(constant_id = 1) const uint COLUMNS = 1u;
 layout(constant_id = 2) const uint ROWS = 1u;
-layout(constant_id = 3) const uint UNROLL = 1u; // units in flight per row and lane
+layout(constant_id = 3) const uint UNROLL = 1u; // 16-byte loads in flight per row and lane
 layout(constant_id = 4) const uint SPLIT = 1u;  // subgroups of a team; above 1 all subgroups are full
 layout(constant_id = 5) const bool SWIGLU = false;
 #include "common/push.h"
@@ -28,6 +29,7 @@ layout(constant_id = 5) const bool SWIGLU = false;
 #include "common/act.glsl"
 
 layout(push_constant) uniform Push { gsa_norm_matvec_push push; };
+layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
 layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Norm { vec4 norm[]; };
@@ -37,21 +39,6 @@ const uint PRODUCTS = ROWS * PER * COLUMNS;    // of a team, [row][gate, up][tok
 const uint SUMS = PRODUCTS + COLUMNS;          // then the squares of each token
 
 shared float part[SUMS * GROUP / 4u]; // no subgroup is smaller than 4
-
-#if defined(WEIGHT_BLOCKS)
-#define SUM float
-#else
-#define SUM vec4
-#endif
-float sum_of(float sum)
-{
-    return sum;
-}
-float sum_of(vec4 sum)
-{
-    precise const float result = (sum.x + sum.y) + (sum.z + sum.w);
-    return result;
-}
 
 float root_factor(float squares)
 {
@@ -79,43 +66,30 @@ void main()
     const uint share = gl_SubgroupID % SPLIT;
     const uint lane = share * (lanes / SPLIT) + subgroup_lane;
     const uint team = gl_SubgroupID / SPLIT, teams = max(gl_NumSubgroups / SPLIT, 1u);
-    const uint first = grid_group() * push.rows_per_group, units = weight_units(push.x_vecs);
+    const uint first = grid_group() * push.rows_per_group;
 
     // The caller makes rows_per_group = teams * ROWS: one turn, unless a driver makes other subgroups than it said.
     for (uint turn = 0u; turn < push.rows_per_group; turn += teams * ROWS) {
         const uint local = turn + team * ROWS;
         uint from[ROWS * PER];
-        precise SUM sum[PRODUCTS];
-        precise vec4 squares[COLUMNS];
+        precise vec4 sum[PRODUCTS], squares[COLUMNS];
         [[unroll]] for (uint r = 0u; r < ROWS * PER; r++)
             from[r] = (push.first_row + min(first + local + r / PER, push.n_rows - 1u) + r % PER * push.up_rows) *
                       push.row_vecs;
-        [[unroll]] for (uint i = 0u; i < PRODUCTS; i++) sum[i] = SUM(0.0);
+        [[unroll]] for (uint i = 0u; i < PRODUCTS; i++) sum[i] = vec4(0.0);
         [[unroll]] for (uint c = 0u; c < COLUMNS; c++) squares[c] = vec4(0.0);
 
-        for (uint i = lane; i < units; i += lanes * UNROLL) {
-            WeightUnit unit[UNROLL * ROWS * PER];
+        for (uint i = lane; i < push.row_vecs; i += lanes * UNROLL) {
+            uvec4 words[UNROLL * ROWS * PER];
             [[unroll]] for (uint u = 0u; u < UNROLL; u++)
                 [[unroll]] for (uint r = 0u; r < ROWS * PER; r++)
-                    if (i + u * lanes < units) {
-                        unit[u * ROWS * PER + r] = weight_unit(from[r], units, i + u * lanes);
-                    } else {
-                        unit[u * ROWS * PER + r] = weight_nothing();
-                    }
+                    words[u * ROWS * PER + r] =
+                        i + u * lanes < push.row_vecs ? weights[from[r] + i + u * lanes] : uvec4(0u);
 
-            [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
-#if defined(WEIGHT_BLOCKS)
-                WeightPart unit_part[PRODUCTS];
-                [[unroll]] for (uint s = 0u; s < PRODUCTS; s++) unit_part[s] = WeightPart(0.0);
-#endif
+            [[unroll]] for (uint u = 0u; u < UNROLL; u++)
                 [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++) {
-                    const uint wanted = weight_at(i + u * lanes, v), at = min(wanted, push.x_vecs - 1u);
+                    const uint wanted = (i + u * lanes) * WEIGHT_VECS + v, at = min(wanted, push.x_vecs - 1u);
                     const vec4 scale = push.weighted != 0u ? norm[at] : vec4(1.0);
-#if defined(WEIGHT_BLOCKS)
-                    vec4 numbers[ROWS * PER];
-                    [[unroll]] for (uint r = 0u; r < ROWS * PER; r++)
-                        numbers[r] = weight_numbers(unit[u * ROWS * PER + r], v);
-#endif
                     [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
                         const uint t = min(c, push.n_tokens - 1u);
                         const vec4 xs = wanted < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : vec4(0.0);
@@ -123,29 +97,17 @@ void main()
                         squares[c] = fma(xs, xs, squares[c]);
                         [[unroll]] for (uint r = 0u; r < ROWS * PER; r++) {
                             const uint s = r * COLUMNS + c;
-#if defined(WEIGHT_BLOCKS)
-                            unit_part[s] = weight_add(
-                                unit[u * ROWS * PER + r], v, numbers[r], scaled, sum_of(scaled), unit_part[s]);
-#else
-                            sum[s] = fma(weight_vec4(unit[u * ROWS * PER + r], v), scaled, sum[s]);
-#endif
+                            sum[s] = fma(weight_vec4(words[u * ROWS * PER + r], v), scaled, sum[s]);
                         }
                     }
                 }
-#if defined(WEIGHT_BLOCKS)
-                [[unroll]] for (uint s = 0u; s < PRODUCTS; s++)
-                    sum[s] = weight_end(unit[u * ROWS * PER + s / COLUMNS], unit_part[s], sum[s]);
-#endif
-            }
         }
 
         precise float total[SUMS];
         [[unroll]] for (uint s = 0u; s < SUMS; s++) {
-            if (s < PRODUCTS) {
-                total[s] = subgroupAdd(sum_of(sum[min(s, PRODUCTS - 1u)]));
-            } else {
-                total[s] = subgroupAdd(sum_of(squares[s - min(s, PRODUCTS)]));
-            }
+            const vec4 four = s < PRODUCTS ? sum[min(s, PRODUCTS - 1u)] : squares[s - min(s, PRODUCTS)];
+            precise const float lane_sum = (four.x + four.y) + (four.z + four.w);
+            total[s] = subgroupAdd(lane_sum);
         }
         if (SPLIT == 1u) {
             if (subgroup_lane == 0u)

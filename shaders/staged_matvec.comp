@@ -21,6 +21,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
 layout(constant_id = 1) const uint COLUMNS = 1u;
@@ -53,12 +54,37 @@ layout(std430, set = 0, binding = 5) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[]; };
 #endif
 
+#if defined(WEIGHT_BLOCKS)
+// Eight vecs, and one with the sums of columns 0 .. 15 and of 16 .. 31: lanes at neighbouring blocks meet other banks.
+const uint HELD = X_VECS / 8u * 9u;
+const uint SPAN_VECS = WEIGHT_VECS / WEIGHT_SPANS;
+#else
+layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
+struct WeightUnit {
+    uvec4 words;
+};
+uint weight_units(uint x_vecs)
+{
+    return (x_vecs + WEIGHT_VECS - 1u) / WEIGHT_VECS;
+}
+WeightUnit weight_unit(uint row, uint units, uint u)
+{
+    return WeightUnit(weights[row + u]);
+}
+WeightUnit weight_nothing()
+{
+    return WeightUnit(uvec4(0u));
+}
+// First the first vec of every unit, then the second ones: lanes at neighbouring units meet neighbouring vecs.
+const uint X_UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS;
+const uint HELD = X_UNITS * WEIGHT_VECS;
+#endif
 const uint SUBGROUPS = GROUP / LANES, TEAMS = SUBGROUPS / SPLIT, TEAM_LANES = LANES * SPLIT;
 const uint PER = SWIGLU ? 2u : 1u; // weight rows behind an output
 const uint OUTPUTS = TEAMS * ROWS; // of the workgroup
 const uint LOADS = ROWS * PER;
 
-shared vec4 staged[STAGED ? COLUMNS * X_VECS : 1u];
+shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
 shared float part[SUBGROUPS * LOADS * COLUMNS];
 shared float squares[COLUMNS * SUBGROUPS];
 #ifdef STEP
@@ -86,10 +112,35 @@ vec4 x_value(uint t, uint at)
     return NORM && push.weighted != 0u ? value * norm[at] : value;
 }
 
-vec4 x_at(uint c, uint at)
+// Vec v of a unit's columns; beyond the row any finite value, for the weights are zero there.
+vec4 x_at(uint c, uint u, uint v)
 {
-    return STAGED ? staged[c * X_VECS + at] : x_value(min(c, push.n_tokens - 1u), at);
+#if defined(WEIGHT_BLOCKS)
+    const uint at = u * WEIGHT_VECS + v;
+    if (STAGED) return staged[c * HELD + at / 8u * 9u + at % 8u];
+#else
+    if (STAGED) return staged[c * HELD + v * X_UNITS + u];
+    const uint at = u * WEIGHT_VECS + v;
+#endif
+    return x_value(min(c, push.n_tokens - 1u), min(at, X_VECS - 1u));
 }
+
+#if defined(WEIGHT_BLOCKS)
+float x_sum(uint c, uint u, uint span)
+{
+#if defined(WEIGHT_Q8_0)
+    return 0.0; // not asked for
+#else
+    if (STAGED) {
+        const vec4 sums = staged[c * HELD + u * 9u + 8u];
+        return WEIGHT_SPANS == 2u ? (span == 0u ? sums.x : sums.y) : sums.x + sums.y;
+    }
+    precise vec4 sum = vec4(0.0);
+    [[unroll]] for (uint v = 0u; v < SPAN_VECS; v++) sum += x_at(c, u, span * SPAN_VECS + v);
+    return sum_of(sum);
+#endif
+}
+#endif
 
 // Every lane's share of x, and with NORM of its squares.
 void stage()
@@ -99,10 +150,24 @@ void stage()
         precise vec4 sum = vec4(0.0);
         if (NORM || STAGED)
             for (uint i = gl_LocalInvocationIndex; i < X_VECS; i += GROUP) {
-                const vec4 value = x[push.x_offset + t * push.x_stride + i];
+                vec4 value = x[push.x_offset + t * push.x_stride + i];
                 if (NORM) sum = fma(value, value, sum);
-                if (STAGED) staged[c * X_VECS + i] = NORM && push.weighted != 0u ? value * norm[i] : value;
+                if (NORM && push.weighted != 0u) value *= norm[i];
+                if (!STAGED) continue;
+#if defined(WEIGHT_BLOCKS)
+                staged[c * HELD + i / 8u * 9u + i % 8u] = value;
+                precise float all = sum_of(value); // four lanes hold 16 columns
+                all += subgroupShuffleXor(all, 1u);
+                all += subgroupShuffleXor(all, 2u);
+                if (i % 4u == 0u) staged[c * HELD + i / 8u * 9u + 8u][i % 8u / 4u] = all;
+#else
+                staged[c * HELD + i % WEIGHT_VECS * X_UNITS + i / WEIGHT_VECS] = value;
+#endif
             }
+#if !defined(WEIGHT_BLOCKS)
+        if (STAGED && gl_LocalInvocationIndex < HELD - X_VECS) // at most one
+            staged[c * HELD + HELD - 1u] = vec4(0.0);
+#endif
         if (NORM) {
             precise const float all = subgroupAdd(sum_of(sum));
             if (gl_SubgroupInvocationID == 0u) squares[c * SUBGROUPS + gl_SubgroupID] = all;
@@ -182,31 +247,36 @@ void main()
     [[unroll]] for (uint i = 0u; i < LOADS * COLUMNS; i++) sum[i] = SUM(0.0);
     for (uint i = lane; i < units;) {
         [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
+            const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
 #if defined(WEIGHT_BLOCKS)
-            WeightPart unit_part[LOADS * COLUMNS];
-            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
-#endif
-            [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++) {
-                const uint at = min(weight_at(i + u * TEAM_LANES, v), X_VECS - 1u);
-#if defined(WEIGHT_BLOCKS)
-                vec4 numbers[LOADS];
-                [[unroll]] for (uint r = 0u; r < LOADS; r++) numbers[r] = weight_numbers(unit[u * LOADS + r], v);
-#endif
-                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                    const vec4 xs = x_at(c, at);
-                    [[unroll]] for (uint r = 0u; r < LOADS; r++) {
-                        const uint s = r * COLUMNS + c;
-#if defined(WEIGHT_BLOCKS)
-                        unit_part[s] = weight_add(unit[u * LOADS + r], v, numbers[r], xs, sum_of(xs), unit_part[s]);
-#else
-                        sum[s] = fma(weight_vec4(unit[u * LOADS + r], v), xs, sum[s]);
-#endif
+            [[unroll]] for (uint span = 0u; span < WEIGHT_SPANS; span++) {
+                float product[LOADS * COLUMNS], of_x[COLUMNS];
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) of_x[c] = x_sum(c, at, span);
+                [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) product[s] = weight_start(of_x[s % COLUMNS]);
+                [[unroll]] for (uint j = 0u; j < SPAN_VECS; j++) {
+                    const uint v = span * SPAN_VECS + j;
+                    vec4 numbers[LOADS];
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++) numbers[r] = weight_numbers(unit[u * LOADS + r], v);
+                    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                        const vec4 xs = x_at(c, at, v);
+                        [[unroll]] for (uint r = 0u; r < LOADS; r++) {
+                            precise float more = product[r * COLUMNS + c];
+                            [[unroll]] for (uint k = 0u; k < 4u; k++) more = fma(numbers[r][k], xs[k], more);
+                            product[r * COLUMNS + c] = more;
+                        }
                     }
                 }
+                [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
+                    sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], span, product[s], of_x[s % COLUMNS], sum[s]);
             }
-#if defined(WEIGHT_BLOCKS)
-            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
-                sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], unit_part[s], sum[s]);
+#else
+            [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++)
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const vec4 xs = x_at(c, at, v);
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++)
+                        sum[r * COLUMNS + c] =
+                            fma(weight_vec4(unit[u * LOADS + r].words, v), xs, sum[r * COLUMNS + c]);
+                }
 #endif
         }
         i += TEAM_LANES * UNROLL;

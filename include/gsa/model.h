@@ -16,7 +16,7 @@ typedef struct gsa_model_params {
     size_t struct_size;         /* sizeof(gsa_model_params) */
     const char *path;           /* Hugging Face folder: config.json + safetensors */
     const char *synthetic;      /* "340m", "1.3b", "2.7b", "7b": random weights of that shape, for benchmarks */
-    const char *synthetic_type; /* "f32", "f16", "bf16"; NULL = "f16" */
+    const char *synthetic_type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"; NULL = "f16" */
     uint64_t synthetic_seed;
     uint32_t n_slots;          /* sessions and snapshots that may exist at once; 0 = 8 */
     uint32_t max_rows;         /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */

@@ -1,5 +1,5 @@
 /* Push constants of the general ops, read by C and GLSL: 4-byte members only, at most 128 bytes each. Offsets and
- * strides of activations are in floats, of weights in 16-byte vectors. */
+ * strides of activations are in floats, of weights in 16-byte vectors (embed: in words). */
 #ifndef GSA_PUSH_H
 #define GSA_PUSH_H
 
@@ -11,7 +11,7 @@ struct gsa_embed_push {
     uint ids;       /* index of the first id in the work table */
     uint first_row; /* ids first_row .. first_row + n_rows - 1 lie in this part */
     uint n_rows;
-    uint row_vecs; /* 16-byte vectors from one weight row to the next */
+    uint row_words;
     uint x_offset, x_stride;
 };
 

@@ -1,224 +1,252 @@
-// The block types of weights.glsl, which explains the layout and the functions.
-#define WEIGHT_GROUP (8u * WEIGHT_VECS) // vecs of a group
-
-// A number n stands for n - WEIGHT_CENTRE. Rather than from each, the centre is taken off a product once for four: the
-// sums stay within a few times the size of the centred ones.
+// Weight rows of the block types q8_0, q4_0, q4_k, q6_k as the device holds them, and how kernels read them. Declares
+// the weights at binding 0. Columns are counted in vecs of four, storage in 16-byte vectors; row is always the 16-byte
+// vector where a row begins, units the number of its units.
+//
+// A row is its numbers in units of 16 bytes, then planes with what else a unit needs; each plane is padded to 16 bytes.
+// A unit is WEIGHT_VECS vecs of consecutive columns: 16 columns of q8_0, else 32. Its vec v is
+//   q8_0  the four signed bytes of word v
+//   else  the low (v < 4) or high halves of the four bytes of word v % 4
+// Planes:
+//   q8_0  f16 scale of each two units
+//   q4_0  f16 scale of each unit
+//   q4_k  16 bytes of each eight units: f16 d, f16 dmin; byte i: scale of unit i and the lower two bits of its minimum;
+//         half byte i: the upper four bits of its minimum
+//   q6_k  8 bytes of each unit: bits 2 (v % 4) .. + 1 of each byte of word v / 4 are the upper two bits of vec v;
+//         two int8 scales of each unit: of its first and its last 16 columns;   f16 d of each eight units
+//
+// Rows times vectors: a lane takes a unit u, and for each span s < WEIGHT_SPANS of vecs that share a scale
+//   product = weight_start(sum of the span's x), plus weight_numbers(unit, v) times x for the vecs v of the span,
+//   sum = weight_end(unit, s, product, sum of the span's x, sum)
+// Taking the zero point off the span's x at once instead of off each number keeps sums within a few times their size.
+// Tiles and single elements: weight_four(weight_load_four(row, units, vec)), the values of four columns, in two steps so
+// that loads can run ahead; weight_values(unit, v), the values of a vec of a loaded unit.
+#if defined(WEIGHT_Q8_0)
+#define WEIGHT_VECS 4u
+#else
+#define WEIGHT_VECS 8u
+#endif
+#if defined(WEIGHT_Q6_K)
+#define WEIGHT_SPANS 2u
+#else
+#define WEIGHT_SPANS 1u
+#endif
 #if defined(WEIGHT_Q4_0)
 #define WEIGHT_CENTRE 8.0
 #elif defined(WEIGHT_Q6_K)
 #define WEIGHT_CENTRE 32.0
-#endif
-#if defined(WEIGHT_CENTRE)
-#define WEIGHT_CENTRED(N) ((N) - WEIGHT_CENTRE)
 #else
-#define WEIGHT_CENTRED(N) (N)
+#define WEIGHT_CENTRE 0.0
 #endif
 
-#if defined(WEIGHT_Q8_0)
-struct WeightUnit { uvec4 words; uvec2 scales; };
-struct WeightFour { uint word; uint scales; uint v; };
-#elif defined(WEIGHT_Q4_0)
-struct WeightUnit { uvec4 words; uvec4 scales; };
-struct WeightFour { uint word; uint scales; uint v; };
-#elif defined(WEIGHT_Q4_K)
-struct WeightUnit { uvec4 words; uvec4 scales; };
-struct WeightFour { uint word; uvec4 scales; uint v; };
-#else
-struct WeightUnit { uvec4 words; uvec2 upper; uvec2 scales; float d; };
-struct WeightFour { uint word; uint upper; uint scales; float d; uint v; };
-#endif
+layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
+layout(std430, set = 0, binding = 0) readonly buffer WeightPairs { uvec2 weight_pairs[]; }; // the same bytes
+layout(std430, set = 0, binding = 0) readonly buffer WeightWords { uint weight_words[]; };
 
-// q4_k keeps the minima's part beside the scales'.
+struct WeightUnit {
+    uvec4 words;
+#if defined(WEIGHT_Q6_K)
+    uvec2 upper;
+    uint scales; // both, in the lower half
+#endif
 #if defined(WEIGHT_Q4_K)
-#define WeightPart vec2
+    uvec4 group; // the plane's 16 bytes
+    uint i;      // unit in them
 #else
-#define WeightPart float
+    float d;
 #endif
+};
+struct WeightFour { // one vec
+    uint word;
+#if defined(WEIGHT_Q6_K)
+    uint upper, scales;
+#endif
+#if defined(WEIGHT_Q4_K)
+    uvec4 group;
+    uint i;
+#else
+    float d;
+#endif
+    uint v;
+};
 
 uint weight_units(uint x_vecs)
 {
-    return (x_vecs + WEIGHT_GROUP - 1u) / WEIGHT_GROUP * 8u;
+    return x_vecs / WEIGHT_VECS;
 }
 
-uint weight_at(uint u, uint v)
+// Half i of a plane of f16 or of pairs of bytes that begins at vector plane.
+uint weight_half_bits(uint plane, uint i)
 {
-    return u / 8u * WEIGHT_GROUP + v * 8u + u % 8u;
+    return weight_words[plane * 4u + i / 2u] >> i % 2u * 16u;
 }
 
-// Bytes as floats; a byte's conversion is one instruction on most devices.
+float weight_half(uint plane, uint i)
+{
+    return unpackHalf2x16(weight_half_bits(plane, i)).x;
+}
+
+// Vectors of the q6_k planes: upper bits, scales, d.
+uvec3 weight_q6_k_planes(uint row, uint units)
+{
+    const uint upper = row + units, scales = upper + (units + 1u) / 2u;
+    return uvec3(upper, scales, scales + (units + 7u) / 8u);
+}
+
+#if defined(WEIGHT_Q4_K)
+// Scale and minimum of unit i of a group, as numbers.
+vec2 weight_scale_min(uvec4 group, uint i)
+{
+    const uint byte = (i < 4u ? group.y : group.z) >> i % 4u * 8u & 0xffu, upper = group.w >> i * 4u & 15u;
+    precise const vec2 result = unpackHalf2x16(group.x) * vec2(byte & 63u, byte >> 6 | upper << 2);
+    return result;
+}
+#endif
+
+WeightUnit weight_unit(uint row, uint units, uint u)
+{
+    WeightUnit unit;
+    unit.words = weights[row + u];
+#if defined(WEIGHT_Q8_0)
+    unit.d = weight_half(row + units, u / 2u);
+#elif defined(WEIGHT_Q4_0)
+    unit.d = weight_half(row + units, u);
+#elif defined(WEIGHT_Q4_K)
+    unit.group = weights[row + units + u / 8u];
+    unit.i = u % 8u;
+#else
+    const uvec3 planes = weight_q6_k_planes(row, units);
+    unit.upper = weight_pairs[planes.x * 2u + u];
+    unit.scales = weight_half_bits(planes.y, u);
+    unit.d = weight_half(planes.z, u / 8u);
+#endif
+    return unit;
+}
+
+// Adds nothing to a sum.
+WeightUnit weight_nothing()
+{
+    WeightUnit unit;
+    unit.words = uvec4(0u);
+#if defined(WEIGHT_Q6_K)
+    unit.upper = uvec2(0u);
+    unit.scales = 0u;
+#endif
+#if defined(WEIGHT_Q4_K)
+    unit.group = uvec4(0u);
+    unit.i = 0u;
+#else
+    unit.d = 0.0;
+#endif
+    return unit;
+}
+
 vec4 weight_bytes(uint word)
 {
     return vec4(word & 0xffu, word >> 8 & 0xffu, word >> 16 & 0xffu, word >> 24);
 }
 
-vec4 weight_signed_bytes(uint word)
+// The four numbers of vec v out of its word and, q6_k, its word of upper bits.
+vec4 weight_four_numbers(uint word, uint upper, uint v)
 {
+#if defined(WEIGHT_Q8_0)
     const int w = int(word);
     return vec4(bitfieldExtract(w, 0, 8), bitfieldExtract(w, 8, 8), bitfieldExtract(w, 16, 8), w >> 24);
-}
-
-// Half i of a word of two.
-float weight_half(uint word, uint i)
-{
-    const vec2 halves = unpackHalf2x16(word);
-    return (i & 1u) == 0u ? halves.x : halves.y;
-}
-
-#if defined(WEIGHT_Q4_K)
-// The 6-bit scale and minimum of run v.
-vec2 weight_scale_min(uvec3 packed, uint v)
-{
-    uint scales, minima; // of runs 0 .. 3 or 4 .. 7, one a byte
-    if (v < 4u) {
-        scales = packed.x & 0x3f3f3f3fu;
-        minima = packed.y & 0x3f3f3f3fu;
-    } else {
-        scales = (packed.z & 0x0f0f0f0fu) | (packed.x >> 2 & 0x30303030u);
-        minima = (packed.z >> 4 & 0x0f0f0f0fu) | (packed.y >> 2 & 0x30303030u);
-    }
-    const uint shift = v % 4u * 8u;
-    return vec2(scales >> shift & 0xffu, minima >> shift & 0xffu);
-}
-#endif
-
-WeightUnit weight_nothing()
-{
-#if defined(WEIGHT_Q8_0)
-    return WeightUnit(uvec4(0u), uvec2(0u));
 #elif defined(WEIGHT_Q6_K)
-    return WeightUnit(uvec4(0u), uvec2(0u), uvec2(0u), 0.0);
+    return weight_bytes((word >> v / 4u * 4u & 0x0f0f0f0fu) | (upper >> v % 4u * 2u & 0x03030303u) << 4);
 #else
-    return WeightUnit(uvec4(0u), uvec4(0u));
+    return weight_bytes(word >> v / 4u * 4u & 0x0f0f0f0fu);
 #endif
 }
-
-WeightUnit weight_unit(uint row, uint units, uint u)
-{
-    const uvec4 words = weights[row + u];
-    const uint planes = row + units, group = u / 8u;
-#if defined(WEIGHT_Q8_0)
-    return WeightUnit(words, weight_pairs[planes * 2u + group]);
-#elif defined(WEIGHT_Q6_K)
-    const uint scales = planes + units / 2u, d = (scales + units / 8u) * 4u;
-    return WeightUnit(words, weight_pairs[planes * 2u + u], weight_pairs[(scales + group) * 2u + u / 4u % 2u],
-        weight_half(weight_words[d + group / 2u], group));
-#else
-    return WeightUnit(words, weights[planes + group]);
-#endif
-}
-
-// Four columns of run v out of words that hold them, see above.
-#if defined(WEIGHT_Q8_0)
-#define WEIGHT_NUMBERS(WORD, UPPER, V) weight_signed_bytes(WORD)
-#elif defined(WEIGHT_Q6_K)
-#define WEIGHT_NUMBERS(WORD, UPPER, V) \
-    weight_bytes(((WORD) >> (V) % 2u * 4u & 0x0f0f0f0fu) | (((UPPER) >> (V) % 4u * 2u & 0x03030303u) << 4))
-#else
-#define WEIGHT_NUMBERS(WORD, UPPER, V) weight_bytes((WORD) >> (V) % 2u * 4u & 0x0f0f0f0fu)
-#endif
 
 vec4 weight_numbers(WeightUnit unit, uint v)
 {
-#if defined(WEIGHT_Q8_0)
-    return WEIGHT_NUMBERS(unit.words[v], 0u, v);
-#elif defined(WEIGHT_Q6_K)
-    return WEIGHT_NUMBERS(unit.words[v / 2u], unit.upper[v / 4u], v);
+#if defined(WEIGHT_Q6_K)
+    return weight_four_numbers(unit.words[v % 4u], unit.upper[v / 4u], v);
 #else
-    return WEIGHT_NUMBERS(unit.words[v / 2u], 0u, v);
+    return weight_four_numbers(unit.words[v % 4u], 0u, v);
 #endif
 }
 
-// What run v's centred numbers are multiplied with inside the unit's part; q4_k: and x's sum.
-WeightPart weight_scale(WeightUnit unit, uint v)
+float weight_signed_byte(uint bits, uint i)
 {
-#if defined(WEIGHT_Q4_K)
-    return weight_scale_min(unit.scales.yzw, v);
-#elif defined(WEIGHT_Q6_K)
-    return float(bitfieldExtract(int(unit.scales[v / 4u]), int(v % 4u * 8u), 8));
-#else
-    return weight_half(unit.scales[v / 2u], v);
-#endif
+    return float(bitfieldExtract(int(bits), int(i * 8u), 8));
 }
 
-WeightPart weight_add(WeightUnit unit, uint v, vec4 numbers, vec4 xs, float x_sum, WeightPart part)
+float weight_start(float x_sum)
 {
-#if defined(WEIGHT_CENTRE)
-    precise float product = -WEIGHT_CENTRE * x_sum;
-#else
-    precise float product = 0.0;
-#endif
-    product = fma(numbers.x, xs.x, product);
-    product = fma(numbers.y, xs.y, product);
-    product = fma(numbers.z, xs.z, product);
-    product = fma(numbers.w, xs.w, product);
-#if defined(WEIGHT_Q4_K)
-    precise const WeightPart result = fma(weight_scale(unit, v), vec2(product, x_sum), part);
-#else
-    precise const WeightPart result = fma(weight_scale(unit, v), product, part);
-#endif
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q6_K)
+    precise const float result = -WEIGHT_CENTRE * x_sum;
     return result;
+#else
+    return 0.0;
+#endif
 }
 
-float weight_end(WeightUnit unit, WeightPart part, float sum)
+float weight_end(WeightUnit unit, uint span, float product, float x_sum, float sum)
 {
 #if defined(WEIGHT_Q4_K)
-    const vec2 d = unpackHalf2x16(unit.scales.x);
-    precise const float result = fma(d.x, part.x, fma(-d.y, part.y, sum));
+    const vec2 scale = weight_scale_min(unit.group, unit.i);
+    precise const float result = fma(scale.x, product, fma(-scale.y, x_sum, sum));
 #elif defined(WEIGHT_Q6_K)
-    precise const float result = fma(unit.d, part, sum);
+    precise const float scale = unit.d * weight_signed_byte(unit.scales, span);
+    precise const float result = fma(scale, product, sum);
 #else
-    precise const float result = sum + part;
+    precise const float result = fma(unit.d, product, sum);
 #endif
     return result;
 }
 
 // Values in the steps of their definition, so that they equal any other reader's.
-vec4 weight_values(WeightUnit unit, uint v)
+vec4 weight_four(WeightFour four)
 {
-    const vec4 n = WEIGHT_CENTRED(weight_numbers(unit, v));
 #if defined(WEIGHT_Q4_K)
-    precise const vec2 scale = unpackHalf2x16(unit.scales.x) * weight_scale(unit, v);
-    precise const vec4 scaled = scale.x * n, values = scaled - scale.y;
+    const vec2 scale = weight_scale_min(four.group, four.i);
+    precise const vec4 scaled = scale.x * weight_four_numbers(four.word, 0u, four.v), values = scaled - scale.y;
 #elif defined(WEIGHT_Q6_K)
-    precise const float scale = unit.d * weight_scale(unit, v);
-    precise const vec4 values = scale * n;
+    precise const float scale = four.d * weight_signed_byte(four.scales, four.v / 4u);
+    precise const vec4 values = scale * (weight_four_numbers(four.word, four.upper, four.v) - WEIGHT_CENTRE);
 #else
-    precise const vec4 values = weight_scale(unit, v) * n;
+    precise const vec4 values = four.d * (weight_four_numbers(four.word, 0u, four.v) - WEIGHT_CENTRE);
 #endif
     return values;
+}
+
+vec4 weight_values(WeightUnit unit, uint v)
+{
+    WeightFour four;
+    four.word = unit.words[v % 4u];
+#if defined(WEIGHT_Q6_K)
+    four.upper = unit.upper[v / 4u];
+    four.scales = unit.scales;
+#endif
+#if defined(WEIGHT_Q4_K)
+    four.group = unit.group;
+    four.i = unit.i;
+#else
+    four.d = unit.d;
+#endif
+    four.v = v;
+    return weight_four(four);
 }
 
 WeightFour weight_load_four(uint row, uint units, uint vec)
 {
-    const uint group = vec / WEIGHT_GROUP, v = vec % WEIGHT_GROUP / 8u, u = group * 8u + vec % 8u;
-    const uint planes = row + units;
+    const uint u = vec / WEIGHT_VECS;
+    WeightFour four;
+    four.v = vec % WEIGHT_VECS;
+    four.word = weight_words[(row + u) * 4u + four.v % 4u];
 #if defined(WEIGHT_Q8_0)
-    return WeightFour(weight_words[(row + u) * 4u + v], weight_words[planes * 4u + group * 2u + v / 2u], v);
+    four.d = weight_half(row + units, u / 2u);
 #elif defined(WEIGHT_Q4_0)
-    return WeightFour(weight_words[(row + u) * 4u + v / 2u], weight_words[(planes + group) * 4u + v / 2u], v);
+    four.d = weight_half(row + units, u);
 #elif defined(WEIGHT_Q4_K)
-    return WeightFour(weight_words[(row + u) * 4u + v / 2u], weights[planes + group], v);
+    four.group = weights[row + units + u / 8u];
+    four.i = u % 8u;
 #else
-    const uint scales = planes + units / 2u, d = (scales + units / 8u) * 4u;
-    return WeightFour(weight_words[(row + u) * 4u + v / 2u], weight_words[planes * 4u + u * 2u + v / 4u],
-        weight_words[(scales + group) * 4u + u / 4u % 2u * 2u + v / 4u],
-        weight_half(weight_words[d + group / 2u], group), v);
+    const uvec3 planes = weight_q6_k_planes(row, units);
+    four.upper = weight_words[(planes.x * 2u + u) * 2u + four.v / 4u];
+    four.scales = weight_half_bits(planes.y, u);
+    four.d = weight_half(planes.z, u / 8u);
 #endif
-}
-
-vec4 weight_four(WeightFour four)
-{
-#if defined(WEIGHT_Q6_K)
-    const vec4 n = WEIGHT_CENTRED(WEIGHT_NUMBERS(four.word, four.upper, four.v));
-    precise const float scale = four.d * float(bitfieldExtract(int(four.scales), int(four.v % 4u * 8u), 8));
-    precise const vec4 values = scale * n;
-#elif defined(WEIGHT_Q4_K)
-    const vec4 n = WEIGHT_NUMBERS(four.word, 0u, four.v);
-    precise const vec2 scale = unpackHalf2x16(four.scales.x) * weight_scale_min(four.scales.yzw, four.v);
-    precise const vec4 scaled = scale.x * n, values = scaled - scale.y;
-#else
-    const vec4 n = WEIGHT_CENTRED(WEIGHT_NUMBERS(four.word, 0u, four.v));
-    precise const vec4 values = weight_half(four.scales, four.v) * n;
-#endif
-    return values;
+    return four;
 }

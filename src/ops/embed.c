@@ -13,6 +13,7 @@ void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai
 
     for (uint32_t i = 0; i < embed->n_parts; i++) {
         const gsai_matrix_part *part = &embed->parts[i];
+        if (!gsai_op_check_part(r, "embed", embed, part)) return;
         const gsai_variant *v = gsai_op_variant(r, op_of_type[part->type]);
         if (!v) return;
         gsai_call call = {.label = "embed", .n_bind = 3, .pipeline = gsai_op_pipeline(r, v, NULL, 0, 0)};
@@ -25,11 +26,10 @@ void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai
             .ids = ids.base,
             .first_row = part->first_row,
             .n_rows = part->n_rows,
-            .row_vecs = (uint32_t)(row_bytes / 16),
+            .row_words = (uint32_t)(row_bytes / 4),
             .x_offset = x.offset,
             .x_stride = x.stride,
         };
-        if (!gsai_op_check_words(r, "embed", "matrix part", &part->range, 0, part->n_rows * (row_bytes / 4))) return;
         if (!gsai_op_grid(r, ((embed->n_cols + 3ull) / 4 * T + 127) / 128, 128, call.groups)) return;
         call.push = &push;
         call.push_bytes = sizeof push;

@@ -92,12 +92,16 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
     const gsai_variant *v = gsai_op_variant(m->r, matvec_of_type[m->part->type]);
     if (!v) return;
 
-    const uint32_t row_units = gsai_matrix_row_units(m->part->type, m->n_cols);
-    for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
-        const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const gsai_matvec_shape s = gsai_matvec_choose(dev, v, m->part->n_rows, row_units, n_tokens);
-        const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
-        const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
+    const gsai_type type = m->part->type;
+    const bool blocks = gsai_type_is_quantised(type);
+    for (uint32_t t = 0, n_tokens; t < T; t += n_tokens) {
+        n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
+        const gsai_matvec_shape s =
+            blocks ? gsai_block_matvec_choose(dev, v, type, m->part->n_rows, m->n_cols, n_tokens, 1)
+                   : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        if (n_tokens > s.columns) n_tokens = s.columns;
+        const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, 0, s.chunk};
+        const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, blocks ? 7 : 5, s.subgroup_size);
         if (!pipeline) return;
         const uint64_t n_groups = ((uint64_t)n_rows + s.rows_per_group - 1) / s.rows_per_group;
         record(m, pipeline, n_groups, s.group_size, s.rows_per_group, t, n_tokens, first_row, n_rows);
@@ -140,11 +144,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
         const uint64_t row_bytes = gsai_matrix_row_bytes(part->type, w->n_cols);
         const matmul m = {r, y, x, part, w->n_cols, (uint32_t)(row_bytes / 16), accumulate, label};
 
-        if (part->n_rows > w->n_rows || part->first_row > w->n_rows - part->n_rows) {
-            gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: a part lies outside its matrix", label));
-            return;
-        }
-        if (!gsai_op_check_words(r, label, "matrix part", &part->range, 0, part->n_rows * (row_bytes / 4))) return;
+        if (!gsai_op_check_part(r, label, w, part)) return;
 
         const uint32_t step = rows_at_once(&m, rows == GSAI_ROWS_MANY || T < MAX_COLUMNS ? T : MAX_COLUMNS);
         for (uint32_t n = 0; n < part->n_rows; n += step) {

@@ -78,6 +78,23 @@ bool gsai_op_check_words(
     return false;
 }
 
+bool gsai_op_check_part(gsai_recorder *r, const char *op, const gsai_matrix *w, const gsai_matrix_part *part)
+{
+    const uint32_t block = gsai_type_block(part->type);
+
+    if (part->n_rows > w->n_rows || part->first_row > w->n_rows - part->n_rows) {
+        gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: a part lies outside its matrix", op));
+        return false;
+    }
+    if (block == 0 || w->n_cols == 0 || w->n_cols % block != 0) {
+        gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: %lu columns are not whole blocks of %lu of type %s",
+                                  op, (unsigned long)w->n_cols, (unsigned long)block, gsai_type_name(part->type)));
+        return false;
+    }
+    return gsai_op_check_words(
+        r, op, "matrix part", &part->range, 0, part->n_rows * (gsai_matrix_row_bytes(part->type, w->n_cols) / 4));
+}
+
 uint32_t gsai_op_row_group(const gsa_device *dev, uint32_t n, uint32_t shared_each)
 {
     uint32_t size = 128;

@@ -24,8 +24,8 @@ typedef gsai_range gsai_vector;
 
 /* A weight matrix [n_rows, n_cols] on the device: rows in parts, because a binding may cover only so much and because
  * merged matrices (q,k,v,f) may mix types. Layout of a part: row-major, row stride = gsai_matrix_row_bytes(type, n_cols):
- * the row's elements, zero-padded to a multiple of 16 bytes; of the block types the row in the order of
- * shaders/common/weights.glsl: 16-byte units of numbers, then its scales. n_cols is a multiple of the type's block. */
+ * the row's elements, zero-padded to a multiple of 16 bytes; of the block types as in
+ * shaders/common/weight_blocks.glsl: units of numbers, then planes of scales. n_cols is a multiple of the block. */
 typedef struct gsai_matrix_part {
     gsai_type type;
     uint32_t first_row, n_rows;
@@ -37,7 +37,7 @@ typedef struct gsai_matrix {
 } gsai_matrix;
 uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols);
 uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte units of numbers: what lanes share out */
-/* n_rows rows as a file holds them to n_rows rows on the device. dst is written in few ascending streams, never read. */
+/* n_rows rows as a file holds them to n_rows rows on the device. dst may be memory that is slow to read: it is not. */
 void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
 
 /* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */

@@ -31,7 +31,7 @@ gsai_staged_shape gsai_staged_choose(
     const gsai_caps *caps = &dev->caps;
     const uint32_t lanes = caps->subgroup_size, cores = caps->n_cores ? caps->n_cores : 32;
     const uint32_t wave = cores * 30, units = gsai_matrix_row_units(type, n_cols);
-    const uint32_t least = type >= GSAI_N_PLAIN_TYPES ? 1 : 4; /* units of a lane */
+    const uint32_t least = gsai_type_is_quantised(type) ? 1 : 4; /* units of a lane */
     gsai_staged_shape s = {.group_size = units > 512 ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
 
     while (s.group_size > caps->max_invocations) s.group_size /= 2;
@@ -97,6 +97,7 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
         gsai_staged_choose(dev, part->type, n_part, a->n_cols, a->swiglu, a->step ? a->step->config->K : 0);
     uint32_t columns = 1;
     while (columns < n_tokens) columns *= 2;
+    const bool type_is_plain = !gsai_type_is_quantised(part->type);
     const uint32_t x_vecs = a->n_cols / 4, loads = s.rows * (a->swiglu ? 2 : 1);
     const uint64_t shared =
         16ull * columns * x_vecs + 4ull * columns * (s.group_size / s.lanes * (loads + 1) + s.outputs);

@@ -19,8 +19,8 @@ gsa_status gsai_checkpoint_open(
     const gsa_status status = gsai_checkpoint_synthetic_preset(params->synthetic, &config);
     if (status != GSA_OK) return status;
     if (params->synthetic_type && !gsai_type_parse(params->synthetic_type, &type))
-        return gsai_fail(
-            GSA_ERROR_ARGUMENT, "synthetic type '%s' is not known: give f32, f16 or bf16", params->synthetic_type);
+        return gsai_fail(GSA_ERROR_ARGUMENT,
+            "synthetic type '%s' is not known: give f32, f16, bf16, q8_0, q4_0, q4_k or q6_k", params->synthetic_type);
     return gsai_checkpoint_open_synthetic(&config, type, params->synthetic_seed, &options, out);
 }
 

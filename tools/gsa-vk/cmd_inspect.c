@@ -170,7 +170,7 @@ int cmd_inspect(int argc, char **argv)
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
         {CLI_TEXT, 0, "synthetic", "SHAPE", "instead of -m: 340m, 1.3b, 2.7b or 7b", &synthetic},
-        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 or bf16 (f16)", &type},
+        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 (default), bf16,\nq8_0, q4_0, q4_k, q6_k", &type},
         {CLI_UINT, 0, "slots", "N", "sessions and snapshots to plan for (8)", &slots, 1, 65536},
         {CLI_UINT, 0, "max-rows", "N", "tokens of a pass at most; default: by the device", &max_rows, 1, 1e6},
         {CLI_FLAG, 0, "no-tensors", NULL, "leave out the tensor table", &no_tensors},
