@@ -11,10 +11,14 @@ extern "C" {
 
 typedef struct gsa_model gsa_model;
 
-/* path or synthetic, not both. Strings and callbacks need to live for the call only. */
+/* Exactly one of path, source and synthetic. The struct and its strings need to live for the call only; so do progress and
+ * its user. The memory or callback of a source must stay until the model is destroyed: weights are read again for the
+ * identity in state files and, on the CPU reference, for every token. A path is kept mapped as long: replace such a file,
+ * do not write into it. */
 typedef struct gsa_model_params {
     size_t struct_size;         /* sizeof(gsa_model_params) */
-    const char *path;           /* Hugging Face folder: config.json + safetensors */
+    const char *path;           /* GGUF file, or Hugging Face folder: config.json + safetensors */
+    const gsa_source *source;   /* GGUF file in memory or behind a callback */
     const char *synthetic;      /* "340m", "1.3b", "2.7b", "7b": random weights of that shape, for benchmarks */
     const char *synthetic_type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"; NULL = "f16" */
     uint64_t synthetic_seed;
@@ -40,12 +44,14 @@ typedef struct gsa_model_info {
     char description[512]; /* where it came from */
 } gsa_model_info;
 
-/* Exact device and pinned host bytes a load with these params takes on this device. */
+/* What a load with these params takes on this device, in bytes: exactly what gsa_device_memory_get() shows afterwards.
+ * For the CPU reference: its states, in host memory; the weights stay in the file. */
 typedef struct gsa_memory_plan {
     uint64_t weight_bytes;  /* device: repacked weights */
     uint64_t arena_bytes;   /* device: n_slots states */
     uint64_t scratch_bytes; /* device: activations of the largest pass, logits */
-    uint64_t host_bytes;    /* host-visible: work tables, read-back, staging */
+    uint64_t host_bytes;    /* host-visible: work tables, read-back, state transfer */
+    uint64_t load_bytes;    /* host-visible, while loading only: staging of the upload */
     uint64_t device_bytes;  /* sum of the first three */
     uint32_t n_slots, max_rows;
 } gsa_memory_plan;
@@ -71,7 +77,53 @@ typedef struct gsa_tensor_info {
     uint64_t n_bytes;
 } gsa_tensor_info;
 
-/* Read and check a model's files without a GPU. info, tensor and plan may each be NULL. The plan is for the given
+/* A metadata value of a GGUF file, or an item of one that is an array. Valid during the callback it is given to. */
+typedef enum gsa_value_kind {
+    GSA_VALUE_UINT,
+    GSA_VALUE_INT,
+    GSA_VALUE_FLOAT,
+    GSA_VALUE_BOOL,
+    GSA_VALUE_TEXT,
+    GSA_VALUE_ARRAY
+} gsa_value_kind;
+
+typedef struct gsa_value {
+    gsa_value_kind kind;
+    const char *type; /* as the format calls it: "u32", "string", ...; of an array: of its items */
+    uint64_t n;       /* bytes of a text, items of an array; else 1 */
+    uint64_t uint_value;
+    int64_t int_value;
+    double float_value;
+    bool bool_value;
+    const char *text; /* not NUL-terminated, any bytes */
+    const void *raw;  /* the library's */
+    uint64_t raw_kind, n_raw;
+} gsa_value;
+
+typedef struct gsa_file_info {
+    uint32_t version, alignment;
+    uint64_t n_tensors, n_metadata;
+    uint64_t file_bytes, data_offset; /* tensors' bytes begin there */
+    char architecture[64];            /* "" when the file does not say */
+    bool has_tokenizer;               /* keys of one are there; gsa_tokenizer_create tells whether it is known here */
+    bool is_model;                    /* of an architecture that gsa_model_load takes */
+} gsa_file_info;
+
+/* List any GGUF file, whatever its architecture and tensor types: metadata and tensors in the file's order. Give path or
+ * source, which needs to live for the call only. Each callback and info may be NULL. A tensor's type is ggml's name, its
+ * n_bytes 0 when the type is one nobody knows.
+ *   status     OK. ARGUMENT. FILE: cannot be read. FORMAT: breaks a rule of the format. UNSUPPORTED: another GGUF version
+ *              or byte order. HOST_MEMORY
+ *   threads    any; callbacks run on the calling one */
+typedef void (*gsa_metadata_callback)(void *user, const char *key, const gsa_value *value);
+typedef void (*gsa_tensor_callback)(void *user, const gsa_tensor_info *tensor);
+GSA_API gsa_status gsa_file_inspect(const char *path, const gsa_source *source, gsa_file_info *info,
+    gsa_metadata_callback metadata, gsa_tensor_callback tensor, void *user);
+
+/* Walk an array: with *item zeroed before the first call, each call gives the next item; false at the end. */
+GSA_API bool gsa_value_next(const gsa_value *array, gsa_value *item);
+
+/* Read and check a model's files without a GPU; a source needs to live for the call only. info, tensor and plan may each be NULL. The plan is for the given
  * device, or with NULL for common limits (4 GiB ranges, 4 GiB allocations, 256-byte alignment).
  * Statuses as gsa_model_load. Blocks on file access only. Any thread. */
 GSA_API gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *device, gsa_model_info *info,

@@ -22,17 +22,18 @@ extern "C" {
 /* Immutable after creation: any number of threads may use one at once. Outlives its detokenizers. */
 typedef struct gsa_tokenizer gsa_tokenizer;
 
-/* Give path, or json and json_size. */
+/* Give exactly one of path, json and source. */
 typedef struct gsa_tokenizer_params {
     size_t struct_size;             /* sizeof(gsa_tokenizer_params) */
-    const char *path;               /* a tokenizer.json, or a folder that holds one; NULL = json is given */
-    const void *json;               /* bytes of a tokenizer.json, not NUL-terminated; NULL = path is given */
+    const char *path;               /* a tokenizer.json, a folder that holds one, or a GGUF file with a tokenizer */
+    const void *json;               /* bytes of a tokenizer.json, not NUL-terminated */
     size_t json_size;               /* bytes; at most 128 MiB, as for a file */
+    const gsa_source *source;       /* a file as path may name; not used any more after creation */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
 } gsa_tokenizer_params;
 
 /* Read a tokenizer. Blocks while the file is read (about half a second for 128 thousand tokens).
- *   status     OK. ARGUMENT: neither or both of path and json. FILE: absent or unreadable. FORMAT: not a valid
+ *   status     OK. ARGUMENT: not one of path, json and source. FILE: absent or unreadable. FORMAT: not a valid
  *              tokenizer.json. UNSUPPORTED: valid, but a part of it is not known here; the text names it. HOST_MEMORY.
  *              On failure *tokenizer is NULL and nothing is leaked
  *   threads    any */
@@ -47,8 +48,8 @@ GSA_API void gsa_tokenizer_destroy(gsa_tokenizer *tokenizer);
  *   add_special  put in what the file's post-processor adds, e.g. the start token
  *   ids          [capacity] out; NULL = only count. Written only when all fit
  *   n_ids        out: full number of ids, also when they do not fit
- *   status       OK. LIMIT: capacity is too small (*n_ids is set), or a rule of the file makes the text longer than
- *                2^31 - 1 bytes (*n_ids is 0). ARGUMENT, HOST_MEMORY: *n_ids is 0. The tokenizer never changes
+ *   status       OK. LIMIT: capacity is too small (*n_ids is set), or the rules of the file make the text longer
+ *                than 2^31 - 1 bytes or 32 times its bytes + 1024 (*n_ids is 0). ARGUMENT, HOST_MEMORY: *n_ids is 0. The tokenizer never changes
  *   threads      any */
 GSA_API gsa_status gsa_tokenizer_encode(const gsa_tokenizer *tokenizer, const char *text, size_t n_bytes,
     bool add_special, int32_t *ids, size_t capacity, size_t *n_ids);
@@ -59,11 +60,15 @@ GSA_API gsa_status gsa_tokenizer_encode(const gsa_tokenizer *tokenizer, const ch
  *   text          [capacity] out: valid UTF-8, no NUL at the end; NULL = only count. Written only when all fits.
  *                 Bytes that do not form a character become U+FFFD
  *   n_bytes       out: full number of bytes, also when they do not fit
- *   status        OK. LIMIT: capacity is too small (*n_bytes is set). ARGUMENT: an id is out of range; HOST_MEMORY:
+ *   status        OK. LIMIT: capacity is too small (*n_bytes is set), or the rules of the file make the text of a token
+ *                 longer than 32 times its bytes + 1024 (*n_bytes is 0). ARGUMENT: an id is out of range; HOST_MEMORY:
  *                 *n_bytes is 0. The tokenizer never changes
  *   threads       any */
 GSA_API gsa_status gsa_tokenizer_decode(const gsa_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
     bool skip_special, char *text, size_t capacity, size_t *n_bytes);
+
+/* What kind it is, for people: "BPE with byte fallback", "byte-level BPE, split as GPT-2", ... Static text. */
+GSA_API const char *gsa_tokenizer_kind(const gsa_tokenizer *tokenizer);
 
 /* Largest id + 1. Models often have a few rows more. Immediate; any thread; as are all below. */
 GSA_API uint32_t gsa_tokenizer_n_vocab(const gsa_tokenizer *tokenizer);
@@ -97,7 +102,8 @@ GSA_API gsa_status gsa_detokenizer_create(
  *   piece      out: valid UTF-8, NUL-terminated, until the next call on this detokenizer. Often "" (a character's
  *              bytes are not complete)
  *   n_bytes    out: bytes of piece; may be NULL
- *   status     OK. ARGUMENT (id out of range), HOST_MEMORY: piece is "", the detokenizer is unchanged */
+ *   status     OK. ARGUMENT (id out of range), LIMIT (as gsa_tokenizer_decode), HOST_MEMORY: piece is "", the detokenizer
+ *              is unchanged */
 GSA_API gsa_status gsa_detokenizer_push(gsa_detokenizer *detokenizer, int32_t id, const char **piece, size_t *n_bytes);
 
 /* Give what is still held back and start anew, as after creation. Outputs and statuses as above. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/ops.h"
+#include "ops/verify.h"
 #include "vk/device.h"
 #include "vk/pipeline.h"
 
@@ -22,6 +22,7 @@ gsa_status gsa_device_create(const gsa_device_params *params, gsa_device **devic
     gsa_status status = gsai_device_open(params, &dev);
     if (status != GSA_OK) return status;
     status = gsai_variants_init(dev, dev->variant_mask);
+    if (status == GSA_OK && !dev->is_cpu_reference) status = gsai_ops_verdicts_read(dev);
     if (status != GSA_OK) {
         gsai_device_close(dev);
         return status;
@@ -58,6 +59,19 @@ gsa_status gsa_device_cache(gsa_device *device, void *data, size_t capacity, siz
     *size = 0;
     if (device->is_cpu_reference) return GSA_OK; /* nothing to keep */
     return gsai_pipelines_cache(device, data, capacity, size);
+}
+
+void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory)
+{
+    if (!memory) return;
+    *memory = (gsa_device_memory){0};
+    if (!device || device->is_cpu_reference) return;
+    const gsai_memory_count *device_memory = &device->memory_count[0], *host = &device->memory_count[1];
+    memory->device_bytes = atomic_load(&device_memory->bytes);
+    memory->device_peak_bytes = atomic_load(&device_memory->peak);
+    memory->host_bytes = atomic_load(&host->bytes);
+    memory->host_peak_bytes = atomic_load(&host->peak);
+    memory->n_allocations = atomic_load(&device->n_allocations);
 }
 
 gsa_status gsa_device_status(const gsa_device *device)

@@ -3,13 +3,15 @@
 #include "model/hf.h"
 
 #include "util/alloc.h"
+#include "util/json.h"
 #include "util/status.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
 #define MAX_CONFIG_BYTES (16u << 20)
+#define MAX_VALUES       1000000u /* of JSON */
+#define MAX_WARNINGS     16u
 
 /* Reading stops at the first bad value: later calls leave their results alone. */
 typedef struct reader {
@@ -233,19 +235,24 @@ static const char *const harmless[] = {
 
 static void warn_unknown_keys(const reader *r, const gsa_log *log)
 {
+    size_t n_unknown = 0;
     const char *key;
     const json_t *value;
     json_object_foreach((json_t *)(uintptr_t)r->root, key, value)
     {
         bool known = key[0] == '_'; /* private to transformers: _name_or_path, _attn_implementation, ... */
         for (size_t i = 0; i < sizeof harmless / sizeof *harmless && !known; i++) known = !strcmp(key, harmless[i]);
-        if (!known) gsai_log(log, GSA_LOG_WARNING, "%s: unknown key %.100s is ignored", r->path, key);
+        if (known) continue;
+        if (n_unknown++ < MAX_WARNINGS)
+            gsai_log(log, GSA_LOG_WARNING, "%s: unknown key %.100s is ignored", r->path, key);
     }
+    if (n_unknown > MAX_WARNINGS)
+        gsai_log(log, GSA_LOG_WARNING, "%s: %zu more unknown keys are ignored", r->path, n_unknown - MAX_WARNINGS);
 }
 
+/* The first thing looked at. */
 static void refuse_other_graphs(reader *r)
 {
-    if (r->status) return;
     if (is_null(r, "model_type")) {
         r->status = gsai_fail(GSA_ERROR_FORMAT, "%s: model_type is missing, expected \"gsa\"", r->path);
         return;
@@ -382,14 +389,9 @@ gsa_status gsai_hf_parse_config(
     if (size > MAX_CONFIG_BYTES)
         return gsai_fail(GSA_ERROR_FORMAT, "%s: has %llu bytes, expected a config of at most %u", path,
             (unsigned long long)size, MAX_CONFIG_BYTES);
-    json_error_t error;
-    json_t *root = json_loadb(size ? (const char *)text : "", (size_t)size, JSON_REJECT_DUPLICATES, &error);
-    if (!root && json_error_code(&error) == json_error_out_of_memory)
-        return gsai_fail(GSA_ERROR_HOST_MEMORY, "%s: no memory for %llu bytes of JSON", path, (unsigned long long)size);
-    if (!root)
-        return gsai_fail(GSA_ERROR_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", path, error.text, error.line,
-            error.column);
-    gsa_status status;
+    json_t *root;
+    gsa_status status = gsai_json_parse(text, (size_t)size, MAX_VALUES, &root);
+    if (status) return gsai_fail_in(status, "%s", path);
     if (json_is_object(root)) {
         reader r = {.path = path, .root = root};
         status = read_config(&r, log, out);

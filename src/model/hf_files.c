@@ -2,15 +2,16 @@
 #include "model/hf.h"
 
 #include "util/alloc.h"
+#include "util/json.h"
 #include "util/status.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PATH_SIZE       4096
 #define MAX_SHARDS      1000u
 #define MAX_INDEX_BYTES (64u << 20)
+#define MAX_VALUES      4000000u /* of JSON */
 
 static const char single_name[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
 
@@ -47,25 +48,32 @@ static gsa_status open_shard(gsai_hf_files *f, const char *name)
     return status;
 }
 
-/* Names of shards in the order of their first mention, as pointers into the JSON. */
-static gsa_status list_shards(const json_t *weight_map, const char *names[MAX_SHARDS], uint32_t *n_names)
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names of shards in order, each once, as pointers into the JSON. names has room for all entries of the map. */
+static gsa_status list_shards(const json_t *weight_map, const char **names, uint32_t *n_names)
 {
     const char *tensor;
     json_t *value;
+    size_t n = 0, n_kept = 0;
     json_object_foreach((json_t *)(uintptr_t)weight_map, tensor, value)
     {
-        const char *name = json_string_value(value);
-        if (!name) return gsai_fail(GSA_ERROR_FORMAT, "weight_map.%.150s is not a string", tensor);
-        uint32_t i = *n_names;
-        while (i > 0 && strcmp(names[i - 1], name) != 0) i--;
-        if (i > 0) continue;
-        const gsa_status status = check_shard_name(name);
-        if (status) return status;
-        if (*n_names == MAX_SHARDS)
-            return gsai_fail(GSA_ERROR_FORMAT, "weight_map names more than %u files", MAX_SHARDS);
-        names[(*n_names)++] = name;
+        if (!(names[n++] = json_string_value(value)))
+            return gsai_fail(GSA_ERROR_FORMAT, "weight_map.%.150s is not a string", tensor);
     }
-    if (*n_names == 0) return gsai_fail(GSA_ERROR_FORMAT, "weight_map is empty");
+    if (n == 0) return gsai_fail(GSA_ERROR_FORMAT, "weight_map is empty");
+    qsort(names, n, sizeof *names, compare_texts);
+    for (size_t i = 0; i < n; i++) {
+        if (n_kept > 0 && strcmp(names[n_kept - 1], names[i]) == 0) continue;
+        const gsa_status status = check_shard_name(names[i]);
+        if (status) return status;
+        if (n_kept == MAX_SHARDS) return gsai_fail(GSA_ERROR_FORMAT, "weight_map names more than %u files", MAX_SHARDS);
+        names[n_kept++] = names[i];
+    }
+    *n_names = (uint32_t)n_kept;
     return GSA_OK;
 }
 
@@ -136,8 +144,7 @@ done:
 
 static const char *file_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    return strrchr(path, '/') + 1; /* always joined to a folder */
 }
 
 /* Every tensor is where the index says, and the index lists every tensor. */
@@ -170,7 +177,7 @@ static gsa_status read_index(gsai_hf_files *f, const json_t *index)
 {
     const json_t *weight_map = json_object_get(index, "weight_map");
     if (!json_is_object(weight_map)) return gsai_fail(GSA_ERROR_FORMAT, "weight_map is missing or not an object");
-    const char **names = gsai_alloc_array(&f->allocator, MAX_SHARDS, sizeof *names);
+    const char **names = gsai_alloc_array(&f->allocator, json_object_size(weight_map), sizeof *names);
     if (!names) return no_memory(f->folder);
     uint32_t n_names = 0;
     gsa_status status = list_shards(weight_map, names, &n_names);
@@ -186,18 +193,11 @@ static gsa_status open_index(gsai_hf_files *f, const char *path)
     gsai_file_map map;
     gsa_status status = gsai_file_map_open(path, &map);
     if (status) return status;
-    json_error_t error;
     json_t *index = NULL;
     if (map.size > MAX_INDEX_BYTES)
         status = gsai_fail(GSA_ERROR_FORMAT, "has %llu bytes, expected an index of at most %u",
             (unsigned long long)map.size, MAX_INDEX_BYTES);
-    else if (!(index = json_loadb(
-                   map.size ? (const char *)map.data : "", (size_t)map.size, JSON_REJECT_DUPLICATES, &error)))
-        status = json_error_code(&error) == json_error_out_of_memory
-                     ? no_memory(f->folder)
-                     : gsai_fail(GSA_ERROR_FORMAT, "not valid JSON: %s (line %d, column %d)", error.text, error.line,
-                           error.column);
-    else
+    else if (!(status = gsai_json_parse(map.data, (size_t)map.size, MAX_VALUES, &index)))
         status = read_index(f, index);
     json_decref(index);
     gsai_file_map_close(&map);

@@ -4,13 +4,14 @@
 #include "model/safetensors.h"
 
 #include "util/alloc.h"
+#include "util/json.h"
 #include "util/status.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_HEADER   100000000u /* the format's own cap */
+#define MAX_VALUES   4000000u   /* of JSON: some 200,000 tensors */
 #define MAX_DIM_SIZE ((json_int_t)1 << 48)
 
 typedef unsigned long long ull; /* for %llu */
@@ -189,14 +190,11 @@ static gsa_status parse(gsai_safetensors *s, const uint8_t *bytes, uint64_t size
             "header claims %llu bytes, the file has %llu after the length (is it cut short?)", (ull)n, (ull)(size - 8));
     if (n < 2 || bytes[8] != '{')
         return gsai_fail(GSA_ERROR_FORMAT, "header of %llu bytes does not begin with \"{\"", (ull)n);
-    json_error_t error;
-    json_t *header = json_loadb((const char *)bytes + 8, (size_t)n, JSON_REJECT_DUPLICATES, &error);
-    if (!header && json_error_code(&error) == json_error_out_of_memory)
-        return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for the header's JSON of %llu bytes", (ull)n);
-    if (!header)
-        return gsai_fail(GSA_ERROR_FORMAT, "header is not valid JSON: %s (at byte %d)", error.text, error.position);
+    json_t *header;
+    gsa_status status = gsai_json_parse(bytes + 8, (size_t)n, MAX_VALUES, &header);
+    if (status) return gsai_fail_in(status, "header");
     const uint8_t *data = bytes + 8 + n;
-    gsa_status status = read_entries(s, header, data, size - 8 - n);
+    status = read_entries(s, header, data, size - 8 - n);
     if (!status) status = check_coverage(s, data, size - 8 - n);
     json_decref(header);
     return status;

@@ -21,16 +21,16 @@ static bool usable(const gsai_check *c)
     return c->status == GSA_OK && !c->skipped;
 }
 
-gsa_status gsai_check_create(gsai_check *c, gsa_device *dev)
+gsa_status gsai_check_create(gsai_check *c, gsa_device *dev, uint64_t capacity, gsai_memory_kind kind)
 {
     memset(c, 0, sizeof *c);
     c->dev = dev;
-    c->capacity = 16u << 20;
+    c->capacity = capacity;
     if (c->capacity > dev->caps.max_allocation_bytes) c->capacity = dev->caps.max_allocation_bytes / 16 * 16;
     c->image = gsai_alloc(&dev->allocator, c->capacity);
     if (!c->image) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for the kernels' known questions");
 
-    gsa_status status = gsai_buffer_create(dev, c->capacity, GSAI_MEMORY_DEVICE, &c->device);
+    gsa_status status = gsai_buffer_create(dev, c->capacity, kind, &c->device);
     if (status == GSA_OK) status = gsai_buffer_create(dev, c->capacity, GSAI_MEMORY_UPLOAD, &c->upload);
     if (status == GSA_OK) status = gsai_buffer_create(dev, c->capacity, GSAI_MEMORY_READBACK, &c->readback);
     return status;
@@ -76,6 +76,13 @@ gsa_status gsai_check_run(gsai_check *c, const gsai_verify_set *set, const gsai_
     set->run(c, k);
     forget_case(c);
     return c->status;
+}
+
+bool gsai_check_passed(const gsai_check *c, const gsai_verify_case *k)
+{
+    const char *broken = c->dev->break_kernel;
+    return c->status == GSA_OK && !c->failed && c->error <= k->tolerance &&
+           !(broken && strcmp(broken, c->variant->shader) == 0);
 }
 
 uint32_t gsai_check_arg(const gsai_check *c)

@@ -29,7 +29,10 @@ const gsai_pipeline *gsai_op_pipeline(
     const gsai_pipeline *pipeline = NULL;
     const gsa_status status =
         gsai_pipeline_get(gsai_recorder_device(r), shader, spec, n_spec, subgroup_size, &pipeline);
-    if (status == GSA_OK) return pipeline;
+    if (status == GSA_OK) {
+        if (!gsai_recorder_forced(r)) gsai_recorder_device(r)->variant_used[v - gsai_variants] = 1;
+        return pipeline;
+    }
     gsai_recorder_fail(r, gsai_fail_in(status, "kernel %s", v->shader));
     return NULL;
 }

@@ -177,6 +177,12 @@ typedef enum gsai_variant_off {
     GSAI_N_VARIANT_OFF
 } gsai_variant_off;
 
+typedef enum gsai_verdict {
+    GSAI_VERDICT_NONE = 0, /* not asked yet */
+    GSAI_VERDICT_RIGHT = 1,
+    GSAI_VERDICT_WRONG = 2
+} gsai_verdict;
+
 /* Fill dev->variant_off from capabilities and the list of masked variant names (may be NULL). ARGUMENT: unknown name. */
 gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names);
 /* First usable rung of the op's ladder; NULL when all are masked or wrong. */

@@ -90,11 +90,16 @@ _Static_assert(
 
 /* Text of a chosen variant, by what is wrong with the rung above it (USABLE: there is none). Spelled out beforehand, so
  * that the texts live as long as anybody wants. */
+#define WHY6(SHADER, WANTS, TESTED)                                                                                    \
+    {                                                                                                                  \
+        SHADER ": best of its ladder (" WANTS ")" TESTED, SHADER ": the better one is not in this build" TESTED,       \
+            SHADER ": the better one needs more than this device can" TESTED,                                          \
+            SHADER ": the better one passes a limit" TESTED, SHADER ": the better one is masked" TESTED,               \
+            SHADER ": the better one gave a wrong answer" TESTED                                                       \
+    }
 #define WHY(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS)                                                              \
-    {SHADER ": best of its ladder (" WANTS ")", SHADER ": the better one is not in this build",                        \
-        SHADER ": the better one needs more than this device can", SHADER ": the better one passes a limit",           \
-        SHADER ": the better one is masked", SHADER ": the better one gave a wrong answer"},
-static const char *const why[][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
+    {WHY6(SHADER, WANTS, ""), WHY6(SHADER, WANTS, "; self-test passed")},
+static const char *const why[][2][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
 
 static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
 {
@@ -158,7 +163,7 @@ bool gsai_variant_fact(const gsa_device *dev, uint32_t index, const char **name,
         *name = op;
         *value = i == gsai_n_variants || strcmp(gsai_variants[i].op, op) != 0
                      ? "none: all are masked or wrong"
-                     : why[i][i > first ? dev->variant_off[i - 1] : 0];
+                     : why[i][dev->variant_verdict[i] == GSAI_VERDICT_RIGHT][i > first ? dev->variant_off[i - 1] : 0];
         return true;
     }
     return false;

@@ -150,5 +150,7 @@ uint64_t gsai_capacity_transfer_bytes(const gsai_capacity *k)
 
 uint64_t gsai_capacity_host_bytes(const gsai_capacity *k)
 {
-    return GSAI_N_LANES * (gsai_capacity_staging_stride(k) + k->readback_bytes) + gsai_capacity_transfer_bytes(k);
+    return gsai_round_up(GSAI_N_LANES * gsai_capacity_staging_stride(k), GSAI_BUFFER_UNIT) +
+           gsai_round_up(GSAI_N_LANES * k->readback_bytes, GSAI_BUFFER_UNIT) +
+           gsai_round_up(gsai_capacity_transfer_bytes(k), GSAI_BUFFER_UNIT);
 }

@@ -3,6 +3,7 @@
  * be in flight. */
 #include "session/engine.h"
 
+#include "ops/verify.h"
 #include "sample/sampler.h"
 #include "session/capacity.h"
 #include "session/pack.h"
@@ -548,7 +549,7 @@ static gsa_status create_arena(gpu_engine *e, const gsai_limits *limits)
 }
 
 /* Record one pass of each kind, so that every pipeline exists before the first token; the plans are not kept. */
-static gsa_status prewarm(gpu_engine *e)
+static gsa_status record_all(gpu_engine *e)
 {
     gsa_status status = GSA_OK;
     for (uint32_t rows = 1; status == GSA_OK && rows <= GSAI_FEW_MAX + 1; rows++) {
@@ -570,6 +571,18 @@ static gsa_status prewarm(gpu_engine *e)
     return status;
 }
 
+/* Every pipeline exists and its kernel has answered a known question on this device before the first token. A kernel
+ * that answers wrongly gives way to the next rung of its ladder, whose pipelines are then needed. */
+static gsa_status prewarm(gpu_engine *e)
+{
+    for (;;) {
+        uint32_t n_dropped = 0;
+        gsa_status status = record_all(e);
+        if (status == GSA_OK) status = gsai_ops_self_test_used(e->dev, &n_dropped);
+        if (status != GSA_OK || n_dropped == 0) return status;
+    }
+}
+
 static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)
 {
     gsa_memory_plan plan;
@@ -577,11 +590,14 @@ static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)
     if (status != GSA_OK) return status;
     if (params->max_device_bytes && plan.device_bytes > params->max_device_bytes)
         return gsai_fail(GSA_ERROR_DEVICE_MEMORY,
-            "the model takes %llu bytes on the device (weights %llu, %u slots %llu, scratch %llu), the cap is %llu: "
-            "allow more, or fewer slots",
-            (unsigned long long)plan.device_bytes, (unsigned long long)plan.weight_bytes, plan.n_slots,
-            (unsigned long long)plan.arena_bytes, (unsigned long long)plan.scratch_bytes,
-            (unsigned long long)params->max_device_bytes);
+            "weights %llu + arena of %u slots %llu + scratch of %u rows %llu = %llu bytes on the device, the cap is "
+            "%llu: %s",
+            (unsigned long long)plan.weight_bytes, plan.n_slots, (unsigned long long)plan.arena_bytes, plan.max_rows,
+            (unsigned long long)plan.scratch_bytes, (unsigned long long)plan.device_bytes,
+            (unsigned long long)params->max_device_bytes,
+            plan.weight_bytes >= params->max_device_bytes
+                ? "the weights alone pass it, so take a smaller type or allow more"
+                : "take fewer slots, smaller max_rows or a smaller type, or allow more");
     return GSA_OK;
 }
 
@@ -659,6 +675,7 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     gsai_layout_finish(&layout);
 
     plan->host_bytes = gsai_capacity_host_bytes(&k);
+    plan->load_bytes = gsai_upload_staging_bytes(limits.max_allocation);
     plan->device_bytes = plan->weight_bytes + plan->arena_bytes + plan->scratch_bytes;
     plan->n_slots = k.n_slots;
     plan->max_rows = k.max_rows;

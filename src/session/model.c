@@ -1,5 +1,7 @@
 #include "session/model.h"
 
+#include "util/file.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +13,10 @@ gsa_status gsai_checkpoint_open(
 {
     *out = NULL;
     const gsai_checkpoint_options options = {*a, log};
-    if (!params->path == !params->synthetic)
-        return gsai_fail(GSA_ERROR_ARGUMENT, "model params: give either path or synthetic");
-    if (params->path) return gsai_checkpoint_open_hf(params->path, &options, out);
+    if (!!params->path + !!params->source + !!params->synthetic != 1)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "model params: give one of path, source and synthetic");
+    if (params->path && gsai_is_directory(params->path)) return gsai_checkpoint_open_hf(params->path, &options, out);
+    if (!params->synthetic) return gsai_checkpoint_open_gguf(params->path, params->source, &options, out);
     gsai_config config;
     gsai_type type = GSAI_F16;
     const gsa_status status = gsai_checkpoint_synthetic_preset(params->synthetic, &config);

@@ -109,7 +109,7 @@ gsa_status gsai_decoder_push(gsai_decoder *d, int32_t id, gsai_buffer *out)
     gsai_buffer *t = &d->token;
     t->size = 0;
     if (!gsai_buffer_append(a, t, text, size)) return no_memory();
-    gsa_status status = gsai_rewrite_apply(a, v->decoder, v->n_decoder, t, &d->other, GSAI_MAX_TEXT);
+    gsa_status status = gsai_rewrite_apply(a, v->decoder, v->n_decoder, t, &d->other, gsai_rewrite_limit(size));
     if (status != GSA_OK) return status;
     /* All memory is taken here: each byte becomes three at most; a separator; a NUL that the caller may want. */
     if (!gsai_buffer_reserve(a, &d->held, t->size) || !gsai_buffer_reserve(a, out, 3 * (d->held.size + t->size) + 2))

@@ -71,8 +71,8 @@ static gsa_status encode_raw(encoder *e, const char *text, size_t n, bool is_fir
     if (v->n_normalizer) {
         e->normalized.size = 0;
         if (!gsai_buffer_append(&v->allocator, &e->normalized, text, n)) return no_memory(n);
-        status =
-            gsai_rewrite_apply(&v->allocator, v->normalizer, v->n_normalizer, &e->normalized, &e->other, GSAI_MAX_TEXT);
+        status = gsai_rewrite_apply(
+            &v->allocator, v->normalizer, v->n_normalizer, &e->normalized, &e->other, gsai_rewrite_limit(n));
         text = e->normalized.data;
         n = e->normalized.size;
     }

@@ -35,6 +35,7 @@ static bool append_step(
 gsa_status gsai_rewrite_apply(const gsa_allocator *a, const gsai_rewrite *steps, uint32_t n_steps, gsai_buffer *text,
     gsai_buffer *other, size_t limit)
 {
+    const size_t n_before = text->size;
     for (uint32_t i = 0; i < n_steps; i++) {
         other->size = 0;
         if (!append_step(a, &steps[i], text, other, limit))
@@ -44,7 +45,23 @@ gsa_status gsai_rewrite_apply(const gsa_allocator *a, const gsai_rewrite *steps,
         *other = swap;
         if (text->size > limit)
             return gsai_fail(
-                GSA_ERROR_LIMIT, "the tokenizer's rules make the text longer than %zu bytes; split it", limit);
+                GSA_ERROR_LIMIT, "the tokenizer's rules make a text of %zu bytes longer than %zu", n_before, limit);
     }
+    return GSA_OK;
+}
+
+gsa_status gsai_rewrite_add(const gsa_allocator *a, const char *where, gsai_rewrite **list, uint32_t *n,
+    const char *from, size_t n_from, const char *to, size_t n_to)
+{
+    if (!*list) *list = gsai_alloc_array(a, GSAI_MAX_REWRITES, sizeof **list);
+    if (!*list) return gsai_fail(GSA_ERROR_HOST_MEMORY, "%s: no memory", where);
+    if (*n == GSAI_MAX_REWRITES || n_from > GSAI_MAX_REWRITE || n_to > GSAI_MAX_REWRITE)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: more than %d steps, or a text of more than %d bytes", where,
+            GSAI_MAX_REWRITES, GSAI_MAX_REWRITE);
+    gsai_rewrite *r = &(*list)[(*n)++];
+    memcpy(r->from, from, n_from);
+    memcpy(r->to, to, n_to);
+    r->n_from = (uint16_t)n_from;
+    r->n_to = (uint16_t)n_to;
     return GSA_OK;
 }

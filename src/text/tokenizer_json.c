@@ -1,6 +1,9 @@
 /* Reader of Hugging Face tokenizer.json. */
 #include "text/json_rules.h"
+#include "util/json.h"
 #include "util/status.h"
+
+#define MAX_VALUES 16000000u /* of JSON: some 2 million tokens with as many merges */
 
 static gsa_status check_top(const json_t *root)
 {
@@ -200,14 +203,10 @@ static gsa_status read_root(gsai_vocab *v, const json_t *root)
 
 gsa_status gsai_vocab_read_json(gsai_vocab *v, const void *json, size_t size)
 {
-    json_error_t error;
-    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
-    if (!root) {
-        const bool memory = json_error_code(&error) == json_error_out_of_memory;
-        return gsai_fail(memory ? GSA_ERROR_HOST_MEMORY : GSA_ERROR_FORMAT,
-            "not a JSON file this library can read: line %d, column %d: %s", error.line, error.column, error.text);
-    }
-    const gsa_status status = read_root(v, root);
+    json_t *root;
+    gsa_status status = gsai_json_parse(json, size, MAX_VALUES, &root);
+    if (status != GSA_OK) return status;
+    status = read_root(v, root);
     json_decref(root);
     return status;
 }

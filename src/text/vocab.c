@@ -53,6 +53,7 @@ void gsai_vocab_finish(gsai_vocab *v)
     gsai_free(a, v->by_text);
     gsai_free(a, v->merges);
     gsai_free(a, v->merged);
+    gsai_free(a, v->priority);
     gsai_free(a, v->added);
     gsai_buffer_free(a, &v->added_text);
     gsai_added_index_free(v, &v->raw);
@@ -64,28 +65,40 @@ void gsai_vocab_finish(gsai_vocab *v)
     *v = (gsai_vocab){0};
 }
 
+gsa_status gsai_vocab_reserve_merges(gsai_vocab *v, uint32_t n, bool with_priority)
+{
+    const gsa_allocator *a = &v->allocator;
+    if (n >= UINT32_MAX / 4) return gsai_fail(GSA_ERROR_UNSUPPORTED, "%u merges are more than this library takes", n);
+    gsai_free(a, v->merges);
+    gsai_free(a, v->merged);
+    const uint32_t slots = table_size(n);
+    v->merges = gsai_alloc_array(a, slots, sizeof *v->merges);
+    v->merged = gsai_alloc_array(a, n, sizeof *v->merged);
+    if (with_priority) v->priority = gsai_alloc_array(a, n, sizeof *v->priority);
+    if (!v->merges || !v->merged || (with_priority && !v->priority))
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for a vocabulary of %u merges", n);
+    v->merge_mask = slots - 1;
+    v->max_merges = n;
+    for (uint32_t i = 0; i < slots; i++) v->merges[i].rank = UINT32_MAX;
+    return GSA_OK;
+}
+
 gsa_status gsai_vocab_reserve(gsai_vocab *v, uint32_t n_tokens, size_t n_text, uint32_t n_merges, uint32_t n_added)
 {
     const gsa_allocator *a = &v->allocator;
-    if (n_tokens > GSAI_MAX_TOKENS || n_merges >= UINT32_MAX / 4 || n_text > GSAI_MAX_TEXT)
-        return gsai_fail(GSA_ERROR_UNSUPPORTED,
-            "%u tokens with %zu bytes and %u merges are more than this library takes", n_tokens, n_text, n_merges);
-    const uint32_t text_slots = table_size(n_tokens), merge_slots = table_size(n_merges);
+    if (n_tokens > GSAI_MAX_TOKENS || n_text > GSAI_MAX_TEXT)
+        return gsai_fail(
+            GSA_ERROR_UNSUPPORTED, "%u tokens with %zu bytes are more than this library takes", n_tokens, n_text);
+    const uint32_t text_slots = table_size(n_tokens);
     v->tokens = gsai_alloc_array(a, n_tokens, sizeof *v->tokens);
     v->by_text = gsai_alloc_array(a, text_slots, sizeof *v->by_text);
-    v->merges = gsai_alloc_array(a, merge_slots, sizeof *v->merges);
-    v->merged = gsai_alloc_array(a, n_merges, sizeof *v->merged);
     v->added = gsai_alloc_array(a, n_added, sizeof *v->added);
-    if (!v->tokens || !v->by_text || !v->merges || !v->merged || !v->added ||
-        !gsai_buffer_reserve(a, &v->text, n_text + n_tokens))
+    if (!v->tokens || !v->by_text || !v->added || !gsai_buffer_reserve(a, &v->text, n_text + n_tokens))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for a vocabulary of %u tokens", n_tokens);
     v->n_tokens = n_tokens;
     v->by_text_mask = text_slots - 1;
-    v->merge_mask = merge_slots - 1;
-    v->max_merges = n_merges;
     v->max_added = n_added;
-    for (uint32_t i = 0; i < merge_slots; i++) v->merges[i].rank = UINT32_MAX;
-    return GSA_OK;
+    return gsai_vocab_reserve_merges(v, n_merges, false);
 }
 
 /* The slot of a text, or the empty one where it belongs. */
@@ -161,6 +174,18 @@ gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, 
     /* A pair named twice has its last rank. */
     *merge_slot(v, (uint32_t)left_id, (uint32_t)right_id) = (gsai_merge){(uint32_t)left_id, (uint32_t)right_id, rank};
     v->merged[rank] = (uint32_t)id;
+    v->n_merges++;
+    return GSA_OK;
+}
+
+gsa_status gsai_vocab_add_pair(gsai_vocab *v, uint32_t left, uint32_t right, uint32_t id, uint32_t priority)
+{
+    const uint32_t rank = v->n_merges;
+    if (rank >= v->max_merges || !v->priority)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "merge %u is outside of what was reserved", rank);
+    *merge_slot(v, left, right) = (gsai_merge){left, right, rank};
+    v->merged[rank] = id;
+    v->priority[rank] = priority;
     v->n_merges++;
     return GSA_OK;
 }

@@ -2,12 +2,12 @@
 #define _DEFAULT_SOURCE
 #include "util/file.h"
 
+#include "util/new_file.h"
 #include "util/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -16,7 +16,8 @@
 gsa_status gsai_file_map_open(const char *path, gsai_file_map *map)
 {
     *map = (gsai_file_map){0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not to wait for a writer when the path is a pipe that somebody packed beside the model. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot open: %s", path, strerror(errno));
     struct stat st;
     gsa_status status = GSA_OK;
@@ -24,6 +25,9 @@ gsa_status gsai_file_map_open(const char *path, gsai_file_map *map)
         status = gsai_fail(GSA_ERROR_FILE, "%s: cannot stat: %s", path, strerror(errno));
     } else if (!S_ISREG(st.st_mode)) {
         status = gsai_fail(GSA_ERROR_FILE, "%s: not a regular file", path);
+    } else if ((uint64_t)(size_t)st.st_size != (uint64_t)st.st_size) {
+        status = gsai_fail(
+            GSA_ERROR_FILE, "%s: %lld bytes do not fit this machine's address space", path, (long long)st.st_size);
     } else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)
@@ -64,34 +68,13 @@ bool gsai_is_directory(const char *path)
 
 gsa_status gsai_file_replace(const char *path, const void *data, size_t size)
 {
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
-    const int fd = mkstemp(temporary);
-    if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot create: %s", temporary, strerror(errno));
-    const uint8_t *p = data;
-    while (size > 0) {
-        const ssize_t n = write(fd, p, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) goto fail;
-        p += n;
-        size -= (size_t)n;
-    }
-    /* mkstemp makes the file private; give it what an ordinary create would. */
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) != 0 || fsync(fd) != 0) goto fail;
-    if (close(fd) != 0 || rename(temporary, path) != 0) {
-        const int error = errno;
-        unlink(temporary);
-        return gsai_fail(GSA_ERROR_FILE, "%s: cannot replace: %s", path, strerror(error));
-    }
-    return GSA_OK;
-fail:;
-    const int error = errno;
-    close(fd);
-    unlink(temporary);
-    return gsai_fail(GSA_ERROR_FILE, "%s: cannot write: %s", path, strerror(error));
+    gsai_new_file f;
+    gsa_status status = gsai_new_file_begin(&f, path, NULL);
+    if (status) return status;
+    status = gsai_new_file_write(&f, 0, data, size);
+    if (!status) return gsai_new_file_commit(&f);
+    gsai_new_file_abandon(&f);
+    return status;
 }
 
 bool gsai_path_join(char *out, size_t out_size, const char *dir, const char *name)

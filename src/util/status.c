@@ -8,11 +8,27 @@
 
 static _Thread_local char error_text[TEXT_SIZE];
 
-/* Hostile file names and tensor names end up in messages: keep them on one line and printable. */
+/* Bytes of the character that p begins with; 0 when it is not UTF-8 or is one that terminals obey: C0, DEL, C1. */
+static size_t printable_size(const unsigned char *p)
+{
+    if (p[0] < 0x80) return p[0] >= 0x20 && p[0] != 0x7f;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || (p[0] == 0xc2 && p[1] < 0xa0)) return 0;
+    const size_t size = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0; /* also the end of the text */
+    return size;
+}
+
+/* Names from hostile files end up in messages: keep them on one line, printable and UTF-8, also where they were cut. */
 static void make_printable(char *text)
 {
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+    while (*text) {
+        const size_t size = printable_size((const unsigned char *)text);
+        if (size == 0) *text = '?';
+        text += size ? size : 1;
     }
 }
 
@@ -39,6 +55,7 @@ gsa_status gsai_fail_in(gsa_status status, const char *format, ...)
     memcpy(text, error_text, sizeof text);
     const size_t n = strlen(where);
     snprintf(error_text, sizeof error_text, "%s: %.*s", where, (int)(sizeof error_text - n - 3), text);
+    make_printable(error_text);
     return status;
 }
 
@@ -50,6 +67,7 @@ void gsai_log(const gsa_log *log, gsa_log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    make_printable(text);
     log->message(log->user, level, text);
 }
 

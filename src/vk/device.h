@@ -41,6 +41,10 @@ typedef struct gsai_fact { /* one line for people */
     char value[280];
 } gsai_fact;
 
+typedef struct gsai_memory_count {
+    _Atomic uint64_t bytes, peak;
+} gsai_memory_count;
+
 struct gsa_device {
     gsa_allocator allocator;
     gsa_log log;
@@ -76,7 +80,17 @@ struct gsa_device {
     _Atomic uint32_t cost_permille; /* measured GPU time over the cost model's guess; 1000 = as guessed */
 
     char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
-    uint8_t variant_off[GSAI_MAX_VARIANTS]; /* ops layer: why a variant may not be used; 0 = usable */
+    /* Ops layer, by row of its table of variants. */
+    _Atomic uint8_t variant_off[GSAI_MAX_VARIANTS];     /* why it may not be used; 0 = usable */
+    _Atomic uint8_t variant_verdict[GSAI_MAX_VARIANTS]; /* of its known question */
+    _Atomic uint8_t variant_used[GSAI_MAX_VARIANTS];    /* a recording has chosen it */
+    gsa_self_test self_test;
+    gsai_mutex self_test_mutex;
+    uint32_t n_self_tests;    /* questions asked so far */
+    const char *break_kernel; /* for tests: answers of this kernel count as wrong; NULL = none */
+
+    gsai_memory_count memory_count[2]; /* allocated: device memory, host-visible memory */
+    _Atomic uint32_t n_allocations;
 
     _Atomic uint32_t n_children; /* living models */
 };

@@ -58,6 +58,6 @@ gsa_status gsai_layout_place(gsai_layout *l, uint64_t size, gsai_place *out)
 uint64_t gsai_layout_bytes(const gsai_layout *l)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < l->n_blocks; i++) sum += l->block_bytes[i];
+    for (uint32_t i = 0; i < l->n_blocks; i++) sum += gsai_round_up(l->block_bytes[i], GSAI_BUFFER_UNIT);
     return sum;
 }

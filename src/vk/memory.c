@@ -46,6 +46,15 @@ static gsa_status no_memory(const gsa_device *dev, gsai_memory_kind kind, uint64
         (unsigned long long)gsai_device_memory_free(dev), (unsigned long long)dev->caps.device_heap_bytes);
 }
 
+static void count(gsa_device *dev, const gsai_buffer *b)
+{
+    gsai_memory_count *c = &dev->memory_count[b->is_host];
+    const uint64_t now = atomic_fetch_add(&c->bytes, b->allocated) + b->allocated;
+    uint64_t peak = atomic_load(&c->peak);
+    while (now > peak && !atomic_compare_exchange_weak(&c->peak, &peak, now)) {}
+    atomic_fetch_add(&dev->n_allocations, 1);
+}
+
 static gsa_status allocate(gsa_device *dev, gsai_memory_kind kind, gsai_buffer *b)
 {
     VkMemoryRequirements needs;
@@ -62,6 +71,9 @@ static gsa_status allocate(gsa_device *dev, gsai_memory_kind kind, gsai_buffer *
         return no_memory(dev, kind, needs.size);
     gsa_status status = gsai_vk_result(dev, result, "vkAllocateMemory", __FILE__, __LINE__);
     if (status != GSA_OK) return status;
+    b->is_host = kind != GSAI_MEMORY_DEVICE;
+    b->allocated = needs.size;
+    count(dev, b);
     status = GSAI_VK(dev, dev->vk.vkBindBufferMemory(dev->device, b->buffer, b->memory, 0));
     if (status != GSA_OK || kind == GSAI_MEMORY_DEVICE) return status;
     b->coherent = (dev->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
@@ -74,13 +86,13 @@ gsa_status gsai_buffer_create(gsa_device *dev, uint64_t size, gsai_memory_kind k
     gsa_status status = gsai_device_check(dev);
     if (status != GSA_OK) return status;
     if (size == 0) return gsai_fail(GSA_ERROR_ARGUMENT, "a buffer of 0 bytes was asked for");
-    if (size > dev->caps.max_allocation_bytes || size > UINT64_MAX - 15) {
+    if (size > dev->caps.max_allocation_bytes || size > UINT64_MAX - GSAI_BUFFER_UNIT) {
         return gsai_fail(GSA_ERROR_DEVICE_MEMORY, "%s allows %llu bytes in one allocation, %llu were asked for",
             dev->caps.name, (unsigned long long)dev->caps.max_allocation_bytes, (unsigned long long)size);
     }
     out->size = gsai_round_up(size, 16);
     VkBufferCreateInfo info = {VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
-    info.size = out->size;
+    info.size = gsai_round_up(size, GSAI_BUFFER_UNIT);
     info.usage =
         VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     info.sharingMode = VK_SHARING_MODE_EXCLUSIVE;
@@ -99,7 +111,11 @@ gsa_status gsai_buffer_create(gsa_device *dev, uint64_t size, gsai_memory_kind k
 void gsai_buffer_destroy(gsa_device *dev, gsai_buffer *b)
 {
     if (b->buffer) dev->vk.vkDestroyBuffer(dev->device, b->buffer, NULL);
-    if (b->memory) dev->vk.vkFreeMemory(dev->device, b->memory, NULL); /* unmaps as well */
+    if (b->memory) {
+        dev->vk.vkFreeMemory(dev->device, b->memory, NULL); /* unmaps as well */
+        atomic_fetch_sub(&dev->memory_count[b->is_host].bytes, b->allocated);
+        atomic_fetch_sub(&dev->n_allocations, 1);
+    }
     memset(b, 0, sizeof *b);
 }
 

@@ -17,6 +17,8 @@ typedef struct gsai_buffer {
     uint64_t size;
     void *mapped; /* whole buffer, or NULL for device memory */
     bool coherent;
+    bool is_host;       /* counted as host-visible memory */
+    uint64_t allocated; /* bytes asked of the driver */
 } gsai_buffer;
 
 /* Bytes [offset, offset + size) of a buffer; what descriptors bind. offset is a multiple of caps.offset_align, size a
@@ -25,6 +27,9 @@ typedef struct gsai_range {
     const gsai_buffer *buffer;
     uint64_t offset, size;
 } gsai_range;
+
+/* Memory is taken in whole units: what drivers round to, so that a plan's bytes are those that are allocated. */
+#define GSAI_BUFFER_UNIT 256
 
 /* Storage + transfer usage; size is rounded up to a multiple of 16. Contents undefined. DEVICE_MEMORY tells the bytes
  * wanted and free, and also answers a size above caps.max_allocation_bytes. *out is zeroed on failure. */
@@ -56,7 +61,7 @@ void gsai_layout_init_for(gsai_layout *l, const gsa_device *dev); /* with the de
 void gsai_layout_finish(gsai_layout *l);
 /* LIMIT when size > max_place (the caller splits), HOST_MEMORY. size is rounded up to a multiple of 16; 0 becomes 16. */
 gsa_status gsai_layout_place(gsai_layout *l, uint64_t size, gsai_place *out);
-uint64_t gsai_layout_bytes(const gsai_layout *l);
+uint64_t gsai_layout_bytes(const gsai_layout *l); /* of all blocks, each in whole units of GSAI_BUFFER_UNIT */
 
 typedef struct gsai_heap {
     gsai_buffer *blocks;
@@ -73,6 +78,8 @@ gsai_range gsai_heap_range(const gsai_heap *h, gsai_place p);
 #define GSAI_UPLOAD_PIECE (16ull << 20)
 typedef struct gsai_upload gsai_upload;
 
+/* Host-visible bytes that an upload holds while it lives. */
+uint64_t gsai_upload_staging_bytes(uint64_t max_allocation_bytes);
 gsa_status gsai_upload_create(gsa_device *dev, gsai_upload **out);
 /* Most bytes of one map: GSAI_UPLOAD_PIECE, less where allocations are small. */
 uint64_t gsai_upload_max(const gsai_upload *u);

@@ -24,14 +24,24 @@ struct gsai_upload {
     gsai_hazards hazards; /* of the open piece */
 };
 
+static uint64_t piece_bytes_of(uint64_t max_allocation_bytes)
+{
+    const uint64_t most = max_allocation_bytes / 16 * 16;
+    return most < GSAI_UPLOAD_PIECE ? most : GSAI_UPLOAD_PIECE;
+}
+
+uint64_t gsai_upload_staging_bytes(uint64_t max_allocation_bytes)
+{
+    return N_PIECES * gsai_round_up(piece_bytes_of(max_allocation_bytes), GSAI_BUFFER_UNIT);
+}
+
 gsa_status gsai_upload_create(gsa_device *dev, gsai_upload **out)
 {
     *out = NULL;
     gsai_upload *u = gsai_alloc(&dev->allocator, sizeof *u);
     if (!u) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for an upload");
     u->dev = dev;
-    const uint64_t most = dev->caps.max_allocation_bytes / 16 * 16;
-    u->piece_bytes = most < GSAI_UPLOAD_PIECE ? most : GSAI_UPLOAD_PIECE;
+    u->piece_bytes = piece_bytes_of(dev->caps.max_allocation_bytes);
     VkCommandPoolCreateInfo pool = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
     pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT | VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
     pool.queueFamilyIndex = dev->queue_family;

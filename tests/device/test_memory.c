@@ -97,6 +97,7 @@ static void buffer_kinds_are_mapped_as_promised(void **state)
     assert_int_equal(gsai_buffer_create(dev, 1001, GSAI_MEMORY_UPLOAD, &u), GSA_OK);
     assert_int_equal(gsai_buffer_create(dev, 1001, GSAI_MEMORY_READBACK, &r), GSA_OK);
     assert_int_equal(d.size, 1008);
+    assert_true(d.allocated >= d.size && !d.is_host && u.is_host && r.is_host);
     assert_null(d.mapped);
     assert_non_null(u.mapped);
     assert_true(u.coherent);

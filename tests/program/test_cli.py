@@ -8,7 +8,7 @@ import subprocess
 
 from harness import *
 
-COMMANDS = ["devices", "run", "tokenize", "detokenize", "logits", "inspect", "verify", "bench"]
+COMMANDS = ["devices", "run", "chat", "tokenize", "detokenize", "logits", "perplexity", "inspect", "verify", "bench"]
 
 
 def test_help_of_all_commands():
@@ -327,9 +327,15 @@ def test_inspect():
         plan = j["memory_plan"]
         assert plan["device_bytes"] == plan["weight_bytes"] + plan["arena_bytes"] + plan["scratch_bytes"]
         assert sum(t["bytes"] for t in j["tensors"]) == j["model"]["weight_bytes"]
+        assert plan["load_bytes"] > 0 or "-d" in args
         if "-d" not in args:
             assert plan["arena_bytes"] >= j["model"]["state_bytes"] * plan["slots"] > 0
     assert "tensors" not in json.loads(good("inspect", "--json", "-m", TINY, "--no-tensors"))
+    j = json.loads(good("inspect", "--json", "-m", TINY))["tokenizer"]
+    assert j["kind"] == "BPE with byte fallback" and j["bos_id"] == 1 and j["eos_id"] == -1 and j["fits"]
+    assert {"id": 1, "text": "<s>"} in j["special_tokens"] and len(j["special_tokens"]) == j["special"]
+    assert "byte-level BPE" in good("inspect", "-m", GQA).decode()
+    assert "BPE with byte fallback" in text and "puts token <s> before and nothing behind" in text and "1 <s>" in text
     bad("inspect", "--synthetic", "9b", says="9b")
     bad("inspect", "--synthetic", "1.3b", "--type", "f64", says="f64")
 

@@ -2,11 +2,14 @@
 #include "app.h"
 #include "commands.h"
 #include "format.h"
+#include "inspect_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define MOST_SPECIAL 12 /* printed; --json has all */
 
 typedef struct tensor_list {
     json_t *json; /* NULL: print */
@@ -79,21 +82,33 @@ static void print_plan(const gsa_memory_plan *p, const char *device)
         (unsigned long long)p->device_bytes);
     printf("  %-22s %12s  (%llu bytes)\n", "host-visible memory", format_bytes(p->host_bytes).s,
         (unsigned long long)p->host_bytes);
+    printf("  %-22s %12s  (%llu bytes)\n", "  more while loading", format_bytes(p->load_bytes).s,
+        (unsigned long long)p->load_bytes);
 }
 
 static json_t *plan_json(const gsa_memory_plan *p, const char *device)
 {
-    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I}", "device", format_json_text(device), "slots",
+    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "device", format_json_text(device), "slots",
         (int)p->n_slots, "max_rows", (int)p->max_rows, "weight_bytes", (json_int_t)p->weight_bytes, "arena_bytes",
         (json_int_t)p->arena_bytes, "scratch_bytes", (json_int_t)p->scratch_bytes, "device_bytes",
-        (json_int_t)p->device_bytes, "host_bytes", (json_int_t)p->host_bytes);
+        (json_int_t)p->device_bytes, "host_bytes", (json_int_t)p->host_bytes, "load_bytes", (json_int_t)p->load_bytes);
+}
+
+/* A model in one file. */
+static bool is_file(const app *a)
+{
+    struct stat st;
+    return a->model_path && stat(a->model_path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static bool has_tokenizer(const app *a)
 {
     char path[4200];
     struct stat st;
+    gsa_file_info info;
     if (!a->model_path) return false;
+    if (is_file(a))
+        return gsa_file_inspect(a->model_path, NULL, &info, NULL, NULL, NULL) == GSA_OK && info.has_tokenizer;
     const int n = snprintf(path, sizeof path, "%s/tokenizer.json", a->model_path);
     return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0;
 }
@@ -111,19 +126,33 @@ static int show_tokenizer(app *a, const gsa_model_info *info, json_t *root)
     }
     const int rc = app_open_tokenizer(a, NULL);
     if (rc) return rc;
-    const uint32_t n = gsa_tokenizer_n_vocab(a->tokenizer);
-    uint32_t n_special = 0;
-    for (uint32_t i = 0; i < n; i++) n_special += gsa_tokenizer_is_special(a->tokenizer, (int32_t)i);
-    const int bos = gsa_tokenizer_bos(a->tokenizer), eos = gsa_tokenizer_eos(a->tokenizer);
+    const gsa_tokenizer *t = a->tokenizer;
+    const uint32_t n = gsa_tokenizer_n_vocab(t);
+    json_t *special = json_array();
+    for (uint32_t i = 0; i < n; i++)
+        if (gsa_tokenizer_is_special(t, (int32_t)i))
+            json_array_append_new(special, json_pack("{s:i, s:o}", "id", (int)i, "text",
+                                               format_json_text(gsa_tokenizer_token_text(t, (int32_t)i, NULL))));
+    const size_t n_special = json_array_size(special);
+    const int bos = gsa_tokenizer_bos(t), eos = gsa_tokenizer_eos(t);
     if (root) {
         json_object_set_new(root, "tokenizer",
-            json_pack("{s:i, s:i, s:i, s:i, s:b}", "vocabulary", (int)n, "special", (int)n_special, "bos_id", bos,
-                "eos_id", eos, "fits", n <= info->n_vocab));
+            json_pack("{s:s, s:i, s:i, s:o, s:i, s:i, s:b}", "kind", gsa_tokenizer_kind(t), "vocabulary", (int)n,
+                "special", (int)n_special, "special_tokens", special, "bos_id", bos, "eos_id", eos, "fits",
+                n <= info->n_vocab));
         return 0;
     }
-    printf("tokenizer    %u ids, %u special; puts %s%s before and %s behind a text\n", n, n_special,
-        bos >= 0 ? "token " : "nothing", bos >= 0 ? gsa_tokenizer_token_text(a->tokenizer, bos, NULL) : "",
-        eos >= 0 ? gsa_tokenizer_token_text(a->tokenizer, eos, NULL) : "nothing");
+    printf("tokenizer    %s, %u ids, %zu special; puts %s%s before and %s%s behind a text\n", gsa_tokenizer_kind(t), n,
+        n_special, bos >= 0 ? "token " : "nothing", bos >= 0 ? gsa_tokenizer_token_text(t, bos, NULL) : "",
+        eos >= 0 ? "token " : "nothing", eos >= 0 ? gsa_tokenizer_token_text(t, eos, NULL) : "");
+    for (size_t i = 0; i < n_special && i < MOST_SPECIAL; i++) {
+        const json_t *token = json_array_get(special, i);
+        printf("%s%lld %s%s", i ? ", " : "  special    ", (long long)json_integer_value(json_object_get(token, "id")),
+            json_string_value(json_object_get(token, "text")),
+            i + 1 < n_special && i + 1 == MOST_SPECIAL ? ", ..." : "");
+    }
+    if (n_special) printf("\n");
+    json_decref(special);
     if (n > info->n_vocab)
         printf(
             "             WARNING: more ids than the model has (%u): it may belong to another model\n", info->n_vocab);
@@ -142,6 +171,9 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
         gsa_device_info_get(a->device, &device_info);
         device = device_info.name;
     }
+    gsa_file_info file = {.is_model = true};
+    if (is_file(a) && gsa_file_inspect(a->model_path, NULL, &file, NULL, NULL, NULL) != GSA_OK) return fail_library();
+    if (!file.is_model) return inspect_file(a->model_path, no_tensors, root);
     if (gsa_model_inspect(params, a->device, &info, NULL, NULL, &plan) != GSA_OK) return fail_library();
     if (root) {
         json_object_set_new(root, "model", model_json(&info));
@@ -149,6 +181,7 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
         print_model(&info);
     }
     rc = show_tokenizer(a, &info, root);
+    if (rc == 0 && is_file(a)) rc = inspect_metadata(a->model_path, root);
     if (rc) return rc;
     tensor_list list = {.json = root && !no_tensors ? json_array() : NULL, .print = !root && !no_tensors};
     if (root) {
@@ -180,7 +213,7 @@ int cmd_inspect(int argc, char **argv)
     const cli_spec spec = {"inspect", "-m PATH [options]",
         "Show a model's config, tokenizer, memory plan and tensors. Needs no GPU; with -d the plan is for that "
         "device's\n"
-        "limits.",
+        "limits. Of a GGUF file with another architecture: its metadata and tensors.",
         "  gsa-vk inspect -m path/to/model\n"
         "  gsa-vk inspect -m path/to/model -d 0 --slots 64 --no-tensors\n"
         "  gsa-vk inspect --synthetic 7b --json\n",

@@ -3,22 +3,20 @@
 #include "commands.h"
 #include "data.h"
 #include "generate.h"
+#include "sampling.h"
 #include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct run_options {
     const char *prompt, *file, *tokens, *save, *load;
     bool no_bos;
-    uint64_t n, seed, top_k, repeat_last_n;
-    double temperature, top_p, min_p, repeat_penalty;
+    uint64_t n;
+    sampling sampling;
     generate_options generate;
 } run_options;
-
-#define NOT_GIVEN UINT64_MAX
 
 static int check_options(const app *a, const run_options *o)
 {
@@ -60,26 +58,13 @@ static int open_text(app *a, const run_options *o, ids *prompt)
     return rc;
 }
 
-static int open_sampler(const run_options *o, gsa_sampler **sampler)
-{
-    const gsa_sampler_params params = {.struct_size = sizeof params,
-        .temperature = (float)o->temperature,
-        .top_k = (uint32_t)o->top_k,
-        .top_p = (float)o->top_p,
-        .min_p = (float)o->min_p,
-        .repeat_penalty = (float)o->repeat_penalty,
-        .repeat_last_n = (uint32_t)o->repeat_last_n,
-        .seed = o->seed};
-    return gsa_sampler_create(&params, sampler) == GSA_OK ? 0 : fail_library();
-}
-
 static int run(app *a, run_options *o)
 {
     ids prompt = {0};
     gsa_sampler *sampler = NULL;
     gsa_session *session = NULL;
     int rc = open_text(a, o, &prompt);
-    if (rc == 0) rc = open_sampler(o, &sampler);
+    if (rc == 0) rc = sampling_open(&o->sampling, &sampler);
     if (rc == 0) rc = app_load_model(a, &(gsa_model_params){.n_slots = 1});
     if (rc == 0)
         for (size_t i = 0; i < prompt.n && rc == 0; i++)
@@ -102,14 +87,7 @@ static int run(app *a, run_options *o)
 int cmd_run(int argc, char **argv)
 {
     app a = {0};
-    run_options o = {.n = 128,
-        .seed = NOT_GIVEN,
-        .top_k = NOT_GIVEN,
-        .repeat_last_n = 64,
-        .temperature = -1,
-        .top_p = -1,
-        .min_p = -1,
-        .repeat_penalty = -1};
+    run_options o = {.n = 128, .sampling = SAMPLING_INIT};
     generate_options *g = &o.generate;
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
@@ -120,14 +98,7 @@ int cmd_run(int argc, char **argv)
         {CLI_FLAG, 0, "no-bos", NULL, "put no start token before a text", &o.no_bos},
         {CLI_GROUP, .help = "generation"},
         {CLI_UINT, 'n', "n-predict", "N", "tokens to generate (128)", &o.n, 0, 1e9},
-        {CLI_REAL, 0, "temp", "X", "temperature; 0: always the likeliest token (0.8)", &o.temperature, 0, 1000},
-        {CLI_UINT, 0, "top-k", "N", "draw from the N likeliest; 0: off (40)", &o.top_k, 0, 1e9},
-        {CLI_REAL, 0, "top-p", "X", "draw from the fewest that have this share; 1: off (0.95)", &o.top_p, 0, 1},
-        {CLI_REAL, 0, "min-p", "X", "drop what is less likely than X times the likeliest (0)", &o.min_p, 0, 1},
-        {CLI_REAL, 0, "repeat-penalty", "X", "make repeated tokens less likely; 1: off (1)", &o.repeat_penalty, 0,
-            1000},
-        {CLI_UINT, 0, "repeat-last-n", "N", "tokens that the penalty looks back (64)", &o.repeat_last_n, 1, 256},
-        {CLI_UINT, 's', "seed", "N", "of the random numbers; default: the clock", &o.seed, 0, 0},
+        SAMPLING_OPTIONS(&o.sampling),
         {CLI_TEXTS, 0, "stop", "TEXT", "end before this text; may be given several times", &g->stops},
         {CLI_FLAG, 0, "ignore-eos", NULL, "go on behind the end token", &g->ignore_eos},
         {CLI_GROUP, .help = "state files"},
@@ -156,17 +127,11 @@ int cmd_run(int argc, char **argv)
     if (rc == CLI_GO) rc = check_options(&a, &o);
     if (rc != CLI_GO) return rc;
     g->n = o.n;
-    g->keep_sampler = o.temperature >= 0 || o.top_k != NOT_GIVEN || o.top_p >= 0 || o.min_p >= 0 ||
-                      o.repeat_penalty >= 0 || o.seed != NOT_GIVEN;
+    sampling_settle(&o.sampling);
+    g->keep_sampler = o.sampling.is_given;
     g->want_state = o.save != NULL;
-    if (o.temperature < 0) o.temperature = 0.8;
-    if (o.top_k == NOT_GIVEN) o.top_k = 40;
-    if (o.top_p < 0) o.top_p = 0.95;
-    if (o.min_p < 0) o.min_p = 0;
-    if (o.repeat_penalty < 0) o.repeat_penalty = 1;
-    if (o.seed == NOT_GIVEN) o.seed = (uint64_t)time(NULL);
-    g->seed = o.seed;
-    g->is_greedy = o.temperature == 0;
+    g->seed = o.sampling.seed;
+    g->is_greedy = o.sampling.temperature == 0;
     interrupt_catch();
     return app_close(&a, run(&a, &o));
 }

@@ -39,6 +39,17 @@ int bytes_read(const char *path, bytes *out)
     return fail("%s: cannot read: %s", is_stdin ? "standard input" : path, strerror(error));
 }
 
+int bytes_append(bytes *b, const char *text, size_t n)
+{
+    char *bigger = realloc(b->data, b->n + n + 1);
+    if (!bigger) return fail("out of memory for %zu bytes of text", b->n + n);
+    b->data = bigger;
+    memcpy(b->data + b->n, text, n);
+    b->n += n;
+    b->data[b->n] = 0;
+    return 0;
+}
+
 bool ids_push(ids *v, int32_t id)
 {
     if (v->n == v->capacity) {

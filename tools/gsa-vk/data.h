@@ -15,6 +15,9 @@ typedef struct bytes {
 /* All of a file, or of standard input for "-". 0, or 1 after fail(). Free data. */
 int bytes_read(const char *path, bytes *out);
 
+/* 0, or 1 after fail(). */
+int bytes_append(bytes *b, const char *text, size_t n);
+
 typedef struct ids {
     int32_t *data;
     size_t n, capacity;

@@ -12,9 +12,11 @@ static const struct {
 } commands[] = {
     {"devices", "list the Vulkan devices, their limits, capabilities and kernels", cmd_devices},
     {"run", "generate text or token ids", cmd_run},
+    {"chat", "talk with a model; undo, fork, save and load its state", cmd_chat},
     {"tokenize", "text to token ids", cmd_tokenize},
     {"detokenize", "token ids to text", cmd_detokenize},
     {"logits", "logits of a token sequence, to a file", cmd_logits},
+    {"perplexity", "how well a model foretells a text", cmd_perplexity},
     {"inspect", "what a model is: config, tensors, tokenizer, memory plan", cmd_inspect},
     {"verify", "check every kernel of a device against the CPU reference", cmd_verify},
     {"bench", "measure speed, with proof that the results are right", cmd_bench},

@@ -109,3 +109,9 @@ bool interrupted(void)
 {
     return stop_flag != 0;
 }
+
+void interrupt_clear(void)
+{
+    stop_flag = 0;
+    interrupt_catch();
+}

@@ -25,5 +25,6 @@ int report_stdout(void);
 /* From here on Ctrl-C sets a flag instead of ending the program; a second one ends it. */
 void interrupt_catch(void);
 bool interrupted(void);
+void interrupt_clear(void); /* it has been acted upon; catch the next one */
 
 #endif

@@ -19,22 +19,13 @@ int text_encode(const gsa_tokenizer *tokenizer, const char *text, size_t n, bool
     return 0;
 }
 
-static int append(bytes *b, const char *text, size_t n)
-{
-    char *bigger = realloc(b->data, b->n + n + 1);
-    if (!bigger) return fail("out of memory for %zu bytes of text", b->n + n);
-    b->data = bigger;
-    memcpy(b->data + b->n, text, n);
-    b->n += n;
-    b->data[b->n] = 0;
-    return 0;
-}
-
 static int let_out(printer *p, size_t n)
 {
     int rc = 0;
     if (p->silent) {
-        rc = append(&p->all, p->held.data, n);
+        rc = bytes_append(&p->all, p->held.data, n);
+    } else if (p->sink && n > 0) {
+        rc = p->sink(p->sink_user, p->held.data, n);
     } else if (n > 0) {
         fwrite(p->held.data, 1, n, stdout);
         if (fflush(stdout) != 0) rc = report_stdout();
@@ -67,14 +58,14 @@ static size_t free_bytes(printer *p)
 static int take(printer *p, const char *piece, size_t n)
 {
     if (p->stopped || n == 0) return 0;
-    const int rc = append(&p->held, piece, n);
+    const int rc = bytes_append(&p->held, piece, n);
     return rc ? rc : let_out(p, free_bytes(p));
 }
 
 int printer_open(printer *p, const gsa_tokenizer *tokenizer, const cli_texts *stops, bool silent)
 {
     *p = (printer){.stops = stops, .silent = silent, .n_vocab = gsa_tokenizer_n_vocab(tokenizer)};
-    if (silent && append(&p->all, "", 0) != 0) return 1;
+    if (silent && bytes_append(&p->all, "", 0) != 0) return 1;
     return gsa_detokenizer_create(tokenizer, true, &p->detokenizer) == GSA_OK ? 0 : fail_library();
 }
 

@@ -12,7 +12,9 @@ int text_encode(const gsa_tokenizer *tokenizer, const char *text, size_t n, bool
 typedef struct printer {
     gsa_detokenizer *detokenizer;
     const cli_texts *stops;
-    bool silent;  /* gather in all, print nothing */
+    bool silent;                                         /* gather in all, print nothing */
+    int (*sink)(void *user, const char *text, size_t n); /* takes what would be printed; NULL = standard output */
+    void *sink_user;
     bool stopped; /* a stop string came; it and what follows are not printed */
     bytes held;   /* may be the beginning of a stop string */
     bytes all;    /* what was let out, when silent */
