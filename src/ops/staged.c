@@ -97,10 +97,10 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
         gsai_staged_choose(dev, part->type, n_part, a->n_cols, a->swiglu, a->step ? a->step->config->K : 0);
     uint32_t columns = 1;
     while (columns < n_tokens) columns *= 2;
-    const bool type_is_plain = !gsai_type_is_quantised(part->type);
     const uint32_t x_vecs = a->n_cols / 4, loads = s.rows * (a->swiglu ? 2 : 1);
+    const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs / 8 * 9ull : x_vecs + 1ull;
     const uint64_t shared =
-        16ull * columns * x_vecs + 4ull * columns * (s.group_size / s.lanes * (loads + 1) + s.outputs);
+        16ull * columns * held + 4ull * columns * (s.group_size / s.lanes * (loads + 1) + s.outputs);
     const uint32_t unroll = columns >= 4 ? 1 : s.unroll;
     const uint32_t spec[] = {s.group_size, columns, s.rows, unroll, s.split, a->swiglu, s.lanes, a->is_normed,
         shared <= dev->caps.max_shared_bytes, x_vecs};
