@@ -5,7 +5,7 @@
 //   o[v] = silu(sum_m p[m] hv[m, v])
 //
 //   x       [rows, width] f32
-//   work    chunks of one row (none: the session is left alone)
+//   work    chunks: chunk i is row i, or nothing, and then the session is left alone
 //   state   [slot] -> hk [G][K][M], hv [G][M][V] f32  updated in place
 //   scratch partial [rows][H][k_tiles][M]
 //   o       [rows, H V] f32
@@ -55,7 +55,7 @@ void main()
 {
     const uint lane = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
     const uint g = gl_WorkGroupID.y, chunk = chunk_entry(gl_WorkGroupID.z);
-    const uint M = push.M, K = push.K, V = push.V, row = push.x_offset + work[chunk] * push.x_stride;
+    const uint M = push.M, K = push.K, V = push.V, row = push.x_offset + gl_WorkGroupID.z * push.x_stride;
     if (work[chunk + 1u] == 0u) return;
     const uint slot = work[chunk + 2u] * push.state_stride;
     const uint v0 = gl_WorkGroupID.x * QUADS, v_quads = V / 4u;             // quads of hv
@@ -165,6 +165,6 @@ void main()
         for (uint j = 0u; j < gl_NumSubgroups; j++) all += o_part[(r * gl_NumSubgroups + j) * QUADS + lane % QUADS];
         vec4 result;
         [[unroll]] for (uint i = 0u; i < 4u; i++) result[i] = silu_exact(all[i]);
-        o[(push.o_offset + work[chunk] * push.o_stride + (g * HEADS + r) * V) / 4u + v0 + lane % QUADS] = result;
+        o[(push.o_offset + gl_WorkGroupID.z * push.o_stride + (g * HEADS + r) * V) / 4u + v0 + lane % QUADS] = result;
     }
 }

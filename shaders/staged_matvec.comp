@@ -232,6 +232,13 @@ void main()
             }                                                                            \
         }
     LOAD_UNITS(lane)
+#ifndef STEP
+    float before = 0.0; // what the invocation's first output is added to
+    if (!SWIGLU && push.accumulate != 0u && gl_LocalInvocationIndex < OUTPUTS * COLUMNS) {
+        const uint c = min(gl_LocalInvocationIndex / OUTPUTS, push.n_tokens - 1u);
+        before = y[push.y_offset + c * push.y_stride + min(first + gl_LocalInvocationIndex % OUTPUTS, push.n_rows - 1u)];
+    }
+#endif
 #ifdef STEP
     const uint row0 = push.part_row + first;
     const bool reads_memory = row0 < push.k_row;
@@ -303,7 +310,11 @@ void main()
             precise const float up = team_sum(local / ROWS, r + 1u, c) * scale;
             y[at] = ffn_act(z, push.act) * up;
         } else {
-            y[at] = push.accumulate != 0u ? y[at] + z : z;
+            if (push.accumulate == 0u) {
+                y[at] = z;
+            } else {
+                y[at] = (i < GROUP ? before : y[at]) + z;
+            }
         }
 #endif
     }

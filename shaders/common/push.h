@@ -42,7 +42,18 @@ struct gsa_matmul_push {
     uint rows_per_group; /* matvec only */
 };
 
-/* norm_matvec: the same with an RMSNorm before and, with SWIGLU, weight rows in pairs up_rows apart. */
+/* matmul_cm: offsets and strides of x in vectors of 8 f16, of y in its own elements. */
+struct gsa_matmul_cm_push {
+    uint n_tokens;
+    uint first_row, n_rows, row_vecs, x_vecs;
+    uint x_offset, x_stride;
+    uint y_offset, y_stride;
+    uint accumulate;
+    uint up_rows; /* SWIGLU: from a gate's weight row to its up row */
+    uint act;     /* SWIGLU: GSA_ACT_* */
+};
+
+/* norm_matvec: gsa_matmul_push with an RMSNorm before and, with SWIGLU, weight rows in pairs up_rows apart. */
 struct gsa_norm_matvec_push {
     uint n_tokens;
     uint first_row, n_rows, row_vecs, x_vecs;

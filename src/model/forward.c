@@ -7,15 +7,16 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
     const gsai_work *work = &p->work;
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
-    const bool whole = gsai_gsa_takes_projections(c, work->rows); /* maps, gates and silu happen inside the step */
+    const bool whole = gsai_gsa_takes_projections(r, c, work->rows); /* maps, gates and silu happen inside the step */
     const gsai_norm_matmul_args qkvf = {.y = projected->rows,
         .x = s->x,
         .norm = w->attn_norm,
         .eps = c->norm_eps,
         .w = &w->qkvf,
         .T = T,
-        .rows = work->rows,
+        .rows = p->product_class,
         .h = s->h,
+        .half = s->h.range,
         .label = "matmul qkvf"};
     const gsai_norm_matmul_args output = {.y = s->x,
         .x = s->o,
@@ -23,14 +24,15 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .eps = c->g_norm_eps,
         .w = &w->o,
         .T = T,
-        .rows = work->rows,
+        .rows = p->product_class,
         .accumulate = true,
         .pre_silu = !whole,
         .h = s->o,
+        .half = s->h.range,
         .label = "matmul o"};
 
     const gsai_step_args step = {c, &qkvf, &s->qkvf, s->o, state, work, s->gsa};
-    if (gsai_op_gsa_whole_step(r, &step)) {
+    if (p->product_class == GSAI_ROWS_ONE && gsai_op_gsa_whole_step(r, &step)) {
         gsai_op_norm_matmul(r, &output);
         return;
     }
@@ -48,21 +50,23 @@ static void feed_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const uint32_t T = p->work.n_rows;
-    const gsai_norm_matmul_args gate_up = {.y = s->act,
+    const gsai_rows act = gsai_matmul_input(r, &w->down, p->product_class, s->act);
+    const gsai_norm_matmul_args gate_up = {.y = act,
         .x = s->x,
         .norm = w->ffn_norm,
         .eps = c->norm_eps,
         .w = &w->gate_up,
         .T = T,
-        .rows = p->work.rows,
+        .rows = p->product_class,
         .swiglu = true,
         .act = c->ffn_act,
         .h = s->h,
+        .half = s->h.range,
         .product = s->gate_up,
         .label = "matmul gate_up"};
 
     gsai_op_norm_matmul(r, &gate_up);
-    gsai_op_matmul(r, s->x, s->act, &w->down, T, p->work.rows, true, "matmul down");
+    gsai_op_matmul(r, s->x, act, &w->down, T, p->product_class, true, "matmul down");
 }
 
 /* Logits of the wanted rows, as many at a time as one binding holds, chosen from and copied out. */
@@ -72,10 +76,11 @@ static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w
     for (uint32_t first = 0; first < p->n_wanted; first += s->max_wanted_at_once) {
         const uint32_t n = p->n_wanted - first < s->max_wanted_at_once ? p->n_wanted - first : s->max_wanted_at_once;
         const gsai_table rows = {p->wanted.range, p->wanted.base + first};
+        const gsai_rows wanted = gsai_matmul_input(r, &w->head, p->wanted_class, s->wanted);
         gsai_op_rmsnorm(
             r, &(gsai_rmsnorm_args){
-                   .x = s->x, .y = s->wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
-        gsai_op_matmul(r, s->logits, s->wanted, &w->head, n, p->wanted_class, false, "matmul head");
+                   .x = s->x, .y = wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
+        gsai_op_matmul(r, s->logits, wanted, &w->head, n, p->wanted_class, false, "matmul head");
         if (p->copy_logits) {
             const uint64_t row_bytes = c->n_vocab * 4ull;
             for (uint32_t i = 0; i < n; i++)

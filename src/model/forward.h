@@ -8,7 +8,7 @@
 /* Activations of the largest pass, f32. Padding columns are zero from creation on: ops write real columns only. */
 typedef struct gsai_scratch {
     gsai_rows x;       /* [T, D]    residual stream */
-    gsai_rows h;       /* [T, D]    normed input of a block */
+    gsai_rows h;       /* [T, D or H*V]    normed input of a block; with f16 products also of the output projection */
     gsai_qkvf qkvf;    /* [T, P]    projections, then q k v g s */
     gsai_qkvf raw;     /* [T, P]    projections before the short convolution; absent without */
     gsai_rows o;       /* [T, H*V]  mixer output, normed in place */
@@ -30,6 +30,7 @@ typedef struct gsai_pass {
     gsai_table ids;    /* [work.n_rows] */
     gsai_table wanted; /* [n_wanted] rows whose logits are wanted */
     uint32_t n_wanted;
+    gsai_row_class product_class; /* of the layers' products: work.rows, or MANY for single tokens of many sessions */
     gsai_row_class wanted_class; /* ONE: last rows of spans; else whole chunks */
     gsai_choose choose;
     gsai_table sample_params; /* [n_wanted] of GSA_SAMPLE_STRIDE */

@@ -90,6 +90,11 @@ uint32_t gsai_check_arg(const gsai_check *c)
     return c->set->arg;
 }
 
+const char *gsai_check_op(const gsai_check *c)
+{
+    return c->set->op;
+}
+
 gsa_device *gsai_check_device(const gsai_check *c)
 {
     return c->dev;

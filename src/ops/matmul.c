@@ -1,3 +1,4 @@
+#include "ops/matmul_cm.h"
 #include "ops/matvec.h"
 #include "ops/op_util.h"
 #include "ops/staged.h"
@@ -119,13 +120,25 @@ static void tiled(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_ro
     record(m, pipeline, tiles_t * tiles_n, TILE_THREADS, 0, 0, T, first_row, n_rows);
 }
 
+gsai_rows gsai_half_rows(gsai_range range, uint32_t width)
+{
+    return (gsai_rows){range, 0, (uint32_t)gsai_round_up(width, 8), true};
+}
+
+gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x)
+{
+    if (rows != GSAI_ROWS_MANY || !gsai_matmul_cm_has(gsai_recorder_device(r), w)) return x;
+    return gsai_half_rows(x.range, w->n_cols);
+}
+
 /* Weight rows of one call: as many as the cap on a submission allows, for a call cannot be cut afterwards. */
 static uint32_t rows_at_once(const matmul *m, uint32_t T)
 {
     const gsa_device *dev = gsai_recorder_device(m->r);
     const uint32_t n_rows = m->part->n_rows;
     const double cap = dev->max_submit_us * 1e3;
-    const double estimate = gsai_estimate_ns(dev, (uint64_t)n_rows * m->row_vecs * 16, 2ull * T * n_rows * m->n_cols);
+    const uint64_t flops = 2ull * T * n_rows * m->n_cols / (m->x.half ? GSAI_MATRIX_SPEEDUP : 1);
+    const double estimate = gsai_estimate_ns(dev, (uint64_t)n_rows * m->row_vecs * 16, flops);
     if (!(cap > 0) || estimate <= cap) return n_rows;
 
     const double share = n_rows * (cap / estimate);
@@ -149,7 +162,17 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
         const uint32_t step = rows_at_once(&m, rows == GSAI_ROWS_MANY || T < MAX_COLUMNS ? T : MAX_COLUMNS);
         for (uint32_t n = 0; n < part->n_rows; n += step) {
             const uint32_t n_rows = part->n_rows - n < step ? part->n_rows - n : step;
-            if (rows == GSAI_ROWS_MANY) {
+            if (x.half) {
+                gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = y,
+                                      .x = x,
+                                      .part = part,
+                                      .n_cols = w->n_cols,
+                                      .T = T,
+                                      .first_row = n,
+                                      .n_rows = n_rows,
+                                      .accumulate = accumulate,
+                                      .label = label});
+            } else if (rows == GSAI_ROWS_MANY) {
                 tiled(&m, T, n, n_rows);
             } else if (rows == GSAI_ROWS_ONE && gsai_staged_serves(r, part->type, w->n_cols)) {
                 gsai_staged_record(r, &(gsai_staged_args){.y = y,

@@ -1,4 +1,5 @@
 /* A product with the norm before it and the activation after it: one call for single rows, three otherwise. */
+#include "ops/matmul_cm.h"
 #include "ops/matvec.h"
 #include "ops/op_util.h"
 #include "ops/staged.h"
@@ -73,10 +74,28 @@ static uint32_t record(
 
 static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
 {
-    gsai_op_rmsnorm(r,
-        &(gsai_rmsnorm_args){
-            .x = a->x, .y = a->h, .w = a->norm, .T = a->T, .D = a->w->n_cols, .eps = a->eps, .pre_silu = a->pre_silu});
-    gsai_op_matmul(r, a->swiglu ? a->product : a->y, a->h, a->w, a->T, a->rows, a->accumulate, a->label);
+    const gsa_device *dev = gsai_recorder_device(r);
+    gsai_rows h = a->h;
+
+    if (a->half.size > 0 && a->rows == GSAI_ROWS_MANY && gsai_matmul_cm_has(dev, a->w))
+        h = gsai_half_rows(a->half, a->w->n_cols);
+    gsai_op_rmsnorm(
+        r, &(gsai_rmsnorm_args){
+               .x = a->x, .y = h, .w = a->norm, .T = a->T, .D = a->w->n_cols, .eps = a->eps, .pre_silu = a->pre_silu});
+    if (h.half && a->swiglu && a->y.half && gsai_matmul_cm_has_swiglu(dev, a->w)) {
+        if (!gsai_op_check_rows(r, a->label, "y", &a->y, a->T, a->w->n_rows / 2)) return;
+        gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = a->y,
+                              .x = h,
+                              .part = a->w->parts,
+                              .n_cols = a->w->n_cols,
+                              .T = a->T,
+                              .n_rows = a->w->n_rows / 2,
+                              .swiglu = true,
+                              .act = a->act,
+                              .label = a->label});
+        return;
+    }
+    gsai_op_matmul(r, a->swiglu ? a->product : a->y, h, a->w, a->T, a->rows, a->accumulate, a->label);
     if (a->swiglu) gsai_op_swiglu(r, a->y, a->product, a->T, a->w->n_rows / 2, a->act);
 }
 

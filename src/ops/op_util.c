@@ -58,16 +58,17 @@ bool gsai_op_grid(gsai_recorder *r, uint64_t n_groups, uint32_t group_size, uint
 bool gsai_op_check_rows(
     gsai_recorder *r, const char *op, const char *what, const gsai_rows *rows, uint32_t T, uint32_t width)
 {
-    const uint64_t end = T == 0 ? 0 : rows->offset + (T - 1) * (uint64_t)rows->stride + gsai_round_up(width, 4);
+    const uint32_t step = rows->half ? 8 : 4, bytes = rows->half ? 2 : 4;
+    const uint64_t end = T == 0 ? 0 : rows->offset + (T - 1) * (uint64_t)rows->stride + gsai_round_up(width, step);
 
-    if (rows->offset % 4 == 0 && rows->stride % 4 == 0 && (T <= 1 || rows->stride >= width) &&
-        end <= rows->range.size / 4)
+    if (rows->offset % step == 0 && rows->stride % step == 0 && (T <= 1 || rows->stride >= width) &&
+        end <= rows->range.size / bytes)
         return true;
-    gsai_recorder_fail(
-        r, gsai_fail(GSA_ERROR_ARGUMENT,
-               "%s: %s of %lu x %lu at offset %lu, stride %lu does not fit a range of %llu bytes, or is not in fours",
-               op, what, (unsigned long)T, (unsigned long)width, (unsigned long)rows->offset,
-               (unsigned long)rows->stride, (unsigned long long)rows->range.size));
+    gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT,
+                              "%s: %s of %lu x %lu at offset %lu, stride %lu does not fit a range of %llu bytes, or is "
+                              "not in fours (eights for f16)",
+                              op, what, (unsigned long)T, (unsigned long)width, (unsigned long)rows->offset,
+                              (unsigned long)rows->stride, (unsigned long long)rows->range.size));
     return false;
 }
 

@@ -17,7 +17,11 @@
 typedef struct gsai_rows {
     gsai_range range;
     uint32_t offset, stride;
+    bool half; /* elements are f16, input of a product on matrix units: offset and stride in f16, multiples of 8; the
+                  columns from the width up to a multiple of 8 are zero. Written by rmsnorm, swiglu and norm_matmul */
 } gsai_rows;
+/* Rows of f16 from the start of a range. */
+gsai_rows gsai_half_rows(gsai_range range, uint32_t width);
 
 /* A vector of f32 weights (norms, taps); range.size 0 = absent. */
 typedef gsai_range gsai_vector;
@@ -71,9 +75,12 @@ void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a);
 /* y[T,N] = x[T,C] w^T, or y += with accumulate. label names the role. */
 void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matrix *w, uint32_t T, gsai_row_class rows,
     bool accumulate, const char *label);
+/* The form in which a product with w takes its input: f16 at the start of the range where matrix units do it (many rows,
+ * weights not f32), else x itself. Depends on device, class and w only. */
+gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x);
 /* z = rms(x, norm, eps) w^T, then y = z, y += z with accumulate, or with swiglu y[T,F] = act(z[:,0:F]) z[:,F:2F]. Rows of
- * class ONE take one call a part where the device has the kernel; otherwise h [T, w->n_cols] holds the normed rows and
- * product [T, 2F] the products. */
+ * class ONE take one call a part where the device has the kernel; otherwise h [T, w->n_cols] holds the normed rows (half
+ * where matrix units do the product) and product [T, 2F] the products. */
 typedef struct gsai_norm_matmul_args {
     gsai_rows y, x;
     gsai_vector norm; /* absent: ones */
@@ -85,6 +92,7 @@ typedef struct gsai_norm_matmul_args {
     bool pre_silu; /* the norm is of silu(x); never one call */
     gsai_ffn_act act;
     gsai_rows h, product; /* product with swiglu only */
+    gsai_range half;      /* room for the normed rows as f16; not x's */
     const char *label;
 } gsai_norm_matmul_args;
 void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a);
@@ -154,7 +162,7 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a);
 
 /* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
  * may projections be true. */
-bool gsai_gsa_takes_projections(const gsai_config *c, gsai_row_class rows);
+bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, gsai_row_class rows);
 
 /* --- variants --- */
 typedef struct gsai_variant {

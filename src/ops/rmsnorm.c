@@ -16,7 +16,7 @@ void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a)
     if (a->rows && !gsai_op_check_words(r, "rmsnorm", "rows", &a->rows->range, a->rows->base, a->T)) return;
     if (a->w.size && !gsai_op_check_words(r, "rmsnorm", "w", &a->w, 0, a->D)) return;
 
-    const gsai_variant *v = gsai_op_variant(r, "rmsnorm");
+    const gsai_variant *v = gsai_op_variant(r, a->y.half ? "rmsnorm_half" : "rmsnorm");
     if (!v) return;
     const uint32_t group = gsai_op_row_group(gsai_recorder_device(r), a->D, 4);
     gsai_call call = {.label = "rmsnorm", .n_bind = 4, .pipeline = gsai_op_pipeline(r, v, &group, 1, 0)};

@@ -17,7 +17,7 @@ bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols)
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_variant *forced = gsai_recorder_forced(r);
     if (n_cols % 4 != 0) return false;
-    if (forced && strncmp(forced->op, "staged_", 7) == 0) return true;
+    if (forced && (strncmp(forced->op, "staged_", 7) == 0 || strcmp(forced->op, "gsa_step_mix") == 0)) return true;
     if (forced && strstr(forced->op, "matvec")) return false;
     if (!gsai_variant_pick(dev, product_of_type[type])) return false;
     return dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU || !gsai_variant_pick(dev, plain_of_type[type]);
@@ -31,12 +31,14 @@ gsai_staged_shape gsai_staged_choose(
     const gsai_caps *caps = &dev->caps;
     const uint32_t lanes = caps->subgroup_size, cores = caps->n_cores ? caps->n_cores : 32;
     const uint32_t wave = cores * 30, units = gsai_matrix_row_units(type, n_cols);
-    const uint32_t least = gsai_type_is_quantised(type) ? 1 : 4; /* units of a lane */
-    gsai_staged_shape s = {.group_size = units > 512 ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
+    const bool blocks = gsai_type_is_quantised(type);
+    const uint32_t least = blocks ? 2 : 4; /* units of a lane */
+    gsai_staged_shape s = {
+        .group_size = blocks || units > 512 ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
 
     while (s.group_size > caps->max_invocations) s.group_size /= 2;
     if (s.group_size < lanes) s.group_size = lanes;
-    if (swiglu || (!step_K && n_out < wave && units <= 512)) s.rows = 1;
+    if (swiglu || (!step_K && n_out < wave && units <= (blocks ? 64 : 512))) s.rows = 1;
     while (s.split * 2 * lanes <= s.group_size && (uint64_t)n_out / s.rows * s.split < wave &&
            units >= 2 * least * lanes * s.split)
         s.split *= 2;

@@ -8,6 +8,7 @@
 
 #define SG  (GSAI_CAP_SUBGROUP)
 #define SGS (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
+#define CM  (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
@@ -18,6 +19,7 @@
     X("embed_q4_0", "embed_q4_0", 0, 128, 0, "runs anywhere")                                                          \
     X("embed_q4_k", "embed_q4_k", 0, 128, 0, "runs anywhere")                                                          \
     X("embed_q6_k", "embed_q6_k", 0, 128, 0, "runs anywhere")                                                          \
+    X("rmsnorm_half", "rmsnorm_half", 0, 128, 4096, "runs anywhere")                                                   \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
     X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \
@@ -62,9 +64,14 @@
     X("matmul_q4_0", "matmul_q4_0", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_q4_k", "matmul_q4_k", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_q6_k", "matmul_q6_k", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                    \
+    X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                  \
+    X("matmul_cm_swiglu_f16", "matmul_cm_swiglu_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")      \
+    X("matmul_cm_swiglu_bf16", "matmul_cm_swiglu_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")    \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
+    X("swiglu_half", "swiglu_half", 0, 128, 0, "runs anywhere")                                                        \
     X("swiglu", "swiglu", 0, 128, 0, "runs anywhere")                                                                  \
     X("argmax", "argmax", 0, 128, 8192, "runs anywhere")                                                               \
     X("penalty", "penalty", 0, 128, 0, "runs anywhere")                                                                \
@@ -80,6 +87,9 @@
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
+    X("gsa_cm_prepare", "gsa_cm_prepare", GSAI_CAP_STORAGE16, 128, 512, "16-bit storage")                              \
+    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 22528, "cooperative matrices of f16 with f32 sums")                       \
+    X("gsa_cm_read", "gsa_cm_read", CM, 128, 32256, "cooperative matrices of f16 with f32 sums")                       \
     X("read", "read", 0, 128, 0, "runs anywhere")
 
 #define ROW(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS) {OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS},
@@ -104,8 +114,10 @@ static const char *const why[][2][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
 static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
 {
     const gsai_shader *shader = gsai_shader_find(v->shader);
+    gsai_coopmat_shape shape;
     if (!shader) return GSAI_VARIANT_NOT_BUILT;
     if (!gsai_caps_has(caps, v->caps)) return GSAI_VARIANT_NO_CAP;
+    if ((v->caps & GSAI_CAP_COOPMAT) && !gsai_caps_matrix_shape(caps, &shape)) return GSAI_VARIANT_NO_CAP;
     if (v->min_invocations > caps->max_invocations || v->min_shared_bytes > caps->max_shared_bytes ||
         shader->n_bindings > caps->max_storage_buffers || shader->push_bytes > caps->max_push_bytes)
         return GSAI_VARIANT_LIMIT;

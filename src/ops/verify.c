@@ -56,6 +56,7 @@ const gsai_verify_set *gsai_verify_set_at(uint32_t index)
         uint32_t n;
     } lists[] = {
         {gsai_verify_general, gsai_n_verify_general},
+        {gsai_verify_half, gsai_n_verify_half},
         {gsai_verify_sampling, gsai_n_verify_sampling},
         {gsai_verify_gsa, gsai_n_verify_gsa},
     };

@@ -37,6 +37,8 @@ extern const gsai_verify_set gsai_verify_general[]; /* verify_cases.c */
 extern const uint32_t gsai_n_verify_general;
 extern const gsai_verify_set gsai_verify_sampling[]; /* verify_sample.c */
 extern const uint32_t gsai_n_verify_sampling;
+extern const gsai_verify_set gsai_verify_half[]; /* verify_half.c */
+extern const uint32_t gsai_n_verify_half;
 extern const gsai_verify_set gsai_verify_gsa[]; /* verify_gsa.c */
 extern const uint32_t gsai_n_verify_gsa;
 
@@ -48,6 +50,7 @@ typedef enum gsai_check_use {
 } gsai_check_use;
 
 uint32_t gsai_check_arg(const gsai_check *c);
+const char *gsai_check_op(const gsai_check *c);
 gsa_device *gsai_check_device(const gsai_check *c);
 
 /* Host memory of n floats (or words), zeroed, freed after the case. */

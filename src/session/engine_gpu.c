@@ -3,6 +3,7 @@
  * be in flight. */
 #include "session/engine.h"
 
+#include "ops/matmul_cm.h"
 #include "ops/verify.h"
 #include "sample/sampler.h"
 #include "session/capacity.h"
@@ -45,11 +46,13 @@ typedef struct gpu_engine {
     gsa_device *dev;
     const gsai_checkpoint *checkpoint;
     const gsai_config *config;
+    bool deterministic;
     gsai_capacity k;
     gsai_weights weights;
     gsai_heap scratch_heap, arena_heap;
     gsai_scratch scratch;
     gsai_state *states; /* [n_pages][n_layers] */
+    uint32_t speedup;   /* of products of many rows, in the cost model */
     gsai_buffer staging, readback, transfer;
     lane lanes[GSAI_N_LANES];
     cached_plan plans[MAX_PLANS];
@@ -66,7 +69,7 @@ struct gsai_job {
 
 static double unit_cost(const gsa_device *dev)
 {
-    return gsai_estimate_ns(dev, 1u << 30, 1u << 30);
+    return gsai_estimate_ns(dev, 1u << 30, 1ull << 33);
 }
 
 /* --- plans --- */
@@ -74,6 +77,16 @@ static double unit_cost(const gsa_device *dev)
 static gsai_table table_at(const gpu_engine *e, uint32_t base)
 {
     return (gsai_table){e->scratch.work, base};
+}
+
+/* Single tokens of this many sessions take the products of prompts where they run on matrix units: all weights are then
+ * read once. Their bits differ in the last digits from those of a session alone. */
+#define BATCH_LEAST 4
+
+static bool batched(const gpu_engine *e, const plan_key *key)
+{
+    return !e->deterministic && key->rows == GSAI_ROWS_ONE && key->n_rows >= BATCH_LEAST &&
+           gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
 }
 
 static gsa_status record_pass(gpu_engine *e, const plan_key *key, gsai_plan *plan)
@@ -86,7 +99,8 @@ static gsa_status record_pass(gpu_engine *e, const plan_key *key, gsai_plan *pla
         .ids = table_at(e, k->ids_at),
         .wanted = table_at(e, k->wanted_at),
         .n_wanted = key->n_wanted,
-        .wanted_class = (gsai_row_class)key->wanted_class,
+        .product_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows,
+        .wanted_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->wanted_class,
         .choose = (gsai_choose)key->choose,
         .sample_params = table_at(e, k->sample_at),
         .copy_logits = key->copy_logits,
@@ -158,7 +172,7 @@ static lane *free_lane(gpu_engine *e, uint32_t *index)
 static double pass_estimate_ns(const gpu_engine *e, uint32_t rows)
 {
     const uint64_t weights = e->weights.heap.n_bytes;
-    return gsai_estimate_ns(e->dev, weights, weights * rows);
+    return gsai_estimate_ns(e->dev, weights, weights * rows / (rows > GSAI_FEW_MAX ? e->speedup : 1));
 }
 
 /* Rows of a pass that keep its largest product within one submission's cap, and the whole pass within the budget. */
@@ -168,7 +182,7 @@ static uint32_t row_budget(const gpu_engine *e, double budget_ns)
     const uint64_t columns = c->D > c->F ? c->D : c->F;
     uint32_t rows = e->k.max_rows;
     while (rows > GSA_CHUNK) {
-        const double product = gsai_estimate_ns(e->dev, 0, 4ull * rows * c->F * columns);
+        const double product = gsai_estimate_ns(e->dev, 0, 4ull * rows * c->F * columns / e->speedup);
         if (product <= e->dev->max_submit_us * 1e3 && (budget_ns == 0 || pass_estimate_ns(e, rows) <= budget_ns)) break;
         rows -= GSA_CHUNK;
     }
@@ -612,11 +626,13 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     e->dev = dev;
     e->checkpoint = params->checkpoint;
     e->config = &params->checkpoint->config;
+    e->deterministic = params->deterministic;
     const gsai_limits limits = gsai_limits_of(dev);
     gsai_upload *up = NULL;
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);
     if (status == GSA_OK)
         status = gsai_weights_create(dev, params->checkpoint, params->progress, params->progress_user, &e->weights);
+    if (status == GSA_OK) e->speedup = gsai_matmul_cm_has(dev, &e->weights.layers[0].gate_up) ? GSAI_MATRIX_SPEEDUP : 1;
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);
     if (status == GSA_OK)

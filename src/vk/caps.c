@@ -17,6 +17,25 @@ const char *gsai_cap_name(uint32_t bit)
     return "?";
 }
 
+bool gsai_caps_matrix_shape(const gsai_caps *c, gsai_coopmat_shape *out)
+{
+    bool found = false;
+
+    if (!gsai_caps_has(c, GSAI_CAP_COOPMAT)) return false;
+    if (c->subgroup_size_min != c->subgroup_size_max && !gsai_caps_has(c, GSAI_CAP_SUBGROUP_SIZE)) return false;
+    for (uint32_t i = 0; i < c->n_coopmat; i++) {
+        const gsai_coopmat_shape *s = &c->coopmat[i];
+        if (s->a != GSAI_COMP_F16 || s->b != GSAI_COMP_F16 || s->c != GSAI_COMP_F32 || s->r != GSAI_COMP_F32 ||
+            s->saturating || s->m > 16 || s->n > 16 || s->k > 32 || s->n % 4 || s->k % 8)
+            continue;
+        const uint32_t volume = s->m * s->n * s->k;
+        if (found && volume <= out->m * out->n * out->k) continue;
+        *out = *s;
+        found = true;
+    }
+    return found;
+}
+
 const char *gsai_caps_mask_words(void)
 {
     return "storage16, storage8, float16, int8, int16, subgroup, subgroup_clustered, subgroup_size, intdot, "

@@ -80,6 +80,10 @@ static inline bool gsai_caps_has(const gsai_caps *c, uint32_t bits)
 
 const char *gsai_cap_name(uint32_t bit); /* one bit */
 
+/* The shape in which the device multiplies f16 and sums in f32, the likeliest to be native first; false without one, or
+ * when subgroups come in sizes that cannot be chosen. */
+bool gsai_caps_matrix_shape(const gsai_caps *c, gsai_coopmat_shape *out);
+
 /* Apply a mask such as "coopmat,float16", "minimum", "range=65536,alloc=1048576,shared=16384,invocations=128":
  *   a capability's name   hides it
  *   minimum               hides all, and lowers every limit to what Vulkan 1.1 requires

@@ -50,6 +50,8 @@ static inline const gsai_verify_set *library_set(const char *op)
 {
     for (uint32_t i = 0; i < gsai_n_verify_general; i++)
         if (strcmp(gsai_verify_general[i].op, op) == 0) return &gsai_verify_general[i];
+    for (uint32_t i = 0; i < gsai_n_verify_half; i++)
+        if (strcmp(gsai_verify_half[i].op, op) == 0) return &gsai_verify_half[i];
     for (uint32_t i = 0; i < gsai_n_verify_sampling; i++)
         if (strcmp(gsai_verify_sampling[i].op, op) == 0) return &gsai_verify_sampling[i];
     fail_msg("no known questions for %s", op);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "ops_check.h"
+#include "util/half.h"
 
 /* Types of a test: all, or those of a range. */
 static void each_type_of(
@@ -96,6 +97,15 @@ static void block_types_other_shapes_match_the_reference(void **state)
     each_type_of(GSAI_Q8_0, GSAI_Q6_K, "matmul", matmul, N_OF(matmul));
 }
 
+static gsai_rows half_rows(gsai_check *c, const float *x, uint32_t T, uint32_t C)
+{
+    const uint32_t stride = (C + 7) / 8 * 8;
+    uint16_t *image = (uint16_t *)gsai_check_alloc(c, (uint64_t)T * stride / 2);
+    for (uint32_t i = 0; x && image && i < T * C; i++)
+        image[(uint64_t)(i / C) * stride + i % C] = gsai_float_to_f16(x[i]);
+    return (gsai_rows){gsai_check_place(c, image, T * stride * 2ull, GSAI_CHECK_IN), 0, stride, true};
+}
+
 /* n: T of the whole, N, C, class of rows, then T of subsets up to a zero. Each subset starts at a different row. */
 static void run_company(gsai_check *c, const gsai_verify_case *k)
 {
@@ -104,7 +114,8 @@ static void run_company(gsai_check *c, const gsai_verify_case *k)
     const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, 0, 0.5f, &tensor);
     const float *x = gsai_check_random(c, (uint64_t)T * C, 2, false);
     float *all = gsai_check_alloc(c, (uint64_t)T * N);
-    const gsai_rows rx = gsai_check_rows(c, x, T, C, GSAI_CHECK_IN);
+    const bool half = strncmp(gsai_check_op(c), "matmul_cm", 9) == 0;
+    const gsai_rows rx = half ? half_rows(c, x, T, C) : gsai_check_rows(c, x, T, C, GSAI_CHECK_IN);
     const gsai_rows ry = gsai_check_rows(c, NULL, T, N, GSAI_CHECK_OUT);
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
@@ -115,8 +126,8 @@ static void run_company(gsai_check *c, const gsai_verify_case *k)
 
     for (uint32_t i = 4; i < 12 && k->n[i]; i++) {
         const uint32_t n = k->n[i], first = T - n - (i - 4) % (T - n + 1);
-        const gsai_rows from = {rx.range, rx.offset + first * rx.stride, rx.stride};
-        const gsai_rows to = {ry.range, ry.offset + first * ry.stride, ry.stride};
+        const gsai_rows from = {rx.range, rx.offset + first * rx.stride, rx.stride, rx.half};
+        const gsai_rows to = {ry.range, ry.offset + first * ry.stride, ry.stride, false};
         if (!(r = gsai_check_begin(c))) return;
         gsai_op_matmul(r, to, from, &w, n, k->n[3], false, "some rows");
         if (gsai_check_end(c) != GSA_OK) return;
@@ -226,7 +237,62 @@ static void selftest_leaves_right_kernels_in_use(void **state)
     assert_memory_equal(before, dev->variant_off, sizeof before);
 }
 
+static bool has_matrix_units(void)
+{
+    return gsai_variant_pick(dev, "matmul_cm_f16") != NULL;
+}
+
+static void half_rows_known_questions_are_answered(void **state)
+{
+    (void)state;
+    assert_op("rmsnorm_half");
+    assert_op("swiglu_half");
+}
+
+static void matmul_cm_known_questions_are_answered(void **state)
+{
+    (void)state;
+    if (!has_matrix_units()) skip();
+    assert_op("matmul_cm_f16");
+    assert_op("matmul_cm_bf16");
+    assert_op("matmul_cm_swiglu_f16");
+    assert_op("matmul_cm_swiglu_bf16");
+}
+
+/* n: T, N, C, rows of a part, accumulate, wide */
+static void matmul_cm_other_shapes_match_the_reference(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"T 128 N 128 C 16", 5e-5, {128, 128, 16, 0, 0, 0}},
+        {"T 129 N 129 C 24", 5e-5, {129, 129, 24, 0, 1, 0}},
+        {"T 63 N 1 C 1000", 5e-5, {63, 1, 1000, 0, 0, 0}},
+        {"T 256 N 384 C 320", 5e-5, {256, 384, 320, 0, 1, 0}},
+        {"T 300 N 65 C 8 in parts of 64", 5e-5, {300, 65, 8, 64, 0, 0}},
+    };
+    (void)state;
+    if (!has_matrix_units()) skip();
+    assert_more("matmul_cm_f16", cases, N_OF(cases));
+    assert_more("matmul_cm_bf16", cases, N_OF(cases));
+}
+
+/* Tiles differ with the number of rows; bits must not. */
+static void matmul_cm_rows_in_any_company_keep_their_bits(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"many: 192 rows and fewer", 0, {192, 128, 200, GSAI_ROWS_MANY, 64, 65, 128, 9, 1}},
+        {"many: 320 rows and fewer", 0, {320, 512, 520, GSAI_ROWS_MANY, 256, 128, 64, 32, 16}},
+    };
+    (void)state;
+    if (!has_matrix_units()) skip();
+    assert_set("matmul_cm_f16", run_company, cases, N_OF(cases), GSAI_F16);
+    assert_set("matmul_cm_bf16", run_company, cases, N_OF(cases), GSAI_BF16);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(half_rows_known_questions_are_answered),
+    cmocka_unit_test(matmul_cm_known_questions_are_answered),
+    cmocka_unit_test(matmul_cm_other_shapes_match_the_reference),
+    cmocka_unit_test(matmul_cm_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matvec_known_questions_are_answered),
     cmocka_unit_test(norm_matvec_known_questions_are_answered),
     cmocka_unit_test(matmul_known_questions_are_answered),

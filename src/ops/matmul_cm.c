@@ -1,0 +1,150 @@
+#include "ops/matmul_cm.h"
+
+#include "ops/op_util.h"
+#include "util/status.h"
+
+static const char *const plain_of_type[GSAI_N_TYPES] = {[GSAI_F16] = "matmul_cm_f16", [GSAI_BF16] = "matmul_cm_bf16"};
+static const char *const swiglu_of_type[GSAI_N_TYPES] = {
+    [GSAI_F16] = "matmul_cm_swiglu_f16", [GSAI_BF16] = "matmul_cm_swiglu_bf16"};
+
+bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
+{
+    if (w->n_cols % 8 != 0) return false; /* rows of x are whole vectors */
+    for (uint32_t i = 0; i < w->n_parts; i++) {
+        const char *op = plain_of_type[w->parts[i].type];
+        if (!op || !gsai_variant_pick(dev, op)) return false;
+    }
+    return true;
+}
+
+bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w)
+{
+    if (w->n_parts != 1 || w->n_cols % 8 != 0) return false;
+    const char *op = swiglu_of_type[w->parts[0].type];
+    return op && gsai_variant_pick(dev, op);
+}
+
+typedef struct tile {
+    uint32_t t, n, depth; /* tokens and weight rows of a workgroup, columns of a step */
+    uint32_t sub_t, sub_n;
+    float alone, each; /* time of 64 columns: of one workgroup on a core, of each of several */
+} tile;
+
+/* Times in microseconds on an H200; elsewhere their ratios serve to choose. A row's bits are the same from all of them. */
+static const tile gpu_tiles[] = {
+    {128, 128, 64, 64, 64, 1.05f, 1.31f},
+    {64, 128, 64, 64, 32, 0.76f, 0.74f},
+    {64, 64, 64, 32, 32, 0.49f, 0.41f},
+    {32, 64, 128, 32, 16, 0.37f, 0.33f},
+};
+/* CPU drivers compile every fragment's code one after the other. */
+static const tile cpu_tiles[] = {{32, 32, 32, 16, 16, 1, 1}};
+
+typedef struct choice {
+    tile tile;
+    gsai_coopmat_shape frag;
+    uint32_t lanes, group_size;
+} choice;
+
+/* Does the device take this tile? Its subgroups are made smaller until their sums fit the registers. */
+static bool fits(const gsa_device *dev, choice *c, bool swiglu)
+{
+    const gsai_caps *caps = &dev->caps;
+    const uint32_t columns = swiglu ? 2 * c->frag.n : c->frag.n;
+    tile *t = &c->tile;
+
+    while (t->sub_t * t->sub_n > 128 * c->lanes && t->sub_t > c->frag.m) t->sub_t /= 2;
+    while (t->sub_t * t->sub_n > 128 * c->lanes && t->sub_n > columns) t->sub_n /= 2;
+    c->group_size = t->t / t->sub_t * (t->n / t->sub_n) * c->lanes;
+    const uint32_t shared = (t->t + t->n) * (t->depth / 8 + 1) * 16;
+    const uint32_t staged = c->group_size / c->lanes * c->frag.m * c->frag.n * 4;
+    return t->sub_t % c->frag.m == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 &&
+           c->group_size <= caps->max_invocations && c->group_size <= caps->max_group_size[0] &&
+           shared <= caps->max_shared_bytes && staged <= shared;
+}
+
+static double time_of(const gsa_device *dev, const tile *t, uint32_t T, uint32_t n_rows)
+{
+    const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32;
+    const uint64_t groups = ((T + t->t - 1ull) / t->t) * ((n_rows + t->n - 1ull) / t->n);
+    const uint64_t turns = (groups + cores - 1) / cores;
+
+    return turns <= 1 ? t->alone : (double)turns * t->each;
+}
+
+/* n_rows counts gates and ups. */
+static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swiglu, choice *out)
+{
+    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    const tile *tiles = cpu ? cpu_tiles : gpu_tiles;
+    const uint32_t n_tiles = cpu ? sizeof cpu_tiles / sizeof *cpu_tiles : sizeof gpu_tiles / sizeof *gpu_tiles;
+    double best = 0;
+
+    for (uint32_t i = 0; i < n_tiles; i++) {
+        choice c = {.tile = tiles[i], .lanes = dev->caps.subgroup_size};
+        if (!gsai_caps_matrix_shape(&dev->caps, &c.frag) || !fits(dev, &c, swiglu)) continue;
+        const double time = time_of(dev, &c.tile, T, n_rows);
+        if (best > 0 && time >= best) continue;
+        best = time;
+        *out = c;
+    }
+    return best > 0;
+}
+
+/* Tokens first .. first + T - 1 with one pipeline. */
+static void record(
+    gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_variant *v, const choice *c, uint32_t first, uint32_t T)
+{
+    const tile *t = &c->tile;
+    const uint32_t tile_n = a->swiglu ? t->n / 2 : t->n,
+                   row_vecs = (uint32_t)(gsai_matrix_row_bytes(a->part->type, a->n_cols) / 16);
+    const struct gsa_matmul_cm_push push = {
+        .n_tokens = T,
+        .first_row = a->first_row,
+        .n_rows = a->n_rows,
+        .row_vecs = row_vecs,
+        .x_vecs = a->n_cols / 8,
+        .x_offset = (uint32_t)((a->x.offset + (uint64_t)first * a->x.stride) / 8),
+        .x_stride = a->x.stride / 8,
+        .y_offset = (uint32_t)(a->y.offset + (uint64_t)first * a->y.stride + a->part->first_row + a->first_row),
+        .y_stride = a->y.stride,
+        .up_rows = a->swiglu ? a->part->n_rows / 2 : 0,
+        .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+    };
+    const bool edges = T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0;
+    const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
+        1, edges, a->accumulate};
+    const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
+    gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push};
+    call.pipeline = gsai_op_pipeline(r, v, spec, 12, sized ? c->lanes : 0);
+    const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
+    if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
+    call.bind[0] = GSAI_BIND(a->part->range, GSAI_READ);
+    call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
+    call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
+    const uint64_t n_rows = a->swiglu ? 2ull * a->n_rows : a->n_rows;
+    call.bytes = n_rows * row_vecs * 16 + (uint64_t)T * (a->n_cols * 2 + a->n_rows * (a->swiglu ? 2ull : 4ull));
+    call.flops = 2 * T * n_rows * a->n_cols / GSAI_MATRIX_SPEEDUP;
+    gsai_recorder_call(r, &call);
+}
+
+void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
+{
+    const gsai_variant *v = gsai_op_variant(r, (a->swiglu ? swiglu_of_type : plain_of_type)[a->part->type]);
+    const uint32_t n_rows = a->swiglu ? 2 * a->n_rows : a->n_rows;
+    choice c;
+    if (!v) return;
+
+    /* Whole tiles of tokens first: they need no care at their edges. */
+    for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
+        const uint32_t left = a->T - first;
+        if (!choose(gsai_recorder_device(r), left, n_rows, a->swiglu, &c)) {
+            gsai_recorder_fail(
+                r, gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: no tile of kernel %s fits this device", a->label, v->shader));
+            return;
+        }
+        const uint32_t n = left >= c.tile.t ? left / c.tile.t * c.tile.t : left;
+        record(r, a, v, &c, first, n);
+        first += n;
+    }
+}

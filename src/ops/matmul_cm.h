@@ -1,0 +1,27 @@
+/* Products on matrix units: weights in f16 (or turned into it on the way), inputs in f16, sums in f32. */
+#ifndef GSAI_OPS_MATMUL_CM_H
+#define GSAI_OPS_MATMUL_CM_H
+
+#include "ops/ops.h"
+
+/* Arithmetic on matrix units counts as this much less in the cost model. */
+#define GSAI_MATRIX_SPEEDUP 8
+
+/* Can all parts of w be multiplied so on this device? False for f32 weights: their users are promised f32 arithmetic. */
+bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w);
+/* Also with the activation behind it: gate and up lie in one part. */
+bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w);
+
+typedef struct gsai_matmul_cm_args {
+    gsai_rows y, x; /* x half; y half exactly with swiglu */
+    const gsai_matrix_part *part;
+    uint32_t n_cols, T;
+    uint32_t first_row, n_rows; /* of the part; with swiglu of its gate half */
+    bool accumulate, swiglu;
+    gsai_ffn_act act;
+    const char *label;
+} gsai_matmul_cm_args;
+/* x and y are checked by the caller. */
+void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
+
+#endif

@@ -1,0 +1,191 @@
+/* Known questions for the ops that make or take rows of f16. */
+#include "ops/verify.h"
+
+#include "ops/matmul_cm.h"
+#include "ref/ref.h"
+#include "util/half.h"
+
+/* Inputs are the reference's to the bit; sums are f32 in an order of the hardware's own, which may also drop their last
+ * bits while it adds. Outputs in f16 are rounded to 2^-11. */
+#define TOLERANCE_SUM  5e-5
+#define TOLERANCE_HALF 1e-3
+
+enum { LEAD = 16, GAP = 8 };
+
+/* data [T, width] rounded to f16, and what of it is placed read back into data. NULL: an output. */
+static gsai_rows place_half(gsai_check *c, float *data, uint32_t T, uint32_t width)
+{
+    const uint32_t stride = (width + 7) / 8 * 8 + GAP;
+    const uint64_t n = LEAD + (uint64_t)T * stride;
+    uint16_t *image = (uint16_t *)gsai_check_alloc(c, (n + 1) / 2);
+
+    for (uint64_t i = 0; image && i < n; i++) image[i] = 0x7bff; /* the largest */
+    for (uint32_t t = 0; image && data && t < T; t++)
+        for (uint32_t i = 0; i < (width + 7) / 8 * 8; i++) {
+            float *value = &data[(uint64_t)t * width + i];
+            image[LEAD + (uint64_t)t * stride + i] = i < width ? gsai_float_to_f16(*value) : 0;
+            if (i < width) *value = gsai_f16_to_float(gsai_float_to_f16(*value));
+        }
+    const gsai_range range = gsai_check_place(c, image, n * 2, data ? GSAI_CHECK_IN : GSAI_CHECK_INOUT);
+    return (gsai_rows){range, LEAD, stride, true};
+}
+
+/* Only the rows may have changed, and their padding is zero. */
+static void compare_half(gsai_check *c, gsai_rows rows, const float *want, uint32_t T, uint32_t width)
+{
+    const uint16_t *got = gsai_check_data(c, rows.range);
+    float *values = gsai_check_alloc(c, (uint64_t)T * width);
+
+    if (!got || !values) return;
+    for (uint32_t i = 0; i < LEAD; i++)
+        if (got[i] != 0x7bff) gsai_check_fail(c);
+    for (uint32_t t = 0; t < T; t++) {
+        const uint16_t *row = got + LEAD + (uint64_t)t * rows.stride;
+        for (uint32_t i = 0; i < rows.stride; i++) {
+            if (i < width)
+                values[(uint64_t)t * width + i] = gsai_f16_to_float(row[i]);
+            else if (row[i] != (i < (width + 7) / 8 * 8 ? 0 : 0x7bff))
+                gsai_check_fail(c);
+        }
+    }
+    gsai_check_compare(c, values, want, (uint64_t)T * width);
+}
+
+/* T, N, C, rows of a part, accumulate, wide inputs */
+static void run_matmul(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], N = k->n[1], C = k->n[2];
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, k->n[3], 0.5f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * C, k->n[5] ? 60000 : 2, k->n[5]),
+          *before = gsai_check_random(c, (uint64_t)T * N, 2, false);
+    float *want = gsai_check_alloc(c, (uint64_t)T * N);
+    if (!x || !before || !want) return;
+    const gsai_rows rx = place_half(c, x, T, C);
+    const gsai_rows ry = gsai_check_rows(c, k->n[4] ? before : NULL, T, N, k->n[4] ? GSAI_CHECK_INOUT : GSAI_CHECK_OUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_matmul(r, ry, rx, &w, T, GSAI_ROWS_MANY, k->n[4], "matmul known question");
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_check_status(c, gsai_ref_matmul(want, N, x, C, &tensor, T));
+    if (k->n[4]) gsai_ref_add(want, before, (size_t)T * N);
+    gsai_check_compare_rows(c, ry, want, T, N);
+}
+
+static const gsai_verify_case matmul_cases[] = {
+    {"T 9 N 70 C 40", TOLERANCE_SUM, {9, 70, 40, 0, 0, 0}},
+    {"T 1 N 1 C 8", TOLERANCE_SUM, {1, 1, 8, 0, 0, 0}},
+    {"T 65 N 67 C 16 accumulate", TOLERANCE_SUM, {65, 67, 16, 0, 1, 0}},
+    {"T 64 N 128 C 256", TOLERANCE_SUM, {64, 128, 256, 0, 0, 0}},
+    {"T 64 N 192 C 200 accumulate", TOLERANCE_SUM, {64, 192, 200, 0, 1, 0}},
+    {"T 130 N 131 C 136 in parts of 50", TOLERANCE_SUM, {130, 131, 136, 50, 0, 0}},
+    {"T 33 N 260 C 2048", TOLERANCE_SUM, {33, 260, 2048, 0, 0, 0}},
+    {"T 192 N 256 C 512 wide", TOLERANCE_SUM, {192, 256, 512, 0, 0, 1}},
+};
+
+/* T, F, C, gsai_ffn_act, scale of x */
+static void run_swiglu_matmul(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], F = k->n[1], C = k->n[2];
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), 2 * F, C, 0, 0.5f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * C, (float)k->n[4], false);
+    float *z = gsai_check_alloc(c, (uint64_t)T * 2 * F), *want = gsai_check_alloc(c, (uint64_t)T * F);
+    if (!x || !z || !want || w.n_parts != 1) return;
+    const gsai_rows rx = place_half(c, x, T, C), ry = place_half(c, NULL, T, F);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = ry,
+                          .x = rx,
+                          .part = w.parts,
+                          .n_cols = C,
+                          .T = T,
+                          .n_rows = F,
+                          .swiglu = true,
+                          .act = k->n[3],
+                          .label = "swiglu known question"});
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_check_status(c, gsai_ref_matmul(z, 2 * F, x, C, &tensor, T));
+    gsai_ref_swiglu(want, z, T, F, k->n[3]);
+    for (uint64_t i = 0; i < (uint64_t)T * F; i++)
+        want[i] = want[i] > 65504 ? 65504 : want[i] < -65504 ? -65504 : want[i];
+    compare_half(c, ry, want, T, F);
+}
+
+static const gsai_verify_case swiglu_matmul_cases[] = {
+    {"T 9 F 72 C 40", TOLERANCE_HALF, {9, 72, 40, GSAI_FFN_SWISH, 2}},
+    {"T 64 F 128 C 256", TOLERANCE_HALF, {64, 128, 256, GSAI_FFN_SWISH, 1}},
+    {"T 70 F 40 C 64 powlu", TOLERANCE_HALF, {70, 40, 64, GSAI_FFN_POWLU, 2}},
+    {"T 128 F 64 C 512 beyond what f16 holds", TOLERANCE_HALF, {128, 64, 512, GSAI_FFN_SWISH, 100}},
+};
+
+/* T, D, silu before, scale */
+static void run_rmsnorm(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], D = k->n[1];
+    float *x = gsai_check_random(c, (uint64_t)T * D, 2, false), *w = gsai_check_random(c, D, (float)k->n[3], false);
+    float *want = gsai_check_alloc(c, (uint64_t)T * D);
+    if (!x || !w || !want) return;
+    gsai_rmsnorm_args a = {.T = T, .D = D, .eps = 1e-6f, .pre_silu = k->n[2]};
+    a.x = gsai_check_rows(c, x, T, D, GSAI_CHECK_IN);
+    a.w = gsai_check_place(c, w, D * 4ull, GSAI_CHECK_IN);
+    a.y = place_half(c, NULL, T, D);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_rmsnorm(r, &a);
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    if (k->n[2]) gsai_ref_silu(x, x, (size_t)T * D);
+    gsai_ref_rmsnorm(want, x, w, T, D, a.eps);
+    for (uint64_t i = 0; i < (uint64_t)T * D; i++)
+        want[i] = want[i] > 65504 ? 65504 : want[i] < -65504 ? -65504 : want[i];
+    compare_half(c, a.y, want, T, D);
+}
+
+static const gsai_verify_case rmsnorm_cases[] = {
+    {"T 3 D 64", TOLERANCE_HALF, {3, 64, 0, 2}},
+    {"T 2 D 2048 silu before", TOLERANCE_HALF, {2, 2048, 1, 2}},
+    {"T 5 D 333", TOLERANCE_HALF, {5, 333, 0, 2}},
+    {"T 4 D 130 beyond what f16 holds", TOLERANCE_HALF, {4, 130, 0, 100000}},
+};
+
+/* T, F, gsai_ffn_act, scale */
+static void run_swiglu(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], F = k->n[1];
+    float *x = gsai_check_random(c, (uint64_t)T * 2 * F, (float)k->n[3], false);
+    float *want = gsai_check_alloc(c, (uint64_t)T * F);
+    if (!x || !want) return;
+    const gsai_rows rx = gsai_check_rows(c, x, T, 2 * F, GSAI_CHECK_IN), ry = place_half(c, NULL, T, F);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_swiglu(r, ry, rx, T, F, k->n[2]);
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_ref_swiglu(want, x, T, F, k->n[2]);
+    for (uint64_t i = 0; i < (uint64_t)T * F; i++)
+        want[i] = want[i] > 65504 ? 65504 : want[i] < -65504 ? -65504 : want[i];
+    compare_half(c, ry, want, T, F);
+}
+
+static const gsai_verify_case swiglu_cases[] = {
+    {"T 3 F 72 swish", TOLERANCE_HALF, {3, 72, GSAI_FFN_SWISH, 10}},
+    {"T 5 F 333 powlu", TOLERANCE_HALF, {5, 333, GSAI_FFN_POWLU, 10}},
+    {"T 4 F 64 beyond what f16 holds", TOLERANCE_HALF, {4, 64, GSAI_FFN_SWISH, 1000}},
+};
+
+#define SET(OP, RUN, CASES, ARG)                                                                                       \
+    {                                                                                                                  \
+        OP, RUN, CASES, sizeof CASES / sizeof *CASES, ARG                                                              \
+    }
+const gsai_verify_set gsai_verify_half[] = {
+    SET("rmsnorm_half", run_rmsnorm, rmsnorm_cases, 0),
+    SET("swiglu_half", run_swiglu, swiglu_cases, 0),
+    SET("matmul_cm_f16", run_matmul, matmul_cases, GSAI_F16),
+    SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
+    SET("matmul_cm_swiglu_f16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
+    SET("matmul_cm_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),
+};
+const uint32_t gsai_n_verify_half = sizeof gsai_verify_half / sizeof *gsai_verify_half;
