@@ -7,11 +7,9 @@
 //   norm    [width] f32                        NORM, read with push.weighted only
 //
 // A team of lanes owns ROWS outputs: lane l multiplies units l, l + lanes, .. in this order, then the lanes' sums are
-// added. A team is SPLIT subgroups (of any size) with SUBGROUP, else LANES invocations that meet in shared memory.
-// Neighbouring lanes take neighbouring units, so each reads 32 columns of x of its own: from shared memory, where the
-// workgroup puts CHUNK blocks of 32 columns at a time, each followed by its sums. CHUNK blocks are a multiple of a team's
-// lanes in units, or the whole row. The bits of an output depend neither on the other tokens nor on ROWS, COLUMNS, UNROLL
-// or CHUNK: its sums take the same fused steps in the same order, and units past the end add nothing.
+// added. A team is SPLIT subgroups (of any size) with SUBGROUP, else LANES invocations that meet in shared memory. The
+// bits of an output depend neither on the other tokens nor on ROWS, COLUMNS or UNROLL: its sums take the same fused steps
+// in the same order, and units past the end add nothing.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -35,7 +33,6 @@ layout(constant_id = 5) const bool SWIGLU = false;
 #else
 const bool SWIGLU = false;
 #endif
-layout(constant_id = 6) const uint CHUNK = 32u;
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weights.glsl"
@@ -50,20 +47,19 @@ layout(push_constant) uniform Push { gsa_matmul_push push; };
 layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 
-#define BLOCK_VECS 8u // of 32 columns
-#define PITCH 9u      // then a vec of sums: of columns 0 .. 15, of 16 .. 31
-#define BLOCK_UNITS (BLOCK_VECS / WEIGHT_VECS)
 const uint PER = SWIGLU ? 2u : 1u;          // weight rows behind an output
-const uint PRODUCTS = ROWS * PER * COLUMNS; // of a team, [row][gate, up][token]
-
-shared vec4 x_tile[COLUMNS * CHUNK * PITCH];
-#ifdef SUBGROUP
-shared float part[PRODUCTS * GROUP / 4u]; // no subgroup is smaller than 4
-#else
-shared float part[PRODUCTS * GROUP];
-#endif
+const uint EACH = ROWS * PER;               // weight rows of a team
+const uint PRODUCTS = EACH * COLUMNS;       // of a team, [row][gate, up][token]
 #ifdef NORM
-shared float square_part[COLUMNS * GROUP / 4u];
+const uint SUMS = PRODUCTS + COLUMNS;       // then the squares of each token
+#else
+const uint SUMS = PRODUCTS;
+#endif
+
+#ifdef SUBGROUP
+shared float part[SUMS * GROUP / 4u]; // no subgroup is smaller than 4
+#else
+shared float part[SUMS * GROUP];
 #endif
 
 void finish(uint t, uint row, float gate, float up, float squares)
@@ -88,31 +84,6 @@ float four(vec4 v)
     return sum;
 }
 
-// Blocks first .. of all tokens into x_tile; an invocation takes 16 columns at a time. squares: of what it took.
-void stage(uint first, inout float squares[COLUMNS])
-{
-    const uint blocks = min(CHUNK, push.x_vecs / BLOCK_VECS - first);
-    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-        const uint from = push.x_offset + min(c, push.n_tokens - 1u) * push.x_stride;
-        for (uint i = gl_LocalInvocationIndex; i < blocks * 2u; i += GROUP) {
-            const uint at = first * BLOCK_VECS + i * 4u, to = (c * CHUNK + i / 2u) * PITCH;
-            vec4 v[4];
-            [[unroll]] for (uint j = 0u; j < 4u; j++) v[j] = x[from + at + j];
-#ifdef NORM
-            precise vec4 square = v[0] * v[0];
-            [[unroll]] for (uint j = 1u; j < 4u; j++) square = fma(v[j], v[j], square);
-            precise const float more = squares[c] + four(square);
-            squares[c] = more;
-            if (push.weighted != 0u)
-                [[unroll]] for (uint j = 0u; j < 4u; j++) v[j] *= norm[at + j];
-#endif
-            precise const vec4 sums = (v[0] + v[1]) + (v[2] + v[3]);
-            [[unroll]] for (uint j = 0u; j < 4u; j++) x_tile[to + i % 2u * 4u + j] = v[j];
-            x_tile[to + BLOCK_VECS][i % 2u] = four(sums);
-        }
-    }
-}
-
 void main()
 {
 #ifdef SUBGROUP
@@ -127,15 +98,14 @@ void main()
     const uint lanes = LANES, lane = gl_LocalInvocationIndex % LANES;
     const uint team = gl_LocalInvocationIndex / LANES, teams = GROUP / LANES;
 #endif
-    const uint first = grid_group() * push.rows_per_group;
-    const uint units = weight_units(push.x_vecs), blocks = push.x_vecs / BLOCK_VECS;
+    const uint first = grid_group() * push.rows_per_group, units = weight_units(push.x_vecs);
 
     // The caller makes rows_per_group = teams * ROWS: one turn, unless a driver makes other subgroups than it said.
     for (uint turn = 0u; turn < push.rows_per_group; turn += teams * ROWS) {
         const uint local = turn + team * ROWS;
-        uint from[ROWS * PER];
-        float sum[PRODUCTS], squares[COLUMNS];
-        [[unroll]] for (uint r = 0u; r < ROWS * PER; r++) {
+        uint from[EACH];
+        precise float sum[SUMS];
+        [[unroll]] for (uint r = 0u; r < EACH; r++) {
             const uint row = push.first_row + min(first + local + r / PER, push.n_rows - 1u);
 #ifdef NORM
             from[r] = (row + r % PER * push.up_rows) * push.row_vecs;
@@ -143,98 +113,104 @@ void main()
             from[r] = row * push.row_vecs;
 #endif
         }
-        [[unroll]] for (uint i = 0u; i < PRODUCTS; i++) sum[i] = 0.0;
-        [[unroll]] for (uint c = 0u; c < COLUMNS; c++) squares[c] = 0.0;
+        [[unroll]] for (uint i = 0u; i < SUMS; i++) sum[i] = 0.0;
 
-        for (uint block = 0u; block < blocks; block += CHUNK) {
-            if (block + turn > 0u) barrier(); // the previous chunk has been read
-            stage(block, squares);
-            barrier();
-            const uint end = min(units, (block + CHUNK) * BLOCK_UNITS);
-            for (uint i = block * BLOCK_UNITS + lane; i < end; i += lanes * UNROLL) {
-                WeightUnit unit[UNROLL * ROWS * PER];
-                [[unroll]] for (uint u = 0u; u < UNROLL; u++)
-                    [[unroll]] for (uint r = 0u; r < ROWS * PER; r++)
-                        if (i + u * lanes < end) {
-                            unit[u * ROWS * PER + r] = weight_unit(from[r], units, i + u * lanes);
-                        } else {
-                            unit[u * ROWS * PER + r] = weight_nothing();
-                        }
+        for (uint i = lane; i < units; i += lanes * UNROLL) {
+            WeightUnit unit[UNROLL * EACH];
+            [[unroll]] for (uint u = 0u; u < UNROLL; u++)
+                [[unroll]] for (uint r = 0u; r < EACH; r++)
+                    if (i + u * lanes < units) {
+                        unit[u * EACH + r] = weight_unit(from[r], units, i + u * lanes);
+                    } else {
+                        unit[u * EACH + r] = weight_nothing();
+                    }
 
-                [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
-                    // Past the end: numbers meet some finite x and count nothing.
-                    const uint at = min(i + u * lanes, end - 1u) - block * BLOCK_UNITS;
-                    const uint tile = at / BLOCK_UNITS * PITCH;
-                    [[unroll]] for (uint s = 0u; s < WEIGHT_SPANS; s++) {
-                        float product[PRODUCTS], x_sum[COLUMNS];
-                        [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                            const vec4 sums = x_tile[tile + c * CHUNK * PITCH + BLOCK_VECS];
-                            x_sum[c] = WEIGHT_SPANS == 2u ? sums[s] : sums.x + sums.y;
-                        }
-                        [[unroll]] for (uint p = 0u; p < PRODUCTS; p++) product[p] = weight_start(x_sum[p % COLUMNS]);
+            [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
+                WeightPart unit_part[PRODUCTS];
+                [[unroll]] for (uint p = 0u; p < PRODUCTS; p++) unit_part[p] = WeightPart(0.0);
 
-                        [[unroll]] for (uint j = 0u; j < WEIGHT_VECS / WEIGHT_SPANS; j++) {
-                            const uint v = s * (WEIGHT_VECS / WEIGHT_SPANS) + j;
-                            vec4 numbers[ROWS * PER];
-                            [[unroll]] for (uint r = 0u; r < ROWS * PER; r++)
-                                numbers[r] = weight_numbers(unit[u * ROWS * PER + r], v);
-                            [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                                const vec4 xs = x_tile[tile + c * CHUNK * PITCH + at % BLOCK_UNITS * WEIGHT_VECS + v];
-                                [[unroll]] for (uint r = 0u; r < ROWS * PER; r++) {
-                                    const uint p = r * COLUMNS + c;
-                                    precise float product_p = fma(numbers[r].x, xs.x, product[p]);
-                                    product_p = fma(numbers[r].y, xs.y, product_p);
-                                    product_p = fma(numbers[r].z, xs.z, product_p);
-                                    product_p = fma(numbers[r].w, xs.w, product_p);
-                                    product[p] = product_p;
-                                }
-                            }
+                [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
+                    // Past the row's end weights are zeros, which any finite x may meet.
+                    const uint wanted = weight_at(i + u * lanes, run * 2u), at = min(wanted, push.x_vecs - 3u);
+                    vec4 numbers[EACH * 2u];
+                    [[unroll]] for (uint r = 0u; r < EACH * 2u; r++)
+                        numbers[r] = weight_numbers(unit[u * EACH + r / 2u], run * 2u + r % 2u);
+#ifdef NORM
+                    const bool weighted = push.weighted != 0u;
+                    const vec4 scale_0 = weighted ? norm[at] : vec4(1.0), scale_1 = weighted ? norm[at + 2u] : vec4(1.0);
+#endif
+                    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                        const uint x_at = push.x_offset + min(c, push.n_tokens - 1u) * push.x_stride + at;
+                        vec4 x_0 = x[x_at], x_1 = x[x_at + 2u];
+#ifdef NORM
+                        precise const vec4 square = fma(x_1, x_1, x_0 * x_0);
+                        if (wanted < push.x_vecs) sum[PRODUCTS + c] += four(square);
+                        x_0 *= scale_0;
+                        x_1 *= scale_1;
+#endif
+                        precise const vec4 both = x_0 + x_1;
+                        const float x_sum = four(both);
+                        [[unroll]] for (uint r = 0u; r < EACH; r++) {
+                            const vec4 n_0 = numbers[r * 2u], n_1 = numbers[r * 2u + 1u];
+                            precise float product = fma(n_0.x, x_0.x, weight_start(x_sum));
+                            product = fma(n_0.y, x_0.y, product);
+                            product = fma(n_0.z, x_0.z, product);
+                            product = fma(n_0.w, x_0.w, product);
+                            product = fma(n_1.x, x_1.x, product);
+                            product = fma(n_1.y, x_1.y, product);
+                            product = fma(n_1.z, x_1.z, product);
+                            product = fma(n_1.w, x_1.w, product);
+                            const uint p = r * COLUMNS + c;
+                            unit_part[p] = weight_add(unit[u * EACH + r], run, product, x_sum, unit_part[p]);
                         }
-                        [[unroll]] for (uint p = 0u; p < PRODUCTS; p++)
-                            sum[p] = weight_end(
-                                unit[u * ROWS * PER + p / COLUMNS], s, product[p], x_sum[p % COLUMNS], sum[p]);
                     }
                 }
+                [[unroll]] for (uint p = 0u; p < PRODUCTS; p++)
+                    sum[p] = weight_end(unit[u * EACH + p / COLUMNS], unit_part[p], sum[p]);
             }
         }
 
 #ifdef SUBGROUP
-#ifdef NORM
-        [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-            precise const float total = subgroupAdd(squares[c]);
-            if (subgroup_lane == 0u) square_part[c * (GROUP / 4u) + gl_SubgroupID] = total;
-        }
-#endif
-        [[unroll]] for (uint p = 0u; p < PRODUCTS; p++) {
-            precise const float total = subgroupAdd(sum[p]);
-            if (subgroup_lane == 0u) part[gl_SubgroupID * PRODUCTS + p] = total;
-        }
-        barrier();
-        for (uint i = gl_LocalInvocationIndex; i < teams * ROWS * COLUMNS; i += GROUP) {
-            const uint of_team = i / (ROWS * COLUMNS), r = i % (ROWS * COLUMNS) / COLUMNS, t = i % COLUMNS;
-            const uint in_group = turn + of_team * ROWS + r, row = first + in_group;
-            if (t >= push.n_tokens || in_group >= push.rows_per_group || row >= push.n_rows) continue;
-            precise float gate = 0.0, up = 0.0, square = 0.0;
-            for (uint j = 0u; j < SPLIT; j++) {
-                const uint at = (of_team * SPLIT + j) * PRODUCTS + r * PER * COLUMNS + t;
-                gate += part[at];
-                up += part[at + (PER - 1u) * COLUMNS];
+        precise float total[SUMS];
+        [[unroll]] for (uint s = 0u; s < SUMS; s++) total[s] = subgroupAdd(sum[s]);
+        if (SPLIT == 1u) {
+            if (subgroup_lane == 0u)
+                [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                        const uint row = first + local + r;
+                        if (c < push.n_tokens && local + r < push.rows_per_group && row < push.n_rows)
+                            finish(c, row, total[r * PER * COLUMNS + c], total[(r * PER + PER - 1u) * COLUMNS + c],
+                                total[SUMS - COLUMNS + c]);
+                    }
+        } else {
+            if (subgroup_lane == 0u)
+                [[unroll]] for (uint s = 0u; s < SUMS; s++) part[gl_SubgroupID * SUMS + s] = total[s];
+            barrier();
+            for (uint i = gl_LocalInvocationIndex; i < teams * ROWS * COLUMNS; i += GROUP) {
+                const uint of_team = i / (ROWS * COLUMNS), r = i % (ROWS * COLUMNS) / COLUMNS, t = i % COLUMNS;
+                const uint in_group = turn + of_team * ROWS + r, row = first + in_group;
+                if (t >= push.n_tokens || in_group >= push.rows_per_group || row >= push.n_rows) continue;
+                precise float gate = 0.0, up = 0.0, square = 0.0;
+                for (uint j = 0u; j < SPLIT; j++) {
+                    const uint at = (of_team * SPLIT + j) * SUMS;
+                    gate += part[at + r * PER * COLUMNS + t];
+                    up += part[at + (r * PER + PER - 1u) * COLUMNS + t];
+                    square += part[at + SUMS - COLUMNS + t];
+                }
+                finish(t, row, gate, up, square);
             }
-#ifdef NORM
-            for (uint j = 0u; j < gl_NumSubgroups; j++) square += square_part[t * (GROUP / 4u) + j];
-#endif
-            finish(t, row, gate, up, square);
+            barrier();
         }
 #else
-        [[unroll]] for (uint p = 0u; p < PRODUCTS; p++) part[p * GROUP + gl_LocalInvocationIndex] = sum[p];
+        [[unroll]] for (uint s = 0u; s < SUMS; s++) part[s * GROUP + gl_LocalInvocationIndex] = sum[s];
         barrier();
-        for (uint out_i = gl_LocalInvocationIndex; out_i < teams * PRODUCTS; out_i += GROUP) {
-            const uint p = out_i / teams, of_team = out_i % teams;
-            const uint t = p % COLUMNS, row = first + turn + of_team * ROWS + p / COLUMNS;
+        for (uint out_i = gl_LocalInvocationIndex; out_i < teams * SUMS; out_i += GROUP) {
+            const uint s = out_i / teams, of_team = out_i % teams;
+            const uint t = s % COLUMNS, row = first + turn + of_team * ROWS + s / COLUMNS;
             if (t >= push.n_tokens || row >= push.n_rows) continue;
             precise vec4 total = vec4(0.0);
             for (uint l = 0u; l < LANES; l += 4u) {
-                const uint at = p * GROUP + of_team * LANES + l;
+                const uint at = s * GROUP + of_team * LANES + l;
                 total += vec4(part[at], part[at + 1u], part[at + 2u], part[at + 3u]);
             }
             finish(t, row, four(total), 0.0, 0.0);

@@ -26,14 +26,13 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
-command -v clang >/dev/null || die "clang is not there"
+quietly install_packages clang libclang-rt-14-dev
 if [[ ${#targets[@]} -eq 0 ]]; then
     for f in "$root"/tests/fuzz/corpus/*/; do targets+=("$(basename "$f")"); done
 fi
 
-CC=${FUZZ_CC:-clang} configure "$build" -Dfuzz=true -Dprogram=false -Dbuildtype=debugoptimized -Doptimization=1 \
-    -Db_sanitize=address,undefined -Db_lundef=false >"$root/.fuzz.log" 2>&1 || { cat "$root/.fuzz.log" && exit 1; }
-rm -f "$root/.fuzz.log"
+CC=${FUZZ_CC:-clang} quietly configure "$build" -Dfuzz=true -Dprogram=false -Dbuildtype=debugoptimized -Doptimization=1 \
+    -Db_sanitize=address,undefined -Db_lundef=false
 quietly ninja -C "$build" "${targets[@]/#/tests/fuzz/fuzz_}"
 
 if [[ -n $pack ]]; then

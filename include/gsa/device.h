@@ -95,6 +95,16 @@ typedef struct gsa_device_memory {
 } gsa_device_memory;
 GSA_API void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory);
 
+/* What getting ready took so far. Immediate; any thread. All 0 for the CPU reference. */
+typedef struct gsa_device_startup {
+    uint32_t n_pipelines; /* created, those of the self-test included */
+    double pipelines_ms;  /* in the driver, while creating them; some drivers compile at first use instead */
+    bool cache_fitted;    /* gsa_device_params.cache was of this library, device and driver */
+    uint32_t n_self_tests;
+    double self_test_ms; /* all in all */
+} gsa_device_startup;
+GSA_API void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup);
+
 /* Run every kernel variant this device can run on known questions and compare with the CPU reference.
  * row is called once per check; *n_failed counts failures. Blocks for seconds. OK also when checks fail. */
 typedef struct gsa_verify_row {

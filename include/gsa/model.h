@@ -28,7 +28,7 @@ typedef struct gsa_model_params {
     /* Nonzero: a session's bits never depend on which other sessions share its steps. Else single tokens of four and more
      * sessions may take faster kernels, whose results differ by rounding (the bound for f16 products in MODEL.md). */
     int deterministic;
-    gsa_progress progress; /* may be NULL */
+    gsa_progress progress;     /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
 
@@ -70,6 +70,9 @@ GSA_API void gsa_model_destroy(gsa_model *model);
 
 GSA_API void gsa_model_info_get(const gsa_model *model, gsa_model_info *info);
 GSA_API gsa_device *gsa_model_device(const gsa_model *model);
+/* The identity that state files carry: a hash of the config and all weights, the same whatever file format they came in.
+ * Reads the files once, then remembers. Blocks. OK, FILE, HOST_MEMORY. Any thread. */
+GSA_API gsa_status gsa_model_identity_wait(gsa_model *model, uint64_t *hash);
 GSA_API void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan);
 
 /* One tensor of a file, for inspection. Valid during the callback. */
@@ -131,6 +134,14 @@ GSA_API bool gsa_value_next(const gsa_value *array, gsa_value *item);
  * Statuses as gsa_model_load. Blocks on file access only. Any thread. */
 GSA_API gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *device, gsa_model_info *info,
     void (*tensor)(void *user, const gsa_tensor_info *t), void *user, gsa_memory_plan *plan);
+
+/* The numbers of one tensor of a model's files, by its name there, as f32 in their order, some at a time. Needs no GPU.
+ *   sink       takes the next n values; returns false to stop
+ *   status     as gsa_model_load for the files; ARGUMENT also when there is no such tensor; UNSUPPORTED when its type is not
+ *              known here; CANCELLED when sink said so
+ *   threads    any; sink runs on the calling one */
+GSA_API gsa_status gsa_tensor_read(const gsa_model_params *params, const char *name,
+    bool (*sink)(void *user, const float *values, size_t n), void *user);
 
 #ifdef __cplusplus
 }

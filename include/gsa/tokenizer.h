@@ -3,7 +3,9 @@
  * A tokenizer is read from a Hugging Face tokenizer.json whose model is BPE:
  *   - SentencePiece style, as Mistral's and Llama 2's: Prepend and Replace normalizers or a Metaspace pre-tokenizer,
  *     byte fallback, unknown token;
- *   - byte-level, with the split rule of GPT-2 or of Llama 3.
+ *   - byte-level, with the split rule of GPT-2, Llama 3, Qwen 2, or GPT-2 with each digit alone (StarCoder);
+ * or from a GGUF file of any architecture: its tokenizer.huggingface.json, or its tokenizer.ggml keys of model "llama"
+ * or "gpt2" (FORMAT.md lists the known rules).
  * Anything that would change ids and is not known is refused by name. The ids and texts are those of the Python
  * package `tokenizers` 0.23, whose Unicode version is 16.0. The truncation and padding entries of a file are batching
  * wishes of its author and are ignored.

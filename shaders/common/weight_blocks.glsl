@@ -1,41 +1,55 @@
 // Weight rows of the block types q8_0, q4_0, q4_k, q6_k as the device holds them, and how kernels read them. Declares
-// the weights at binding 0. Columns are counted in vecs of four, storage in 16-byte vectors; row is always the 16-byte
-// vector where a row begins, units the number of its units.
+// the weights at binding 0. Columns are counted in vecs of four and runs of 32; storage in 16-byte vectors. row is always
+// the 16-byte vector where a row begins, units the number of its units.
 //
-// A row is its numbers in units of 16 bytes, then planes with what else a unit needs; each plane is padded to 16 bytes.
-// A unit is WEIGHT_VECS vecs of consecutive columns: 16 columns of q8_0, else 32. Its vec v is
+// A row is its numbers in units of 16 bytes, then planes with what else they need; each plane is padded to 16 bytes.
+// Four neighbouring units, a quad, hold WEIGHT_RUNS runs of columns: 2 of q8_0, else 4; the last quad is filled up with
+// zeros. Unit i of a quad holds of each of these runs the vecs (i / 2) 4 + i % 2 and that + 2. So lanes that take
+// neighbouring units read x in whole cache lines, and what a unit has of a run shares one scale. Its vec v is vec v % 2
+// of what it has of run v / 2:
 //   q8_0  the four signed bytes of word v
-//   else  the low (v < 4) or high halves of the four bytes of word v % 4
+//   else  the low (v % 2 = 0) or high halves of the four bytes of word v / 2
 // Planes:
-//   q8_0  f16 scale of each two units
-//   q4_0  f16 scale of each unit
-//   q4_k  16 bytes of each eight units: f16 d, f16 dmin; byte i: scale of unit i and the lower two bits of its minimum;
-//         half byte i: the upper four bits of its minimum
+//   q8_0  f16 scale of each run
+//   q4_0  f16 scale of each run
+//   q4_k  16 bytes of each two quads: f16 d, f16 dmin; of each run (0 .. 7) a byte, its scale in the lower six bits, the
+//         lower two bits of its minimum above; four bytes with the upper four bits of minima r (low) and 4 + r (high)
 //   q6_k  8 bytes of each unit: bits 2 (v % 4) .. + 1 of each byte of word v / 4 are the upper two bits of vec v;
-//         two int8 scales of each unit: of its first and its last 16 columns;   f16 d of each eight units
+//         8 int8 of each quad: scales of columns 0 .. 15 of its runs, then of columns 16 .. 31;
+//         f16 d of each two quads
 //
-// Rows times vectors: a lane takes a unit u, and for each span s < WEIGHT_SPANS of vecs that share a scale
-//   product = weight_start(sum of the span's x), plus weight_numbers(unit, v) times x for the vecs v of the span,
-//   sum = weight_end(unit, s, product, sum of the span's x, sum)
-// Taking the zero point off the span's x at once instead of off each number keeps sums within a few times their size.
+// Rows times vectors: a lane takes a unit u; for each run r of it
+//   product = weight_start(sum of its x), plus weight_numbers(unit, v) times x at weight_at(u, v) for v = 2 r, 2 r + 1,
+//   part = weight_add(unit, r, product, sum of its x, part), and after the last run sum = weight_end(unit, part, sum).
+// Taking the zero point off x's sum rather than off each number keeps sums within a few times their size.
 // Tiles and single elements: weight_four(weight_load_four(row, units, vec)), the values of four columns, in two steps so
 // that loads can run ahead; weight_values(unit, v), the values of a vec of a loaded unit.
 #if defined(WEIGHT_Q8_0)
-#define WEIGHT_VECS 4u
+#define WEIGHT_RUNS 2u
 #else
-#define WEIGHT_VECS 8u
+#define WEIGHT_RUNS 4u
 #endif
-#if defined(WEIGHT_Q6_K)
-#define WEIGHT_SPANS 2u
-#else
-#define WEIGHT_SPANS 1u
-#endif
+#define WEIGHT_VECS (2u * WEIGHT_RUNS)      // of a unit
+#define WEIGHT_QUAD_VECS (8u * WEIGHT_RUNS) // of a quad
+
+// A number n as weight_numbers gives it stands for n - WEIGHT_CENTRE. Those of four and six bits come as halves of
+// 64 + n: bits put into a half's mantissa, which convert faster than integers.
 #if defined(WEIGHT_Q4_0)
-#define WEIGHT_CENTRE 8.0
+#define WEIGHT_CENTRE 72.0
+#elif defined(WEIGHT_Q4_K)
+#define WEIGHT_CENTRE 64.0
 #elif defined(WEIGHT_Q6_K)
-#define WEIGHT_CENTRE 32.0
+#define WEIGHT_CENTRE 96.0
 #else
 #define WEIGHT_CENTRE 0.0
+#endif
+#define WEIGHT_HALVES_64 0x54005400u
+
+// q4_k keeps the minima's part beside the scales'.
+#if defined(WEIGHT_Q4_K)
+#define WeightPart vec2
+#else
+#define WeightPart float
 #endif
 
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
@@ -44,80 +58,91 @@ layout(std430, set = 0, binding = 0) readonly buffer WeightWords { uint weight_w
 
 struct WeightUnit {
     uvec4 words;
-#if defined(WEIGHT_Q6_K)
-    uvec2 upper;
-    uint scales; // both, in the lower half
-#endif
-#if defined(WEIGHT_Q4_K)
-    uvec4 group; // the plane's 16 bytes
-    uint i;      // unit in them
+#if defined(WEIGHT_Q8_0)
+    uint scales; // f16 each
+#elif defined(WEIGHT_Q4_0)
+    uvec2 scales; // f16 each
+#elif defined(WEIGHT_Q4_K)
+    uint d, scales, minima; // d and dmin; a byte each
 #else
+    uvec2 upper;
+    uint scales; // a byte each
     float d;
 #endif
 };
 struct WeightFour { // one vec
-    uint word;
+    uint word, half_byte;
 #if defined(WEIGHT_Q6_K)
-    uint upper, scales;
+    uint upper;
+#endif
+#if defined(WEIGHT_Q4_K) || defined(WEIGHT_Q6_K)
+    uint scale;
 #endif
 #if defined(WEIGHT_Q4_K)
-    uvec4 group;
-    uint i;
+    uint d, minimum;
 #else
     float d;
 #endif
-    uint v;
 };
 
 uint weight_units(uint x_vecs)
 {
-    return x_vecs / WEIGHT_VECS;
+    return (x_vecs + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS * 4u;
 }
 
-// Half i of a plane of f16 or of pairs of bytes that begins at vector plane.
-uint weight_half_bits(uint plane, uint i)
+uint weight_at(uint u, uint v)
 {
-    return weight_words[plane * 4u + i / 2u] >> i % 2u * 16u;
+    return u / 4u * WEIGHT_QUAD_VECS + v / 2u * 8u + u / 2u % 2u * 4u + v % 2u * 2u + u % 2u;
 }
 
-float weight_half(uint plane, uint i)
+float weight_half(uint word, uint i)
 {
-    return unpackHalf2x16(weight_half_bits(plane, i)).x;
+    return unpackHalf2x16(i % 2u == 0u ? word : word >> 16).x;
 }
 
-// Vectors of the q6_k planes: upper bits, scales, d.
+uint weight_byte(uint word, uint i)
+{
+    return word >> i * 8u & 0xffu;
+}
+
+float weight_signed_byte(uint word, uint i)
+{
+    return float(bitfieldExtract(int(word), int(i * 8u), 8));
+}
+
+// Vectors where the q6_k planes begin: upper bits, scales, d.
 uvec3 weight_q6_k_planes(uint row, uint units)
 {
-    const uint upper = row + units, scales = upper + (units + 1u) / 2u;
+    const uint upper = row + units, scales = upper + units / 2u;
     return uvec3(upper, scales, scales + (units + 7u) / 8u);
 }
 
-#if defined(WEIGHT_Q4_K)
-// Scale and minimum of unit i of a group, as numbers.
-vec2 weight_scale_min(uvec4 group, uint i)
+// The words of a q4_k entry that quad i of it needs: scales, and minima put together.
+uvec2 weight_scales_minima(uvec4 entry, uint i)
 {
-    const uint byte = (i < 4u ? group.y : group.z) >> i % 4u * 8u & 0xffu, upper = group.w >> i * 4u & 15u;
-    precise const vec2 result = unpackHalf2x16(group.x) * vec2(byte & 63u, byte >> 6 | upper << 2);
-    return result;
+    const uint bytes = i == 0u ? entry.y : entry.z;
+    return uvec2(bytes & 0x3f3f3f3fu, (bytes >> 6 & 0x03030303u) | (entry.w >> i * 4u & 0x0f0f0f0fu) << 2);
 }
-#endif
 
 WeightUnit weight_unit(uint row, uint units, uint u)
 {
     WeightUnit unit;
     unit.words = weights[row + u];
 #if defined(WEIGHT_Q8_0)
-    unit.d = weight_half(row + units, u / 2u);
+    unit.scales = weight_words[(row + units) * 4u + u / 4u];
 #elif defined(WEIGHT_Q4_0)
-    unit.d = weight_half(row + units, u);
+    unit.scales = weight_pairs[(row + units) * 2u + u / 4u];
 #elif defined(WEIGHT_Q4_K)
-    unit.group = weights[row + units + u / 8u];
-    unit.i = u % 8u;
+    const uvec4 entry = weights[row + units + u / 8u];
+    const uvec2 scales = weight_scales_minima(entry, u / 4u % 2u);
+    unit.d = entry.x;
+    unit.scales = scales.x;
+    unit.minima = scales.y;
 #else
     const uvec3 planes = weight_q6_k_planes(row, units);
     unit.upper = weight_pairs[planes.x * 2u + u];
-    unit.scales = weight_half_bits(planes.y, u);
-    unit.d = weight_half(planes.z, u / 8u);
+    unit.scales = weight_words[planes.y * 4u + u / 2u];
+    unit.d = weight_half(weight_words[planes.z * 4u + u / 16u], u / 8u);
 #endif
     return unit;
 }
@@ -125,73 +150,84 @@ WeightUnit weight_unit(uint row, uint units, uint u)
 // Adds nothing to a sum.
 WeightUnit weight_nothing()
 {
-    WeightUnit unit;
-    unit.words = uvec4(0u);
-#if defined(WEIGHT_Q6_K)
-    unit.upper = uvec2(0u);
-    unit.scales = 0u;
-#endif
-#if defined(WEIGHT_Q4_K)
-    unit.group = uvec4(0u);
-    unit.i = 0u;
+#if defined(WEIGHT_Q8_0)
+    return WeightUnit(uvec4(0u), 0u);
+#elif defined(WEIGHT_Q4_0)
+    return WeightUnit(uvec4(0u), uvec2(0u));
+#elif defined(WEIGHT_Q4_K)
+    return WeightUnit(uvec4(0u), 0u, 0u, 0u);
 #else
-    unit.d = 0.0;
+    return WeightUnit(uvec4(0u), uvec2(0u), 0u, 0.0);
 #endif
-    return unit;
 }
 
-vec4 weight_bytes(uint word)
+// Bits 4 .. 9 of each half of even and odd: the numbers of bytes 0, 2 and 1, 3.
+vec4 weight_from_halves(uint even, uint odd)
 {
-    return vec4(word & 0xffu, word >> 8 & 0xffu, word >> 16 & 0xffu, word >> 24);
+    const vec2 a = unpackHalf2x16(even | WEIGHT_HALVES_64), b = unpackHalf2x16(odd | WEIGHT_HALVES_64);
+    return vec4(a.x, b.x, a.y, b.y);
 }
 
-// The four numbers of vec v out of its word and, q6_k, its word of upper bits.
-vec4 weight_four_numbers(uint word, uint upper, uint v)
+// Four numbers out of their word, the half of its bytes, and of q6_k their two upper bits in the low bits of each byte.
+vec4 weight_four_numbers(uint word, uint half_byte, uint upper)
 {
 #if defined(WEIGHT_Q8_0)
     const int w = int(word);
     return vec4(bitfieldExtract(w, 0, 8), bitfieldExtract(w, 8, 8), bitfieldExtract(w, 16, 8), w >> 24);
 #elif defined(WEIGHT_Q6_K)
-    return weight_bytes((word >> v / 4u * 4u & 0x0f0f0f0fu) | (upper >> v % 4u * 2u & 0x03030303u) << 4);
+    const uint bytes = (word >> half_byte * 4u & 0x0f0f0f0fu) | (upper & 0x03030303u) << 4;
+    return weight_from_halves(bytes << 4 & 0x03f003f0u, bytes >> 4 & 0x03f003f0u);
 #else
-    return weight_bytes(word >> v / 4u * 4u & 0x0f0f0f0fu);
+    if (half_byte == 0u) return weight_from_halves(word << 4 & 0x00f000f0u, word >> 4 & 0x00f000f0u);
+    return weight_from_halves(word & 0x00f000f0u, word >> 8 & 0x00f000f0u);
 #endif
 }
 
 vec4 weight_numbers(WeightUnit unit, uint v)
 {
-#if defined(WEIGHT_Q6_K)
-    return weight_four_numbers(unit.words[v % 4u], unit.upper[v / 4u], v);
+#if defined(WEIGHT_Q8_0)
+    return weight_four_numbers(unit.words[v], 0u, 0u);
+#elif defined(WEIGHT_Q6_K)
+    return weight_four_numbers(unit.words[v / 2u], v % 2u, unit.upper[v / 4u] >> v % 4u * 2u);
 #else
-    return weight_four_numbers(unit.words[v % 4u], 0u, v);
+    return weight_four_numbers(unit.words[v / 2u], v % 2u, 0u);
 #endif
-}
-
-float weight_signed_byte(uint bits, uint i)
-{
-    return float(bitfieldExtract(int(bits), int(i * 8u), 8));
 }
 
 float weight_start(float x_sum)
 {
-#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q6_K)
+#if defined(WEIGHT_Q8_0)
+    return 0.0;
+#else
     precise const float result = -WEIGHT_CENTRE * x_sum;
     return result;
-#else
-    return 0.0;
 #endif
 }
 
-float weight_end(WeightUnit unit, uint span, float product, float x_sum, float sum)
+WeightPart weight_add(WeightUnit unit, uint r, float product, float x_sum, WeightPart part)
+{
+#if defined(WEIGHT_Q8_0)
+    precise const float result = fma(weight_half(unit.scales, r), product, part);
+#elif defined(WEIGHT_Q4_0)
+    precise const float result = fma(weight_half(unit.scales[r / 2u], r), product, part);
+#elif defined(WEIGHT_Q4_K)
+    const vec2 scale = vec2(weight_byte(unit.scales, r), weight_byte(unit.minima, r));
+    precise const vec2 result = fma(scale, vec2(product, x_sum), part);
+#else
+    precise const float result = fma(weight_signed_byte(unit.scales, r), product, part);
+#endif
+    return result;
+}
+
+float weight_end(WeightUnit unit, WeightPart part, float sum)
 {
 #if defined(WEIGHT_Q4_K)
-    const vec2 scale = weight_scale_min(unit.group, unit.i);
-    precise const float result = fma(scale.x, product, fma(-scale.y, x_sum, sum));
+    const vec2 d = unpackHalf2x16(unit.d);
+    precise const float result = fma(d.x, part.x, fma(-d.y, part.y, sum));
 #elif defined(WEIGHT_Q6_K)
-    precise const float scale = unit.d * weight_signed_byte(unit.scales, span);
-    precise const float result = fma(scale, product, sum);
+    precise const float result = fma(unit.d, part, sum);
 #else
-    precise const float result = fma(unit.d, product, sum);
+    precise const float result = sum + part;
 #endif
     return result;
 }
@@ -199,54 +235,55 @@ float weight_end(WeightUnit unit, uint span, float product, float x_sum, float s
 // Values in the steps of their definition, so that they equal any other reader's.
 vec4 weight_four(WeightFour four)
 {
-#if defined(WEIGHT_Q4_K)
-    const vec2 scale = weight_scale_min(four.group, four.i);
-    precise const vec4 scaled = scale.x * weight_four_numbers(four.word, 0u, four.v), values = scaled - scale.y;
-#elif defined(WEIGHT_Q6_K)
-    precise const float scale = four.d * weight_signed_byte(four.scales, four.v / 4u);
-    precise const vec4 values = scale * (weight_four_numbers(four.word, four.upper, four.v) - WEIGHT_CENTRE);
+#if defined(WEIGHT_Q6_K)
+    const vec4 numbers = weight_four_numbers(four.word, four.half_byte, four.upper) - WEIGHT_CENTRE;
+    precise const float scale = four.d * weight_signed_byte(four.scale, 0u);
+    precise const vec4 values = scale * numbers;
+#elif defined(WEIGHT_Q4_K)
+    const vec4 numbers = weight_four_numbers(four.word, four.half_byte, 0u) - WEIGHT_CENTRE;
+    precise const vec2 scale = unpackHalf2x16(four.d) * vec2(four.scale & 0xffu, four.minimum & 0xffu);
+    precise const vec4 scaled = scale.x * numbers, values = scaled - scale.y;
 #else
-    precise const vec4 values = four.d * (weight_four_numbers(four.word, 0u, four.v) - WEIGHT_CENTRE);
+    const vec4 numbers = weight_four_numbers(four.word, four.half_byte, 0u) - WEIGHT_CENTRE;
+    precise const vec4 values = four.d * numbers;
 #endif
     return values;
 }
 
 vec4 weight_values(WeightUnit unit, uint v)
 {
-    WeightFour four;
-    four.word = unit.words[v % 4u];
-#if defined(WEIGHT_Q6_K)
-    four.upper = unit.upper[v / 4u];
-    four.scales = unit.scales;
-#endif
-#if defined(WEIGHT_Q4_K)
-    four.group = unit.group;
-    four.i = unit.i;
+    const uint r = v / 2u;
+#if defined(WEIGHT_Q8_0)
+    return weight_four(WeightFour(unit.words[v], 0u, weight_half(unit.scales, r)));
+#elif defined(WEIGHT_Q4_0)
+    return weight_four(WeightFour(unit.words[r], v % 2u, weight_half(unit.scales[r / 2u], r)));
+#elif defined(WEIGHT_Q4_K)
+    return weight_four(WeightFour(unit.words[r], v % 2u, unit.scales >> r * 8u, unit.d, unit.minima >> r * 8u));
 #else
-    four.d = unit.d;
+    return weight_four(WeightFour(
+        unit.words[r], v % 2u, unit.upper[v / 4u] >> v % 4u * 2u, unit.scales >> r * 8u, unit.d));
 #endif
-    four.v = v;
-    return weight_four(four);
 }
 
 WeightFour weight_load_four(uint row, uint units, uint vec)
 {
-    const uint u = vec / WEIGHT_VECS;
-    WeightFour four;
-    four.v = vec % WEIGHT_VECS;
-    four.word = weight_words[(row + u) * 4u + four.v % 4u];
+    const uint run = vec / 8u, quad = run / WEIGHT_RUNS, r = run % WEIGHT_RUNS;
+    const uint u = quad * 4u + vec / 4u % 2u * 2u + vec % 2u, second = vec / 2u % 2u;
 #if defined(WEIGHT_Q8_0)
-    four.d = weight_half(row + units, u / 2u);
+    return WeightFour(
+        weight_words[(row + u) * 4u + r * 2u + second], 0u, weight_half(weight_words[(row + units) * 4u + quad], r));
 #elif defined(WEIGHT_Q4_0)
-    four.d = weight_half(row + units, u);
+    return WeightFour(weight_words[(row + u) * 4u + r], second,
+        weight_half(weight_words[(row + units) * 4u + quad * 2u + r / 2u], r));
 #elif defined(WEIGHT_Q4_K)
-    four.group = weights[row + units + u / 8u];
-    four.i = u % 8u;
+    const uvec4 entry = weights[row + units + quad / 2u];
+    const uvec2 scales = weight_scales_minima(entry, quad % 2u) >> r * 8u;
+    return WeightFour(weight_words[(row + u) * 4u + r], second, scales.x, entry.x, scales.y);
 #else
     const uvec3 planes = weight_q6_k_planes(row, units);
-    four.upper = weight_words[(planes.x * 2u + u) * 2u + four.v / 4u];
-    four.scales = weight_half_bits(planes.y, u);
-    four.d = weight_half(planes.z, u / 8u);
+    const uint upper = weight_words[(planes.x * 2u + u) * 2u + r / 2u] >> (r % 2u * 2u + second) * 2u;
+    const uint scales = weight_words[planes.y * 4u + u / 2u] >> r * 8u;
+    return WeightFour(weight_words[(row + u) * 4u + r], second, upper, scales,
+        weight_half(weight_words[planes.z * 4u + u / 16u], u / 8u));
 #endif
-    return four;
 }

@@ -74,6 +74,18 @@ void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory)
     memory->n_allocations = atomic_load(&device->n_allocations);
 }
 
+void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup)
+{
+    if (!startup) return;
+    *startup = (gsa_device_startup){0};
+    if (!device || device->is_cpu_reference) return;
+    startup->n_pipelines = atomic_load(&device->n_pipelines);
+    startup->pipelines_ms = (double)atomic_load(&device->pipeline_ns) * 1e-6;
+    startup->cache_fitted = gsai_pipelines_cache_hit(device);
+    startup->n_self_tests = atomic_load(&device->n_self_tests);
+    startup->self_test_ms = (double)atomic_load(&device->self_test_ns) * 1e-6;
+}
+
 gsa_status gsa_device_status(const gsa_device *device)
 {
     return device ? gsai_device_check(device) : gsai_fail(GSA_ERROR_ARGUMENT, "gsa_device_status: device is NULL");

@@ -229,15 +229,15 @@ static gsa_status check_overlap(const gsai_gguf *g)
     return status;
 }
 
-/* The errors of this one say the file's name already. */
+/* Its text names the file. */
 static gsa_status read_alignment(gsai_gguf *g)
 {
-    static const char key[] = "general.alignment";
     g->alignment = GSAI_GGUF_ALIGNMENT;
-    const gsa_status status =
-        gsai_gguf_get_u32(g, key, false, GSAI_GGUF_MIN_ALIGNMENT, GSAI_GGUF_MAX_ALIGNMENT, &g->alignment);
+    const gsa_status status = gsai_gguf_get_u32(
+        g, "general.alignment", false, GSAI_GGUF_MIN_ALIGNMENT, GSAI_GGUF_MAX_ALIGNMENT, &g->alignment);
     if (status || (g->alignment & (g->alignment - 1)) == 0) return status;
-    return gsai_fail(GSA_ERROR_FORMAT, "%s: key %s: is %u, expected a power of two", g->name, key, g->alignment);
+    return gsai_fail(
+        GSA_ERROR_FORMAT, "%s: key general.alignment: is %u, expected a power of two", g->name, g->alignment);
 }
 
 static gsa_status check_tensors(gsai_gguf *g, uint64_t header_end)
@@ -277,6 +277,17 @@ static gsa_status fill(gsai_gguf *g, const gsai_gguf_walk *w)
     return status;
 }
 
+/* The source and the alignment name the file in their texts. */
+static gsa_status open_into(gsai_gguf *g, gsai_gguf_walk *w)
+{
+    gsa_status status = gsai_gguf_walk_header(w);
+    g->header = w->bytes;
+    if (!status) status = fill(g, w);
+    if (!status && (status = read_alignment(g))) return status;
+    if (!status) status = check_tensors(g, w->at);
+    return status && status != GSA_ERROR_FILE ? gsai_fail_in(status, "%s", g->name) : status;
+}
+
 gsa_status gsai_gguf_open(gsai_source *source, const gsa_allocator *allocator, gsai_gguf **out)
 {
     *out = NULL;
@@ -286,14 +297,8 @@ gsa_status gsai_gguf_open(gsai_source *source, const gsa_allocator *allocator, g
     g->name = source->name;
     g->file_size = source->size;
     gsai_gguf_walk w = {.allocator = allocator, .source = source};
-    gsa_status status = gsai_gguf_walk_header(&w);
-    g->header = w.bytes;
-    if (status == GSA_OK) status = fill(g, &w);
-    bool is_named = status == GSA_ERROR_FILE; /* the source names itself */
-    if (status == GSA_OK && (status = read_alignment(g))) is_named = true;
-    if (status == GSA_OK) status = check_tensors(g, w.at);
-    if (status != GSA_OK) {
-        if (!is_named) gsai_fail_in(status, "%s", source->name);
+    const gsa_status status = open_into(g, &w);
+    if (status) {
         gsai_gguf_close(g);
         return status;
     }

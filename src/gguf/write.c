@@ -35,6 +35,7 @@ struct gsai_gguf_writer {
     entry *tensors;
     uint32_t n_tensors, tensors_capacity;
     gsai_new_file file;
+    uint64_t file_bytes;
     bool begun, finished;
 
     gsai_mutex lock; /* around what follows, and the counts of written bytes */
@@ -338,7 +339,8 @@ static gsa_status write_header(gsai_gguf_writer *w, const growing *list, uint64_
     put_int(put_int(put_int(put_int(head, GSAI_GGUF_MAGIC, 4), GSAI_GGUF_VERSION, 4), w->n_tensors, 8), w->n_keys, 8);
     const uint64_t size = sizeof head + w->metadata.n + list->n, start = gsai_round_up(size, GSAI_GGUF_ALIGNMENT);
     for (uint32_t i = 0; i < w->n_tensors; i++) w->tensors[i].offset += start;
-    gsa_status status = gsai_new_file_reserve(&w->file, start + data_size);
+    w->file_bytes = start + data_size;
+    gsa_status status = gsai_new_file_reserve(&w->file, w->file_bytes);
     if (!status) status = gsai_new_file_write(&w->file, 0, head, sizeof head);
     if (!status) status = gsai_new_file_write(&w->file, sizeof head, w->metadata.data, w->metadata.n);
     if (!status) status = gsai_new_file_write(&w->file, sizeof head + w->metadata.n, list->data, list->n);
@@ -378,6 +380,16 @@ gsa_status gsai_gguf_write(gsai_gguf_writer *w, uint32_t tensor, uint64_t offset
     e->written += size;
     gsai_mutex_unlock(&w->lock);
     return GSA_OK;
+}
+
+const char *gsai_gguf_begun_path(const gsai_gguf_writer *w)
+{
+    return w->begun && !w->finished ? w->file.temporary : NULL;
+}
+
+uint64_t gsai_gguf_file_bytes(const gsai_gguf_writer *w)
+{
+    return w->file_bytes;
 }
 
 gsa_status gsai_gguf_finish(gsai_gguf_writer *w)

@@ -25,6 +25,7 @@ static gsai_tensor view(const opened *o, const gsai_gguf_tensor *from)
         .type = from->type,
         .n_dims = from->n_dims,
         .data = gsai_source_bytes(o->source, from->offset, from->n_bytes),
+        .is_mapped = o->source->map.data != NULL,
         .n_bytes = from->n_bytes,
         .read_offset = from->offset,
         .read = read_tensor,
@@ -181,6 +182,11 @@ static void close_gguf(gsai_checkpoint *c)
     gsai_gguf_close(o->gguf);
     gsai_source_close(o->source);
     gsai_free(&c->allocator, o);
+}
+
+const gsai_gguf *gsai_checkpoint_gguf(const gsai_checkpoint *c)
+{
+    return c->close == close_gguf ? ((const opened *)c->opened)->gguf : NULL;
 }
 
 static gsa_status open_into(gsai_checkpoint *c)

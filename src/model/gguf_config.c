@@ -100,3 +100,28 @@ gsa_status gsai_gguf_config_read(const gsai_gguf *g, gsai_config *c)
     status = gsai_config_check(c);
     return status ? gsai_fail_in(status, "%s", g->name) : GSA_OK;
 }
+
+void gsai_gguf_config_write(const gsai_config *c, const char *name, gsai_type type, gsai_gguf_writer *w)
+{
+    gsai_gguf_put_string(w, GSAI_KEY_ARCHITECTURE, GSAI_GGUF_ARCHITECTURE);
+    if (name) gsai_gguf_put_string(w, GSAI_KEY_NAME, name);
+    gsai_gguf_put_u32(w, GSAI_KEY_FILE_TYPE, gsai_gguf_file_type(type));
+    gsai_gguf_put_u32(w, GSAI_KEY_QUANT_VERSION, GSAI_GGUF_QUANT_VERSION);
+    gsai_gguf_put_u32(w, GSAI_KEY_N_VOCAB, c->n_vocab);
+    if (c->context_length) gsai_gguf_put_u32(w, GSAI_KEY_CONTEXT_LENGTH, c->context_length);
+    gsai_gguf_put_u32(w, GSAI_KEY_D, c->D);
+    gsai_gguf_put_u32(w, GSAI_KEY_N_LAYERS, c->n_layers);
+    gsai_gguf_put_u32(w, GSAI_KEY_F, c->F);
+    if (c->ffn_act != GSAI_FFN_SWISH) gsai_gguf_put_string(w, GSAI_KEY_FFN_ACT, activations[c->ffn_act]);
+    gsai_gguf_put_u32(w, GSAI_KEY_H, c->H);
+    gsai_gguf_put_u32(w, GSAI_KEY_G, c->G);
+    gsai_gguf_put_u32(w, GSAI_KEY_K, c->K);
+    gsai_gguf_put_u32(w, GSAI_KEY_V, c->V);
+    gsai_gguf_put_f32(w, GSAI_KEY_NORM_EPS, c->norm_eps);
+    gsai_gguf_put_f32(w, GSAI_KEY_G_NORM_EPS, c->g_norm_eps);
+    gsai_gguf_put_u32(w, GSAI_KEY_M, c->M);
+    gsai_gguf_put_f32(w, GSAI_KEY_GATE_NORMALIZER, c->gate_normalizer);
+    gsai_gguf_put_string(w, GSAI_KEY_FEATURE_MAP, feature_maps[c->feature_map]);
+    gsai_gguf_put_f32(w, GSAI_KEY_SCALE, c->scale);
+    if (c->W) gsai_gguf_put_u32(w, GSAI_KEY_W, c->W);
+}

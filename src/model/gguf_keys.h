@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define GSAI_GGUF_ARCHITECTURE   "gsa"
+#define GSAI_GGUF_QUANT_VERSION  2u
 
 #define GSAI_KEY_ARCHITECTURE    "general.architecture"         /* string, GSAI_GGUF_ARCHITECTURE */
 #define GSAI_KEY_NAME            "general.name"                 /* string, for people */

@@ -53,7 +53,7 @@ static void record(const matmul *m, const gsai_pipeline *pipeline, uint64_t n_gr
 }
 
 gsai_matvec_shape gsai_matvec_choose(
-    const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_units, uint32_t n_tokens)
+    const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_vecs, uint32_t n_tokens)
 {
     const gsai_caps *caps = &dev->caps;
     const uint32_t wave = (caps->n_cores ? caps->n_cores : 32) * 32;
@@ -78,9 +78,9 @@ gsai_matvec_shape gsai_matvec_choose(
      * of 16 bytes in flight, up to four, as leave few of them idle at a row's end; from four tokens on registers are
      * needed for sums. */
     if (s.subgroup_size)
-        while (s.team < subgroups && n_rows * s.team < wave && row_units >= 4 * lanes * s.team) s.team *= 2;
+        while (s.team < subgroups && n_rows * s.team < wave && row_vecs >= 4 * lanes * s.team) s.team *= 2;
     if (n_rows / 2 >= wave || s.columns > 1) s.rows = 2;
-    const uint32_t loads = (row_units + lanes * s.team - 1) / (lanes * s.team);
+    const uint32_t loads = (row_vecs + lanes * s.team - 1) / (lanes * s.team);
     if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && s.columns < 4)
         while (s.unroll < 4 && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
     s.rows_per_group = subgroups / s.team * s.rows;
@@ -93,16 +93,14 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
     const gsai_variant *v = gsai_op_variant(m->r, matvec_of_type[m->part->type]);
     if (!v) return;
 
-    const gsai_type type = m->part->type;
-    const bool blocks = gsai_type_is_quantised(type);
-    for (uint32_t t = 0, n_tokens; t < T; t += n_tokens) {
-        n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const gsai_matvec_shape s =
-            blocks ? gsai_block_matvec_choose(dev, v, type, m->part->n_rows, m->n_cols, n_tokens, 1)
-                   : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
-        if (n_tokens > s.columns) n_tokens = s.columns;
-        const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, 0, s.chunk};
-        const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, blocks ? 7 : 5, s.subgroup_size);
+    for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
+        const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
+        const gsai_matvec_shape s = gsai_type_is_quantised(m->part->type)
+                                        ? gsai_block_matvec_choose(dev, v, m->part->n_rows,
+                                              gsai_matrix_row_units(m->part->type, m->n_cols), n_tokens, 1)
+                                        : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
+        const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
         if (!pipeline) return;
         const uint64_t n_groups = ((uint64_t)n_rows + s.rows_per_group - 1) / s.rows_per_group;
         record(m, pipeline, n_groups, s.group_size, s.rows_per_group, t, n_tokens, first_row, n_rows);

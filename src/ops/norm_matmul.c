@@ -21,25 +21,23 @@ static bool fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
     return true;
 }
 
-/* Rows of x from token on, n_tokens at most; returns how many. */
-static uint32_t record(
+static void record(
     gsai_recorder *r, const gsai_norm_matmul_args *a, const gsai_matrix_part *part, uint32_t token, uint32_t n_tokens)
 {
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_variant *v = gsai_op_variant(r, op_of_type[part->type]);
-    if (!v) return n_tokens;
-    const bool blocks = gsai_type_is_quantised(part->type);
+    if (!v) return;
     const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->w->n_cols) / 16);
     const uint32_t n_out = a->swiglu ? part->n_rows / 2 : part->n_rows;
-    gsai_matvec_shape s =
-        blocks ? gsai_block_matvec_choose(dev, v, part->type, n_out, a->w->n_cols, n_tokens, a->swiglu ? 2 : 1)
-               : gsai_matvec_choose(dev, v, n_out, row_vecs, n_tokens);
-    if (n_tokens > s.columns) n_tokens = s.columns;
+    const bool blocks = gsai_type_is_quantised(part->type);
+    gsai_matvec_shape s = blocks ? gsai_block_matvec_choose(dev, v, n_out,
+                                       gsai_matrix_row_units(part->type, a->w->n_cols), n_tokens, a->swiglu ? 2 : 1)
+                                 : gsai_matvec_choose(dev, v, n_out, row_vecs, n_tokens);
     if (a->swiglu && !blocks && s.rows > 1) { /* an output has two weight rows already */
         s.rows_per_group /= s.rows;
         s.rows = 1;
     }
-    const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, a->swiglu, s.chunk};
+    const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, a->swiglu};
     const struct gsa_norm_matvec_push push = {
         .n_tokens = n_tokens,
         .n_rows = n_out,
@@ -58,10 +56,10 @@ static uint32_t record(
         .eps = a->eps,
     };
     gsai_call call = {.label = a->label, .n_bind = 4, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, blocks ? 7 : 6, s.subgroup_size);
+    call.pipeline = gsai_op_pipeline(r, v, spec, 6, s.subgroup_size);
     if (!call.pipeline ||
         !gsai_op_grid(r, ((uint64_t)n_out + s.rows_per_group - 1) / s.rows_per_group, s.group_size, call.groups))
-        return n_tokens;
+        return;
     call.bind[0] = GSAI_BIND(part->range, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
@@ -69,7 +67,6 @@ static uint32_t record(
     call.bytes = (uint64_t)part->n_rows * row_vecs * 16 + (uint64_t)n_tokens * (a->w->n_cols + n_out) * 4;
     call.flops = 2ull * n_tokens * part->n_rows * a->w->n_cols;
     gsai_recorder_call(r, &call);
-    return n_tokens;
 }
 
 static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
@@ -129,7 +126,7 @@ void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a)
                                       .label = a->label});
             continue;
         }
-        for (uint32_t t = 0; t < a->T && gsai_recorder_status(r) == GSA_OK;)
-            t += record(r, a, part, t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
+        for (uint32_t t = 0; t < a->T; t += GSAI_MATVEC_COLUMNS)
+            record(r, a, part, t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
     }
 }

@@ -3,36 +3,42 @@
 
 #include <string.h>
 
-enum { UNIT_BYTES = 16, GROUP_UNITS = 8 /* that share a plane's entry in the types of 256 columns a block */ };
+enum { UNIT_BYTES = 16, QUAD = 4 /* units */, RUN = 32 /* columns */ };
 
-/* Of the block types: columns of a unit; bytes each plane after the units takes for each 8 units (q8_0: 16 columns each). */
+/* Of the block types: runs of columns in a quad; bytes each plane after the units takes for every two quads. */
 static const struct {
-    uint32_t columns, planes[3];
+    uint32_t runs, planes[3];
 } layouts[GSAI_N_TYPES] = {
-    [GSAI_Q8_0] = {16, {8}},
-    [GSAI_Q4_0] = {32, {16}},
-    [GSAI_Q4_K] = {32, {16}},
-    [GSAI_Q6_K] = {32, {64, 16, 2}},
+    [GSAI_Q8_0] = {2, {8}},
+    [GSAI_Q4_0] = {4, {16}},
+    [GSAI_Q4_K] = {4, {16}},
+    [GSAI_Q6_K] = {4, {64, 16, 2}},
 };
 
-uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols)
+static uint64_t quads_of(gsai_type type, uint32_t n_cols)
 {
-    if (gsai_type_is_quantised(type)) return n_cols / layouts[type].columns;
-    return (uint32_t)(gsai_matrix_row_bytes(type, n_cols) / UNIT_BYTES);
+    const uint64_t columns = layouts[type].runs * RUN;
+    return (n_cols + columns - 1) / columns;
 }
 
-static uint64_t plane_bytes(gsai_type type, uint32_t units, int plane)
+static uint64_t plane_bytes(gsai_type type, uint64_t quads, int plane)
 {
-    return gsai_round_up((uint64_t)units * layouts[type].planes[plane] / GROUP_UNITS, UNIT_BYTES);
+    return gsai_round_up(quads * layouts[type].planes[plane] / 2, UNIT_BYTES);
 }
 
 uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols)
 {
     if (!gsai_type_is_quantised(type)) return gsai_round_up(gsai_type_bytes(type, n_cols), UNIT_BYTES);
-    const uint32_t units = gsai_matrix_row_units(type, n_cols);
-    uint64_t bytes = (uint64_t)units * UNIT_BYTES;
-    for (int i = 0; i < 3; i++) bytes += plane_bytes(type, units, i);
+    const uint64_t quads = quads_of(type, n_cols);
+    uint64_t bytes = quads * QUAD * UNIT_BYTES;
+    for (int i = 0; i < 3; i++) bytes += plane_bytes(type, quads, i);
     return bytes;
+}
+
+uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols)
+{
+    if (gsai_type_is_quantised(type)) return (uint32_t)quads_of(type, n_cols) * QUAD;
+    return (uint32_t)(gsai_matrix_row_bytes(type, n_cols) / UNIT_BYTES);
 }
 
 static uint32_t word_at(const uint8_t *p)
@@ -42,68 +48,83 @@ static uint32_t word_at(const uint8_t *p)
     return w;
 }
 
-static void put_word(uint8_t *p, uint32_t w)
-{
-    memcpy(p, &w, sizeof w);
-}
-
 #define LOW 0x0f0f0f0fu
 
-/* One block to its units, and to where its entries in the planes begin. */
-static void q8_0_block(const uint8_t *p, uint8_t *units, uint8_t *const planes[3])
+/* Two quads, or one, put together; planes as these two have them. */
+typedef struct pair {
+    uint32_t units[2 * QUAD][4];
+    uint8_t planes[3][64];
+} pair;
+
+/* Where vec p (0 .. 7) of a run goes: the unit of its quad, and which of the unit's two vecs of the run it is. */
+static uint32_t unit_of(uint32_t p)
 {
-    memcpy(units, p + 2, 32);
-    memcpy(planes[0], p, 2);
+    return p / 4 * 2 + p % 2;
+}
+static uint32_t second_of(uint32_t p)
+{
+    return p / 2 % 2;
 }
 
-static void q4_0_block(const uint8_t *p, uint8_t *units, uint8_t *const planes[3])
+/* Numbers of four bits, one a byte in the low halves of bytes, vec p of run r. */
+static void put_four(pair *to, uint32_t r, uint32_t p, uint32_t bytes)
 {
-    memcpy(units, p + 2, 16);
-    memcpy(planes[0], p, 2);
+    to->units[r / 4 * QUAD + unit_of(p)][r % 4] |= (bytes & LOW) << second_of(p) * 4;
 }
 
-/* Sub-blocks 2 m and 2 m + 1 are the low and the high halves of 32 bytes: a unit wants one sub-block's first 16 numbers
- * in its low halves, the last 16 in its high halves. */
-static void split_halves(const uint8_t *p, uint8_t *low_unit, uint8_t *high_unit)
+/* Block b of the pair (q8_0: 4 blocks, q4_0: 8, else one). */
+static void q8_0_block(const uint8_t *from, uint32_t b, pair *to)
 {
-    for (uint32_t k = 0; k < 16; k += 4) {
-        const uint32_t a = word_at(p + k), b = word_at(p + 16 + k);
-        put_word(low_unit + k, (a & LOW) | (b & LOW) << 4);
-        put_word(high_unit + k, (a >> 4 & LOW) | (b & ~LOW));
+    for (uint32_t p = 0; p < 8; p++)
+        to->units[b / 2 * QUAD + unit_of(p)][b % 2 * 2 + second_of(p)] = word_at(from + 2 + 4 * p);
+    memcpy(to->planes[0] + 2 * b, from, 2);
+}
+
+static void q4_0_block(const uint8_t *from, uint32_t b, pair *to)
+{
+    for (uint32_t p = 0; p < 4; p++) {
+        const uint32_t w = word_at(from + 2 + 4 * p);
+        put_four(to, b, p, w);
+        put_four(to, b, p + 4, w >> 4);
     }
+    memcpy(to->planes[0] + 2 * b, from, 2);
 }
 
-static void q4_k_block(const uint8_t *p, uint8_t *units, uint8_t *const planes[3])
+static void q4_k_block(const uint8_t *from, uint32_t b, pair *to)
 {
-    for (uint32_t m = 0; m < 4; m++) split_halves(p + 16 + 32 * m, units + 32 * m, units + 32 * m + 16);
-    uint8_t packed[16] = {p[0], p[1], p[2], p[3]};
-    for (uint32_t i = 0; i < 8; i++) {
-        uint8_t scale, min;
-        gsai_q4_k_scale_min(p + 4, i, &scale, &min);
-        packed[4 + i] = (uint8_t)(scale | (min & 3) << 6);
-        packed[12 + i / 2] |= (uint8_t)((min >> 2) << i % 2 * 4);
-    }
-    memcpy(planes[0], packed, sizeof packed);
-}
-
-/* Of each 128 columns the lower bits of runs k = 0 .. 3 of 32 lie in low halves of bytes 0 .. 31 and 32 .. 63, then in
- * high halves; the upper bits of run k are bits 2 k, 2 k + 1 of 32 bytes. */
-static void q6_k_block(const uint8_t *p, uint8_t *units, uint8_t *const planes[3])
-{
-    for (uint32_t h = 0; h < 2; h++) {
-        uint8_t *to = units + 64 * h;
-        split_halves(p + 64 * h, to, to + 32);
-        split_halves(p + 64 * h + 32, to + 16, to + 48);
-        for (uint32_t k = 0; k < 4; k++) {
-            uint32_t upper[2] = {0, 0};
-            for (uint32_t v = 0; v < 8; v++)
-                upper[v / 4] |= (word_at(p + 128 + 32 * h + 4 * v) >> 2 * k & 0x03030303u) << 2 * (v % 4);
-            put_word(planes[0] + 32 * h + 8 * k, upper[0]);
-            put_word(planes[0] + 32 * h + 8 * k + 4, upper[1]);
+    (void)b;
+    for (uint32_t m = 0; m < 4; m++)
+        for (uint32_t p = 0; p < 8; p++) {
+            const uint32_t w = word_at(from + 16 + 32 * m + 4 * p);
+            put_four(to, 2 * m, p, w);
+            put_four(to, 2 * m + 1, p, w >> 4);
         }
+    memcpy(to->planes[0], from, 4);
+    for (uint32_t r = 0; r < 8; r++) {
+        uint8_t scale, min;
+        gsai_q4_k_scale_min(from + 4, r, &scale, &min);
+        to->planes[0][4 + r] = (uint8_t)(scale | (min & 3) << 6);
+        to->planes[0][12 + r % 4] |= (uint8_t)((min >> 2) << r / 4 * 4);
     }
-    memcpy(planes[1], p + 192, 16);
-    memcpy(planes[2], p + 208, 2);
+}
+
+static void q6_k_block(const uint8_t *from, uint32_t b, pair *to)
+{
+    (void)b;
+    for (uint32_t r = 0; r < 8; r++) {
+        const uint32_t h = r / 4, k = r % 4;
+        for (uint32_t p = 0; p < 8; p++) {
+            const uint32_t u = h * QUAD + unit_of(p), v = k * 2 + second_of(p);
+            put_four(to, r, p, word_at(from + 64 * h + 32 * (k % 2) + 4 * p) >> 4 * (k / 2));
+            const uint32_t two = word_at(from + 128 + 32 * h + 4 * p) >> 2 * k & 0x03030303u;
+            uint8_t *upper = to->planes[0] + 8 * u + v / 4 * 4;
+            const uint32_t w = word_at(upper) | two << 2 * (v % 4);
+            memcpy(upper, &w, sizeof w);
+        }
+        to->planes[1][8 * h + k] = from[192 + 2 * r];
+        to->planes[1][8 * h + 4 + k] = from[193 + 2 * r];
+    }
+    memcpy(to->planes[2], from + 208, 2);
 }
 
 void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst)
@@ -121,25 +142,33 @@ void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const 
         }
         return;
     }
-    static void (*const block_of[GSAI_N_TYPES])(const uint8_t *p, uint8_t *units, uint8_t *const planes[3]) = {
+    static void (*const block_of[GSAI_N_TYPES])(const uint8_t *from, uint32_t b, pair *to) = {
         [GSAI_Q8_0] = q8_0_block,
         [GSAI_Q4_0] = q4_0_block,
         [GSAI_Q4_K] = q4_k_block,
         [GSAI_Q6_K] = q6_k_block,
     };
-    const uint32_t units = gsai_matrix_row_units(type, n_cols), n_blocks = n_cols / gsai_type_block(type);
-    const uint32_t block_bytes = gsai_type_block_bytes(type), block_units = n_blocks ? units / n_blocks : 0;
+    const uint32_t n_blocks = n_cols / gsai_type_block(type), block_bytes = gsai_type_block_bytes(type);
+    const uint32_t in_pair = 2 * layouts[type].runs * RUN / gsai_type_block(type);
+    const uint64_t quads = quads_of(type, n_cols);
     for (uint64_t r = 0; r < n_rows; r++, dst += to_bytes) {
-        uint8_t *planes[3], *end = dst + (uint64_t)units * UNIT_BYTES;
+        uint8_t *planes[3], *end = dst + quads * QUAD * UNIT_BYTES;
         for (int i = 0; i < 3; i++) {
-            const uint64_t used = (uint64_t)units * layouts[type].planes[i] / GROUP_UNITS;
             planes[i] = end;
-            end += plane_bytes(type, units, i);
-            memset(planes[i] + used, 0, (size_t)(end - planes[i] - used));
+            end += plane_bytes(type, quads, i);
         }
-        for (uint32_t b = 0; b < n_blocks; b++, src += block_bytes) {
-            block_of[type](src, dst + (uint64_t)b * block_units * UNIT_BYTES, planes);
-            for (int i = 0; i < 3; i++) planes[i] += block_units * layouts[type].planes[i] / GROUP_UNITS;
+        for (uint64_t quad = 0, block = 0; quad < quads; quad += 2) {
+            pair made = {{{0}}, {{0}}};
+            for (uint32_t b = 0; b < in_pair && block < n_blocks; b++, block++, src += block_bytes)
+                block_of[type](src, b, &made);
+            const size_t n = quads - quad < 2 ? 1 : 2;
+            memcpy(dst + quad * QUAD * UNIT_BYTES, made.units, n * sizeof made.units / 2);
+            for (int i = 0; i < 3; i++) {
+                const uint64_t at = quad / 2 * layouts[type].planes[i], left = plane_bytes(type, quads, i) - at;
+                /* The last pair fills the plane's padding. */
+                const uint64_t whole = quad + 2 >= quads ? left : layouts[type].planes[i];
+                if (layouts[type].planes[i]) memcpy(planes[i] + at, made.planes[i], (size_t)whole);
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ static gsa_status ask(gsai_check *c, uint32_t i, uint32_t *n_dropped)
     if (status == GSA_ERROR_DEVICE_LOST || status == GSA_ERROR_HOST_MEMORY || status == GSA_ERROR_DEVICE_MEMORY)
         return status;
     if (c->skipped) return GSA_OK;
-    dev->n_self_tests++;
+    atomic_fetch_add(&dev->n_self_tests, 1);
     if (gsai_check_passed(c, &set->cases[0])) {
         dev->variant_verdict[i] = GSAI_VERDICT_RIGHT;
         return GSA_OK;
@@ -113,8 +113,9 @@ static gsa_status ask_all(gsa_device *dev, bool only_used, uint32_t *n_dropped)
     }
     if (n_asked == 0) return GSA_OK;
     gsai_check_destroy(&c);
-    gsai_log(
-        &dev->log, GSA_LOG_INFO, "self-test of %u kernels: %.1f ms", n_asked, (double)(gsai_clock_ns() - start) * 1e-6);
+    const uint64_t took = gsai_clock_ns() - start;
+    atomic_fetch_add(&dev->self_test_ns, took);
+    gsai_log(&dev->log, GSA_LOG_INFO, "self-test of %u kernels: %.1f ms", n_asked, (double)took * 1e-6);
     if (status == GSA_OK) status = write_verdicts(dev);
     return status;
 }

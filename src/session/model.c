@@ -57,6 +57,12 @@ void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info)
     }
 }
 
+static gsa_status show_progress(const gsa_model_params *params, double fraction, const char *what)
+{
+    if (!params->progress || params->progress(params->progress_user, fraction, what)) return GSA_OK;
+    return gsai_fail(GSA_ERROR_CANCELLED, "loading was cancelled by the progress callback");
+}
+
 gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, gsa_model **out)
 {
     const gsa_allocator *a = &device->allocator;
@@ -71,6 +77,7 @@ gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, g
                                                       "model params: n_slots is %u, at most %d", m->n_slots, MAX_SLOTS);
     if (status == GSA_OK && !(m->slot_taken = gsai_alloc_array(a, m->n_slots, sizeof *m->slot_taken)))
         status = gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    if (status == GSA_OK) status = show_progress(params, 0, "reading the model's description");
     if (status == GSA_OK) status = gsai_checkpoint_open(params, a, &device->log, &m->checkpoint);
     if (status == GSA_OK) {
         const gsai_engine_params ep = {m->checkpoint, m->n_slots, params->max_rows, params->deterministic != 0,
@@ -81,6 +88,7 @@ gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, g
             status = device->is_cpu_reference ? gsai_engine_cpu_create(device, &ep, &m->engine)
                                               : gsai_engine_gpu_create(device, &ep, &m->engine);
     }
+    if (status == GSA_OK) status = show_progress(params, 1, "ready");
     if (status != GSA_OK) {
         gsai_model_free(m);
         return status;

@@ -179,6 +179,18 @@ static gsa_status read_split(gsai_vocab *v, const json_t *part, const char *wher
     return GSA_OK;
 }
 
+/* Each digit alone; ByteLevel must follow. */
+static gsa_status read_digits(gsai_vocab *v, const json_t *part, const char *where)
+{
+    bool individual = false;
+    gsa_status status = gsai_json_check(part, where, NAMES("individual_digits"));
+    if (status == GSA_OK) status = gsai_json_bool(part, where, "individual_digits", &individual);
+    if (status == GSA_OK && !individual)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: Digits in groups is not supported", where);
+    v->split = GSAI_SPLIT_DIGITS;
+    return status;
+}
+
 static gsa_status read_byte_level(gsai_vocab *v, const json_t *part, const char *where)
 {
     bool prefix, trim, regex = true;
@@ -187,11 +199,13 @@ static gsa_status read_byte_level(gsai_vocab *v, const json_t *part, const char 
     if (status == GSA_OK) status = gsai_json_flag(part, where, "trim_offsets", &trim);
     if (status == GSA_OK) status = gsai_json_bool(part, where, "use_regex", &regex);
     if (status != GSA_OK) return status;
-    /* Behind a Split both settings would act on each of its pieces. */
-    if (v->split != GSAI_SPLIT_NONE && (regex || prefix))
+    /* Behind a Split both settings would act on each of its pieces; behind Digits the rule is known. */
+    if (v->split == GSAI_SPLIT_DIGITS && !regex)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: Digits without GPT-2's rule behind it is not supported", where);
+    if (v->split != GSAI_SPLIT_NONE && ((regex && v->split != GSAI_SPLIT_DIGITS) || prefix))
         return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: ByteLevel with %s after Split is not supported", where,
             regex ? "use_regex" : "add_prefix_space");
-    if (regex) v->split = GSAI_SPLIT_GPT2;
+    if (regex && v->split == GSAI_SPLIT_NONE) v->split = GSAI_SPLIT_GPT2;
     v->byte_level = true;
     v->prefix = prefix ? GSAI_PREFIX_ALWAYS : GSAI_PREFIX_NEVER;
     memcpy(v->mark, " ", 2);
@@ -210,6 +224,7 @@ static gsa_status read_pre_tokenizer(gsai_vocab *v, const json_t *part, int dept
         (first || (v->split != GSAI_SPLIT_NONE && v->split != GSAI_SPLIT_MARK)))
         return read_byte_level(v, part, where);
     if (strcmp(type, "Split") == 0 && first) return read_split(v, part, where);
+    if (strcmp(type, "Digits") == 0 && first) return read_digits(v, part, where);
     if (strcmp(type, "Metaspace") == 0 && first) {
         bool split;
         status = read_metaspace(part, where, v->mark, &v->prefix, &split);
@@ -226,6 +241,8 @@ gsa_status gsai_json_pre_tokenizer(gsai_vocab *v, const json_t *part)
     if (is_null(part)) return GSA_OK;
     const gsa_status status = read_pre_tokenizer(v, part, 0);
     if (status != GSA_OK) return status;
+    if (v->split == GSAI_SPLIT_DIGITS && !v->byte_level)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "pre_tokenizer: Digits without ByteLevel behind it is not supported");
     /* "first" asks for the place in the text as it was before normalization, which is not followed through rewrites. */
     if (v->prefix == GSAI_PREFIX_FIRST && v->n_normalizer)
         return gsai_fail(GSA_ERROR_UNSUPPORTED,

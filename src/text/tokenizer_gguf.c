@@ -123,9 +123,9 @@ static gsa_status find_arrays(reader *r)
     if (!status && r->tokens.n > GSAI_MAX_TOKENS)
         return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: key tokenizer.ggml.tokens: has %llu items, at most %u are read",
             r->g->name, (unsigned long long)r->tokens.n, GSAI_MAX_TOKENS);
-    if (!status && r->merges.n >= UINT32_MAX / 4)
+    if (!status && r->merges.n > GSAI_MAX_MERGES)
         return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: key tokenizer.ggml.merges: has %llu items, at most %u are read",
-            r->g->name, (unsigned long long)r->merges.n, UINT32_MAX / 4 - 1);
+            r->g->name, (unsigned long long)r->merges.n, GSAI_MAX_MERGES);
     return status;
 }
 

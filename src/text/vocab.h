@@ -6,6 +6,7 @@
 #include "text/buffer.h"
 
 #define GSAI_MAX_TOKENS     (1u << 24)
+#define GSAI_MAX_MERGES     (1u << 24) /* a file of 256 MiB could name halves of tokens for 4 thousand million */
 #define GSAI_MAX_TEXT       ((size_t)INT32_MAX) /* bytes of one text, also after the rules made it longer */
 #define GSAI_MAX_EXTRA_IDS  256                 /* that a post-processor adds */
 #define GSAI_MAX_ADDED_SIZE 1024                /* bytes of an added token */

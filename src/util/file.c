@@ -46,12 +46,30 @@ void gsai_file_map_close(gsai_file_map *map)
     *map = (gsai_file_map){0};
 }
 
+static uintptr_t page_size(void)
+{
+    const long n = sysconf(_SC_PAGESIZE);
+    return n > 0 ? (uintptr_t)n : 4096;
+}
+
+void gsai_file_pages_will_need(const void *bytes, uint64_t size)
+{
+    const uintptr_t at = (uintptr_t)bytes, first = at - at % page_size();
+    if (bytes && size) madvise((void *)first, (size_t)(at - first + size), MADV_WILLNEED);
+}
+
+void gsai_file_pages_drop(const void *bytes, uint64_t size)
+{
+    const uintptr_t page = page_size(), at = (uintptr_t)bytes, first = (at + page - 1) / page * page;
+    const uintptr_t end = (at + (uintptr_t)size) / page * page;
+    if (bytes && end > first) madvise((void *)first, (size_t)(end - first), MADV_DONTNEED);
+}
+
 void gsai_file_map_will_need(const gsai_file_map *map, uint64_t offset, uint64_t size)
 {
-    const uint64_t page = 4096, first = offset / page * page;
     if (!map->data || offset >= map->size) return;
     if (size > map->size - offset) size = map->size - offset;
-    madvise((void *)(uintptr_t)(map->data + first), (size_t)(offset - first + size), MADV_WILLNEED);
+    gsai_file_pages_will_need(map->data + offset, size);
 }
 
 bool gsai_file_exists(const char *path)

@@ -87,8 +87,11 @@ struct gsa_device {
     _Atomic uint8_t variant_used[GSAI_MAX_VARIANTS];    /* a recording has chosen it */
     gsa_self_test self_test;
     gsai_mutex self_test_mutex;
-    uint32_t n_self_tests;    /* questions asked so far */
-    const char *break_kernel; /* for tests: answers of this kernel count as wrong; NULL = none */
+    _Atomic uint32_t n_self_tests; /* questions asked so far */
+    _Atomic uint64_t self_test_ns;
+    _Atomic uint32_t n_pipelines; /* created so far */
+    _Atomic uint64_t pipeline_ns; /* in the driver, creating them */
+    const char *break_kernel;     /* for tests: answers of this kernel count as wrong; NULL = none */
 
     gsai_memory_count memory_count[2]; /* allocated: device memory, host-visible memory */
     _Atomic uint32_t n_allocations;

@@ -365,8 +365,10 @@ static gsa_status find_or_build(gsa_device *dev, const gsai_pipeline *key, const
     e->pipeline = *key;
     const uint64_t start = gsai_clock_ns();
     const gsa_status status = build(dev, &e->pipeline);
-    gsai_log(
-        &dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)(gsai_clock_ns() - start) * 1e-6);
+    const uint64_t took = gsai_clock_ns() - start;
+    gsai_log(&dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)took * 1e-6);
+    atomic_fetch_add(&dev->pipeline_ns, took);
+    atomic_fetch_add(&dev->n_pipelines, 1);
     if (status != GSA_OK) {
         gsai_free(&dev->allocator, e);
         return status;

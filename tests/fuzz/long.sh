@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # long.sh : all fuzz targets at once on a machine with many cores, from a folder that tools/fuzz.sh --pack made.
-#   FUZZ_SECONDS  how long; default 280     FUZZ_PROCESSES  at a time; default 48     OUT  where the results go; default .
+#   FUZZ_SECONDS  how long; default 280     FUZZ_PROCESSES  at a time; default 56     OUT  where the results go; default .
 # Writes $OUT/fuzz.txt: per target processes, CPU minutes, executions, edges, corpus, findings with small reproducers in
 # base64; and $OUT/fuzz-corpus.tgz, the files that were found to reach something new. Prints one line per target.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-seconds=${FUZZ_SECONDS:-280} processes=${FUZZ_PROCESSES:-48} out=${OUT:-.}
+seconds=${FUZZ_SECONDS:-280} processes=${FUZZ_PROCESSES:-56} out=${OUT:-.}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"

@@ -187,7 +187,7 @@ static void file_hints_outside_the_file_do_nothing(void **state)
 static void file_replace_is_whole_or_not_at_all(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/gsa-util-XXXXXX", path[64], longer[5000];
+    char folder[] = "/tmp/gsa-util-XXXXXX", path[64], longer[300];
     gsai_file_map map;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/file", folder);
@@ -200,7 +200,7 @@ static void file_replace_is_whole_or_not_at_all(void **state)
     gsai_file_map_close(&map);
     assert_int_equal(gsai_file_replace("/tmp/gsa-no-folder/x", "", 0), GSA_ERROR_FILE);
     assert_int_equal(gsai_file_replace(folder, "x", 1), GSA_ERROR_FILE); /* a folder stays one */
-    assert_non_null(strstr(gsa_error_text(), "cannot replace"));
+    assert_non_null(strstr(gsa_error_text(), "is a directory"));
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
     assert_int_equal(gsai_file_replace(longer, "x", 1), GSA_ERROR_FILE);

@@ -10,7 +10,7 @@ typedef struct app {
     const cli_spec *spec;
     /* options */
     const char *model_path, *select, *mask;
-    bool json, quiet, no_cache, validation;
+    bool json, quiet, no_cache, validation, profile;
     uint32_t verbose;
     /* objects */
     gsa_device *device;
