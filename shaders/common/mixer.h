@@ -85,6 +85,34 @@ struct gsa_chunk_push {
     float scale;
 };
 
+/* The same on matrix units: gsa_cm_*.comp, for M <= GSA_SLOT_TILE. Chunks have GSA_CHUNK local rows each; those past a
+ * chunk's end hold zeros, and gates that keep everything. Bases in floats, multiples of 8:
+ *   half_x   [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps; bounded to what f16 holds
+ *   pre      [rows][G M] f32           as above
+ *   keep     [rows][G M] f32           exp(g)
+ *   write    [rows][G M] f32           s
+ *   wsuf, wend [rows][G M] f16         as above
+ *   total    [n_chunks][4][G M] f32    as above
+ *   decay    [n_chunks][2][G M] f32    as above
+ *   start    [n_chunks][G][K + V][M] f16   the state before the chunk, of either memory slots last */
+struct gsa_cm_push {
+    uint R, G, K, V, M;
+    uint x_offset, x_stride;
+    uint q, k, v, g, s;
+    uint o_offset, o_stride;
+    uint state_stride, hk, hv;
+    uint spans, chunks;
+    uint half_x, half_stride;
+    uint pre, keep, write, wsuf, wend, total, decay, start;
+    float scale;
+    float normalizer; /* of the gate */
+    uint flags;       /* GSA_CM_* */
+};
+#define GSA_CM_PROJECTIONS 1u /* x holds projections: maps and gates are made here, and silu(o) */
+#define GSA_CM_RELU        2u /* the map of q and k; otherwise silu */
+#define GSA_CM_COPY_ROWS   8u
+#define GSA_CM_TILE        32u /* rows of [K | V] of a workgroup of gsa_cm_scan.comp */
+
 /* Slots that a workgroup of gsa_chunk_read.comp handles at a time. */
 #define GSA_SLOT_TILE 64u
 

@@ -27,7 +27,9 @@ static layout lay_out(const gsai_config *c, uint32_t n_chunks, uint32_t chunk_ro
 
 uint64_t gsai_gsa_chunk_floats(const gsai_config *c, uint32_t n_chunks, uint32_t chunk_rows)
 {
-    return lay_out(c, n_chunks, chunk_rows).end;
+    const uint64_t plain = lay_out(c, n_chunks, chunk_rows).end;
+    const uint64_t matrix = chunk_rows == GSA_CHUNK ? gsai_gsa_chunk_cm_floats(c, n_chunks) : 0;
+    return plain > matrix ? plain : matrix;
 }
 
 static uint32_t tiles_of(uint32_t n, uint32_t tile)

@@ -185,7 +185,7 @@ static void run_projections(gsai_check *c, const gsai_verify_case *k, gsai_confi
     float *o = gsai_check_mixer_reference(c, &inputs, &state);
     if (!o) return;
     gsai_ref_silu(o, o, (size_t)m.T * config.H * config.V);
-    gsai_check_mixer_run(c, &m, true, o, state, NULL, NULL);
+    gsai_check_mixer_run(c, &m, k->n[10] != 0, o, state, NULL, NULL);
 }
 
 static void run_gsa(gsai_check *c, const gsai_verify_case *k)
@@ -232,6 +232,20 @@ static const gsai_verify_case chunk_cases[] = {
     {"H 1 G 1 K 512 V 512 M 64, 1 x 64", TOLERANCE, {1, 1, 512, 512, 64, 1, 64, 0, GSAI_GATES_USUAL, 100, 0}},
 };
 
+/* Shapes that matrix units take, products of f16. Tails are of the plain kernels where they are short. */
+#define TOLERANCE_HALF 1e-3
+static const gsai_verify_case cm_cases[] = {
+    {"H 4 G 2 K 64 V 64 M 32, 2 x 74..50", TOLERANCE_HALF, {4, 2, 64, 64, 32, 2, 74, 24, GSAI_GATES_USUAL, 100, 0}},
+    {"H 2 G 2 K 128 V 64 M 64, 3 x 140..12", TOLERANCE_HALF, {2, 2, 128, 64, 64, 3, 140, 64, GSAI_GATES_MIXED, 20, 0}},
+    {"H 2 G 1 K 64 V 192 M 48, 1 x 63", TOLERANCE_HALF, {2, 1, 64, 192, 48, 1, 63, 0, GSAI_GATES_KEEP, 70, 0}},
+    {"H 4 G 1 K 64 V 64 M 16, 4 x 27..9", TOLERANCE_HALF, {4, 1, 64, 64, 16, 4, 27, 6, GSAI_GATES_FORGET, 30, 0}},
+    {"H 4 G 2 K 64 V 128 M 64, 2 x 128, from projections", TOLERANCE_HALF,
+        {4, 2, 64, 128, 64, 2, 128, 0, GSAI_GATES_USUAL, 20, 0, 1}},
+    {"H 2 G 2 K 64 V 64 M 64, 2 x 75..65, from projections, relu", TOLERANCE_HALF,
+        {2, 2, 64, 64, 64, 2, 75, 0, GSAI_GATES_MIXED, 20, 0, 2}},
+    {"H 1 G 1 K 512 V 512 M 64, 1 x 256", TOLERANCE_HALF, {1, 1, 512, 512, 64, 1, 256, 0, GSAI_GATES_MIXED, 5, 0}},
+};
+
 #define SET(OP, RUN, CASES)                                                                                            \
     {                                                                                                                  \
         OP, RUN, CASES, sizeof CASES / sizeof *CASES, 0                                                                \
@@ -248,5 +262,8 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("gsa_chunk_gate", run_gsa, chunk_cases),
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),
+    SET("gsa_cm_prepare", run_gsa, cm_cases),
+    SET("gsa_cm_scan", run_gsa, cm_cases),
+    SET("gsa_cm_read", run_gsa, cm_cases),
 };
 const uint32_t gsai_n_verify_gsa = sizeof gsai_verify_gsa / sizeof *gsai_verify_gsa;

@@ -3,13 +3,14 @@
 #include "util/status.h"
 
 #define TRANSFER_BYTES (16ull << 20)
+#define LARGE_BYTES    (16ull << 30)
 
 gsai_limits gsai_limits_of(const gsa_device *dev)
 {
-    if (!dev || dev->is_cpu_reference) return (gsai_limits){UINT32_MAX, UINT32_MAX, 256, false};
+    if (!dev || dev->is_cpu_reference) return (gsai_limits){UINT32_MAX, UINT32_MAX, 256, false, false};
     const gsai_caps *c = &dev->caps;
-    return (gsai_limits){
-        c->max_range_bytes, c->max_allocation_bytes, c->offset_align, c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU};
+    return (gsai_limits){c->max_range_bytes, c->max_allocation_bytes, c->offset_align,
+        c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU, !c->unified && c->device_heap_bytes >= LARGE_BYTES};
 }
 
 static uint32_t stride_of(uint64_t columns)
@@ -51,7 +52,7 @@ gsa_status gsai_capacity_of(
     if (2ull * c->F > widest) widest = stride_of(2ull * c->F);
     if ((uint64_t)c->H * c->V > widest) widest = stride_of((uint64_t)c->H * c->V);
     if (c->D > widest) widest = stride_of(c->D);
-    uint64_t rows = max_rows ? max_rows : limits->cpu_driver ? 128 : 512;
+    uint64_t rows = max_rows ? max_rows : limits->cpu_driver ? 128 : limits->large ? 2048 : 512;
     if (rows > 4096) rows = 4096;
     rows = gsai_round_up(rows, GSA_CHUNK);
     if (rows > max / 4 / widest) rows = max / 4 / widest / GSA_CHUNK * GSA_CHUNK;

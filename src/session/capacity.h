@@ -11,6 +11,7 @@ typedef struct gsai_limits { /* of the device, or common ones for a plan without
     uint64_t max_range, max_allocation;
     uint32_t align;
     bool cpu_driver;
+    bool large; /* memory for long passes is no matter */
 } gsai_limits;
 
 gsai_limits gsai_limits_of(const gsa_device *dev); /* NULL = common limits */

@@ -3,6 +3,7 @@
  * be in flight. */
 #include "session/engine.h"
 
+#include "ops/matmul_cm.h"
 #include "ops/verify.h"
 #include "sample/sampler.h"
 #include "session/capacity.h"
@@ -48,6 +49,7 @@ typedef struct gpu_engine {
     gsai_heap scratch_heap, arena_heap;
     gsai_scratch scratch;
     gsai_state *states; /* [n_pages][n_layers] */
+    uint32_t speedup;   /* of products of many rows, in the cost model */
     gsai_buffer staging, readback, transfer;
     lane lanes[GSAI_N_LANES];
     cached_plan plans[MAX_PLANS];
@@ -64,7 +66,7 @@ struct gsai_job {
 
 static double unit_cost(const gsa_device *dev)
 {
-    return gsai_estimate_ns(dev, 1u << 30, 1u << 30);
+    return gsai_estimate_ns(dev, 1u << 30, 1ull << 33);
 }
 
 /* --- plans --- */
@@ -152,17 +154,17 @@ static lane *free_lane(gpu_engine *e, uint32_t *index)
 static double pass_estimate_ns(const gpu_engine *e, uint32_t rows)
 {
     const uint64_t weights = e->weights.heap.n_bytes;
-    return gsai_estimate_ns(e->dev, weights, weights * rows);
+    return gsai_estimate_ns(e->dev, weights, weights * rows / (rows > GSAI_FEW_MAX ? e->speedup : 1));
 }
 
 /* Rows of a pass that keep its largest product within one submission's cap, and the whole pass within the budget. */
 static uint32_t row_budget(const gpu_engine *e, double budget_ns)
 {
     const gsai_config *c = e->config;
-    const uint64_t columns = c->D > c->F ? c->D : c->F;
+    const uint64_t ffn = 2ull * c->F * c->D, qkvf = (uint64_t)e->k.qkvf_width * c->D, most = ffn > qkvf ? ffn : qkvf;
     uint32_t rows = e->k.max_rows;
     while (rows > GSA_CHUNK) {
-        const double product = gsai_estimate_ns(e->dev, 0, 4ull * rows * c->F * columns);
+        const double product = gsai_estimate_ns(e->dev, 0, 2 * rows * most / e->speedup);
         if (product <= e->dev->max_submit_us * 1e3 && (budget_ns == 0 || pass_estimate_ns(e, rows) <= budget_ns)) break;
         rows -= GSA_CHUNK;
     }
@@ -205,7 +207,8 @@ static gsa_status gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spa
         lane *l = free_lane(e, &index);
         if (!l) break;
         uint32_t *table = (uint32_t *)((char *)e->staging.mapped + index * gsai_capacity_staging_stride(&e->k));
-        if (!gsai_pack_next(&e->k, spans, n_spans, done, row_budget(e, left_ns), table, &l->pack)) break;
+        if (!gsai_pack_next(&e->k, spans, n_spans, done, row_budget(e, budget_us ? left_ns : 0), table, &l->pack))
+            break;
         const double estimate = pass_estimate_ns(e, l->pack.n_rows);
         if (budget_us && job->n_lanes > 0 && estimate > left_ns) break;
         status = submit_pass(e, l, index);
@@ -592,6 +595,7 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);
     if (status == GSA_OK)
         status = gsai_weights_create(dev, params->checkpoint, upload_progress, (void *)(uintptr_t)params, &e->weights);
+    if (status == GSA_OK) e->speedup = gsai_matmul_cm_has(dev, &e->weights.layers[0].gate_up) ? GSAI_MATRIX_SPEEDUP : 1;
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);
     if (status == GSA_OK)

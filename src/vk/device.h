@@ -77,7 +77,8 @@ struct gsa_device {
 
     uint32_t max_submit_us;         /* cap on one submission's estimated GPU time */
     bool profile;                   /* a timestamp around each call */
-    _Atomic uint32_t cost_permille; /* measured GPU time over the cost model's guess; 1000 = as guessed */
+    _Atomic uint32_t cost_permille; /* measured GPU time of memory traffic over the cost model's guess; 1000 = as guessed */
+    _Atomic uint32_t math_permille; /* the same of arithmetic */
 
     char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
     /* Ops layer, by row of its table of variants. */

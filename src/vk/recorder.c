@@ -157,6 +157,7 @@ static bool make_room(gsai_recorder *r, uint64_t bytes, uint64_t flops)
     p->segment_estimate_ns[p->n_segments - 1] += cost;
     p->estimate_ns += cost;
     p->model_ns += model;
+    p->math_ns += gsai_estimate_math_ns(r->dev, flops);
     p->n_calls++;
     r->segment_calls++;
     return true;

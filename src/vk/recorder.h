@@ -44,6 +44,7 @@ typedef struct gsai_plan {
     uint32_t n_barriers; /* between them */
     double estimate_ns;  /* with the device's correction at the time of recording */
     double model_ns;     /* without */
+    double math_ns;      /* its part that is arithmetic */
 } gsai_plan;
 
 typedef struct gsai_recorder gsai_recorder;
@@ -79,8 +80,9 @@ void gsai_plan_destroy(gsa_device *dev, gsai_plan *plan); /* not in flight; zero
 
 /* Estimated GPU time of a call on this device: bytes and flops over rates that measured submissions correct. */
 double gsai_estimate_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops);
-/* The same without the correction, and how a measurement of a plan corrects it. */
+/* The same without the correction, its part that is arithmetic, and how a measurement of a plan corrects it. */
 double gsai_estimate_model_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops);
-void gsai_estimate_learn(gsa_device *dev, double model_ns, double measured_ns);
+double gsai_estimate_math_ns(const gsa_device *dev, uint64_t flops);
+void gsai_estimate_learn(gsa_device *dev, double model_ns, double math_ns, double measured_ns);
 
 #endif

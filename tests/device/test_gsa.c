@@ -22,6 +22,15 @@ static void gsa_known_questions_are_answered(void **state)
     assert_op("gsa_chunk_read");
 }
 
+static void gsa_cm_known_questions_are_answered(void **state)
+{
+    (void)state;
+    if (!gsai_variant_pick(dev, "gsa_cm_read")) skip();
+    assert_op("gsa_cm_prepare");
+    assert_op("gsa_cm_scan");
+    assert_op("gsa_cm_read");
+}
+
 /* n: H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly */
 static void gsa_other_shapes_match_the_reference(void **state)
 {
@@ -285,6 +294,7 @@ static void gsa_too_little_scratch_is_refused(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gsa_cm_known_questions_are_answered),
     cmocka_unit_test(gsa_known_questions_are_answered),
     cmocka_unit_test(gsa_other_shapes_match_the_reference),
     cmocka_unit_test(gsa_golden_vectors_match),

@@ -17,6 +17,7 @@ static const struct {
     {"detokenize", "token ids to text", cmd_detokenize},
     {"logits", "logits of a token sequence, to a file", cmd_logits},
     {"perplexity", "how well a model foretells a text", cmd_perplexity},
+    {"eval", "recall: what a model remembers of a conversation, by number of facts and distance", cmd_eval},
     {"inspect", "what a model is: config, tensors, tokenizer, memory plan", cmd_inspect},
     {"convert", "a model as one GGUF file, its weights in other number types", cmd_convert},
     {"verify", "check every kernel of a device against the CPU reference", cmd_verify},
