@@ -1,6 +1,7 @@
 // A weight matrix times many vectors, tiled: y[t, n] (+)= sum_c x[t, c] w[n, c], f32 multiply-add.
 //
-//   weights [rows][row_vecs] 16-byte vectors   rows first_row .. first_row + n_rows - 1 of a part
+//   weights [rows][row_vecs] 16-byte vectors   rows first_row .. first_row + n_rows - 1 of a part; block types: see
+//                                              weight_blocks.glsl
 //   x       [n_tokens, width] f32              finite up to the next multiple of four columns
 //   y       [n_tokens, n_rows] f32             added to with push.accumulate
 //
@@ -20,12 +21,23 @@ layout(local_size_x = 128) in;
 #include "common/weights.glsl"
 
 #define STEP_VECS 4u                          // 4-column vectors of a step
+#if defined(WEIGHT_BLOCKS)
+#define W_STEP STEP_VECS                      // fetches of a weight row in a step
+#define RAW WeightFour
+#else
 #define W_STEP (STEP_VECS / WEIGHT_VECS)      // 16-byte vectors of a weight row in a step
+#define RAW uvec4
+#endif
+#if defined(WEIGHT_BLOCKS) || defined(WEIGHT_F32)
+#define RAW_TWICE                             // an invocation fetches two a step, else one
+#endif
 #define PITCH (STEP_VECS + 1u)                // odd, so that neighbouring rows lie in different banks
 #define ACROSS 16u                            // invocations along the weight rows
 
 layout(push_constant) uniform Push { gsa_matmul_push push; };
+#if !defined(WEIGHT_BLOCKS)
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
+#endif
 layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 
@@ -41,10 +53,16 @@ vec4 fetch_x(uint step_index, uint i)
     return t < push.n_tokens && at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : vec4(0.0);
 }
 
-uvec4 fetch_w(uint step_index, uint i)
+RAW fetch_w(uint step_index, uint i)
 {
     const uint n = first_row + i / W_STEP, at = step_index * W_STEP + i % W_STEP;
+#if defined(WEIGHT_BLOCKS)
+    // Outside the matrix any weights do: those rows are not stored, and x is zero there.
+    const uint row = (push.first_row + min(n, push.n_rows - 1u)) * push.row_vecs;
+    return weight_load_four(row, weight_units(push.x_vecs), min(at, push.x_vecs - 1u));
+#else
     return n < push.n_rows && at < push.row_vecs ? weights[(push.first_row + n) * push.row_vecs + at] : uvec4(0u);
+#endif
 }
 
 void put_x(uint i, vec4 v)
@@ -52,12 +70,16 @@ void put_x(uint i, vec4 v)
     x_tile[i / STEP_VECS * PITCH + i % STEP_VECS] = v;
 }
 
-void put_w(uint i, uvec4 words)
+void put_w(uint i, RAW words)
 {
+#if defined(WEIGHT_BLOCKS)
+    w_tile[i / W_STEP * PITCH + i % W_STEP] = weight_four(words);
+#else
     const uint to = i / W_STEP * PITCH + i % W_STEP * WEIGHT_VECS;
     w_tile[to] = weight_vec4(words, 0u);
 #if !defined(WEIGHT_F32)
     w_tile[to + 1u] = weight_vec4(words, 1u);
+#endif
 #endif
 }
 
@@ -96,25 +118,25 @@ void main()
     const uint n_steps = (push.x_vecs + STEP_VECS - 1u) / STEP_VECS;
     TOKENS(DECLARE)
 
-    // Per invocation: two vectors of x; of the weights two with f32, else one.
+    // Per invocation: two vectors of x; of the weights one or two.
     vec4 x_first = fetch_x(0u, lane), x_second = fetch_x(0u, lane + THREADS);
-    uvec4 w_first = fetch_w(0u, lane);
-#if defined(WEIGHT_F32)
-    uvec4 w_second = fetch_w(0u, lane + THREADS);
+    RAW w_first = fetch_w(0u, lane);
+#if defined(RAW_TWICE)
+    RAW w_second = fetch_w(0u, lane + THREADS);
 #endif
     for (uint s = 0u; s < n_steps; s++) {
         barrier(); // the previous step has been multiplied
         put_x(lane, x_first);
         put_x(lane + THREADS, x_second);
         put_w(lane, w_first);
-#if defined(WEIGHT_F32)
+#if defined(RAW_TWICE)
         put_w(lane + THREADS, w_second);
 #endif
         barrier();
         x_first = fetch_x(s + 1u, lane); // zeros after the last step
         x_second = fetch_x(s + 1u, lane + THREADS);
         w_first = fetch_w(s + 1u, lane);
-#if defined(WEIGHT_F32)
+#if defined(RAW_TWICE)
         w_second = fetch_w(s + 1u, lane + THREADS);
 #endif
         for (uint q = 0u; q < STEP_VECS; q++) {

@@ -21,9 +21,11 @@ set -euo pipefail
 # validation       the system's Mesa under the validation layer with synchronization checks
 # sanitize         address, undefined-behaviour and leak sanitizers
 # stock-compilers  built with the system's shader compilers and headers
+# fuzz             libFuzzer on everything that reads files, some thousand executions each (clang)
 # gpu              this machine's GPU
+# interop          our files read by the Python packages gguf, safetensors and tokenizers, and theirs by us
 # style            formatting of the C files, shellcheck of the scripts
-all_rows=(style unit swiftshader sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock
+all_rows=(style interop unit fuzz swiftshader sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock
     minimum gpu stock-compilers) # long ones first
 build=$root/build
 cores=$(nproc)
@@ -68,15 +70,15 @@ stock_icd() {
 describe() {
     local lvp ss_icd=$deps/ss/vk_swiftshader_icd.json
     lvp=$(stock_icd)
-    dir=$build wrapper='' vars=() why='' choice=(--no-suite slow --no-suite unit) needs_device=yes
+    dir=$build wrapper='' vars=() why='' choice=(--no-suite slow --no-suite unit --no-suite fuzz) needs_device=yes
     # Compiled shaders are kept from test to test. A folder for each subgroup size, because Mesa before 26 keys them
     # without it: a second size would run the first one's code.
     local cache=$build/mesa-cache
     mkdir -p "$cache/stock" "$cache/$1" # Mesa makes no parents
     local stock=("VK_DRIVER_FILES=$lvp" "VK_ICD_FILENAMES=$lvp" "MESA_SHADER_CACHE_DIR=$cache/stock")
     case $1 in
-        style) needs_device=no ;;
-        unit) choice=(--suite unit) needs_device=no ;;
+        style | fuzz | interop) needs_device=no ;;
+        unit) choice=(--suite unit --suite fuzz) needs_device=no ;;
         lavapipe-new-*)
             wrapper=$deps/vk/bin/vkrun
             [[ -x $wrapper ]] || why='no newer drivers in .deps/vk'
@@ -103,7 +105,7 @@ describe() {
             fi
             ;;
         sanitize)
-            dir=$root/build-sanitize choice=(--suite unit --suite model)
+            dir=$root/build-sanitize choice=(--suite unit --suite fuzz --suite model)
             vars=("${stock[@]}" ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
                 "LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0")
             ;;
@@ -116,7 +118,7 @@ describe() {
             ;;
     esac
     [[ " ${vars[*]} " != *" VK_DRIVER_FILES= "* ]] || why="no lavapipe on this system (package mesa-vulkan-drivers)"
-    [[ ${#suites[@]} -eq 0 || $1 == style ]] || choice=("${suites[@]}")
+    [[ ${#suites[@]} -eq 0 || $1 == style || $1 == fuzz || $1 == interop ]] || choice=("${suites[@]}")
 }
 
 # count LOG... : "passed failed skipped names-of-failed" from meson's JSON logs. Cases are counted where a test program
@@ -171,6 +173,32 @@ style_checks() {
     echo "$ok $bad $skip ${names:--}"
 }
 
+# fuzz_targets LOG : "passed failed skipped names", a target each; the log has its output
+fuzz_targets() {
+    local ok bad
+    "$root/tools/fuzz.sh" --runs 5000 >"$1" 2>&1 || true
+    ok=$(grep -c '^ok ' "$1" || true)
+    bad=$(sed -n 's/^not ok //p' "$1" | paste -sd, -)
+    if [[ -n $bad ]]; then
+        echo "$ok $(grep -c '^not ok ' "$1") 0 $bad"
+    elif [[ $ok -eq 0 ]]; then
+        echo "0 1 0 nothing-ran"
+    else
+        echo "$ok 0 0 -"
+    fi
+}
+
+# interop_checks LOG : "passed failed skipped names"
+interop_checks() {
+    local ok bad=0 names status=0
+    "$root/tools/interop.sh" "$build" >"$1" 2>&1 </dev/null || status=$?
+    ok=$(grep -c '^ok ' "$1" || true)
+    names=$(sed -n 's/^not ok [0-9]* - //p' "$1" | paste -sd, -)
+    bad=$(grep -c '^not ok ' "$1" || true)
+    if [[ $status -ne 0 && $bad -eq 0 ]]; then bad=1 names=setup; fi
+    echo "$ok $bad 0 ${names:--}"
+}
+
 # run_row ROW : leaves its output in work/ROW.log and one line in work/ROW: seconds passed failed skipped remark
 run_row() {
     local start=$SECONDS counts status=0 name=$1 remark='' program
@@ -180,6 +208,10 @@ run_row() {
     fi
     if [[ $name == style ]]; then
         counts=$(cd "$root" && style_checks 2>"$work/$name.log")
+    elif [[ $name == fuzz ]]; then
+        counts=$(fuzz_targets "$work/$name.log")
+    elif [[ $name == interop ]]; then
+        counts=$(interop_checks "$work/$name.log")
     elif [[ -f $work/$name.nobuild ]]; then
         cp "$work/$name.nobuild" "$work/$name.log"
         counts="0 1 0 build"

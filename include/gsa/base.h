@@ -1,4 +1,4 @@
-/* gsa/base.h: status codes, version, export macro, log and host-memory callbacks.
+/* gsa/base.h: status codes, version, export macro, log, host-memory and file callbacks.
  * Every other public header includes this one. */
 #ifndef GSA_BASE_H
 #define GSA_BASE_H
@@ -86,6 +86,20 @@ typedef struct gsa_allocator {
 /* Called now and then during long work with the fraction done (0..1) and what is being done.
  * Return false to cancel: the call then frees everything it made and returns GSA_ERROR_CANCELLED. */
 typedef bool (*gsa_progress)(void *user, double fraction, const char *what);
+
+/* A file that is not on the file system: in memory, or inside a host's own archive. Give data, or read; a zeroed struct
+ * with neither is an empty file. The struct itself is copied and needs to live for the call only; what it points to must
+ * stay valid and unchanged for as long as the call that takes it says. Nothing here is freed by the library. */
+typedef struct gsa_source {
+    const char *name; /* for messages, copied; NULL = "memory block" or "read callback" */
+    const void *data; /* [size] bytes at any alignment; NULL = through read */
+    uint64_t size;    /* bytes of the whole file */
+    /* Write bytes [offset, offset + size) of the file to dst; always inside the file, size is not 0. Return false when
+     * that fails: the library's call then returns GSA_ERROR_FILE. Called on the thread that called the library or on
+     * one of the library's, never on two at once. It may block, and must not call the library. */
+    bool (*read)(void *user, uint64_t offset, size_t size, void *dst);
+    void *user;
+} gsa_source;
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,15 @@ extern "C" {
 
 typedef struct gsa_device gsa_device;
 
+/* Before a model is used the first time on a device and driver, each kernel it needs answers a question whose answer is
+ * known; one that answers wrongly gives way to the next in line. Takes well under a second on a GPU; the verdicts are kept
+ * in gsa_device_cache(), so that the next run does not ask again. */
+typedef enum gsa_self_test {
+    GSA_SELF_TEST_DEFAULT = 0, /* on, but off for CPU drivers: they compile for seconds */
+    GSA_SELF_TEST_ON = 1,
+    GSA_SELF_TEST_OFF = 2
+} gsa_self_test;
+
 typedef struct gsa_device_params {
     size_t struct_size; /* sizeof(gsa_device_params) */
     const char *select; /* NULL or "" = best; "cpu" = the CPU reference; digits = index; else part of a name */
@@ -18,7 +27,8 @@ typedef struct gsa_device_params {
     const void *cache;  /* bytes of gsa_device_cache() of an earlier run; NULL = none. A stale one is ignored */
     size_t cache_size;
     uint32_t max_submit_us; /* cap on one submission's GPU time; 0 = 8000 */
-    bool profile;           /* time each GPU call (slower) */
+    gsa_self_test self_test;
+    bool profile;    /* time each GPU call (slower) */
     bool validation; /* VK_LAYER_KHRONOS_validation with synchronization checks; messages are logged and counted */
     gsa_log log;     /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
@@ -60,13 +70,15 @@ GSA_API void gsa_device_info_get(const gsa_device *device, gsa_device_info *info
 
 /* Facts for people and reports, one line each, until false: name and value are valid as long as the device.
  * kind: limits and identity, capabilities (value "yes", "no" or "masked"), kernel variants (name "op", value
- * "variant: why it was chosen"). Immediate; any thread. */
+ * "variant: why it was chosen", and whether it passed the self-test). Immediate; any thread. */
 typedef enum gsa_device_fact { GSA_FACT_LIMIT = 0, GSA_FACT_CAPABILITY = 1, GSA_FACT_VARIANT = 2 } gsa_device_fact;
 GSA_API bool gsa_device_fact_get(
     const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value);
 
-/* Pipeline cache to keep for the next run; valid only for the same library version, device and driver, which it
- * checks itself. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
+/* What to keep for the next run's gsa_device_params.cache: the self-test's verdicts and the driver's compiled pipelines. It
+ * is valid for the same library version, device and driver only, which is checked together with a hash of its bytes when
+ * it is given back; verdicts count for the very same kernel code only. Anything else costs time, never a failure. It grows
+ * until models are loaded, so ask afterwards. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
 GSA_API gsa_status gsa_device_cache(gsa_device *device, void *data, size_t capacity, size_t *size);
 
 /* OK, or DEVICE_LOST from the moment the device was lost. Immediate. */
@@ -82,6 +94,16 @@ typedef struct gsa_device_memory {
     uint32_t n_allocations;                   /* now */
 } gsa_device_memory;
 GSA_API void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory);
+
+/* What getting ready took so far. Immediate; any thread. All 0 for the CPU reference. */
+typedef struct gsa_device_startup {
+    uint32_t n_pipelines; /* created, those of the self-test included */
+    double pipelines_ms;  /* in the driver, while creating them; some drivers compile at first use instead */
+    bool cache_fitted;    /* gsa_device_params.cache was of this library, device and driver */
+    uint32_t n_self_tests;
+    double self_test_ms; /* all in all */
+} gsa_device_startup;
+GSA_API void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup);
 
 /* Run every kernel variant this device can run on known questions and compare with the CPU reference.
  * row is called once per check; *n_failed counts failures. Blocks for seconds. OK also when checks fail. */

@@ -57,6 +57,7 @@
 #define GSA_GSA_H
 
 #include "gsa/base.h"
+#include "gsa/convert.h"
 #include "gsa/device.h"
 #include "gsa/model.h"
 #include "gsa/sampler.h"

@@ -11,17 +11,21 @@ extern "C" {
 
 typedef struct gsa_model gsa_model;
 
-/* path or synthetic, not both. Strings and callbacks need to live for the call only. */
+/* Exactly one of path, source and synthetic. The struct and its strings need to live for the call only; so do progress and
+ * its user. The memory or callback of a source must stay until the model is destroyed: weights are read again for the
+ * identity in state files and, on the CPU reference, for every token. A path is kept mapped as long: replace such a file,
+ * do not write into it. */
 typedef struct gsa_model_params {
     size_t struct_size;         /* sizeof(gsa_model_params) */
-    const char *path;           /* Hugging Face folder: config.json + safetensors */
+    const char *path;           /* GGUF file, or Hugging Face folder: config.json + safetensors */
+    const gsa_source *source;   /* GGUF file in memory or behind a callback */
     const char *synthetic;      /* "340m", "1.3b", "2.7b", "7b": random weights of that shape, for benchmarks */
-    const char *synthetic_type; /* "f32", "f16", "bf16"; NULL = "f16" */
+    const char *synthetic_type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"; NULL = "f16" */
     uint64_t synthetic_seed;
     uint32_t n_slots;          /* sessions and snapshots that may exist at once; 0 = 8 */
     uint32_t max_rows;         /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */
     uint64_t max_device_bytes; /* loading fails with DEVICE_MEMORY rather than take more; 0 = no cap */
-    gsa_progress progress;     /* may be NULL */
+    gsa_progress progress;     /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
 
@@ -63,6 +67,9 @@ GSA_API void gsa_model_destroy(gsa_model *model);
 
 GSA_API void gsa_model_info_get(const gsa_model *model, gsa_model_info *info);
 GSA_API gsa_device *gsa_model_device(const gsa_model *model);
+/* The identity that state files carry: a hash of the config and all weights, the same whatever file format they came in.
+ * Reads the files once, then remembers. Blocks. OK, FILE, HOST_MEMORY. Any thread. */
+GSA_API gsa_status gsa_model_identity_wait(gsa_model *model, uint64_t *hash);
 GSA_API void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan);
 
 /* One tensor of a file, for inspection. Valid during the callback. */
@@ -73,11 +80,65 @@ typedef struct gsa_tensor_info {
     uint64_t n_bytes;
 } gsa_tensor_info;
 
-/* Read and check a model's files without a GPU. info, tensor and plan may each be NULL. The plan is for the given
+/* A metadata value of a GGUF file, or an item of one that is an array. Valid during the callback it is given to. */
+typedef enum gsa_value_kind {
+    GSA_VALUE_UINT,
+    GSA_VALUE_INT,
+    GSA_VALUE_FLOAT,
+    GSA_VALUE_BOOL,
+    GSA_VALUE_TEXT,
+    GSA_VALUE_ARRAY
+} gsa_value_kind;
+
+typedef struct gsa_value {
+    gsa_value_kind kind;
+    const char *type; /* as the format calls it: "u32", "string", ...; of an array: of its items */
+    uint64_t n;       /* bytes of a text, items of an array; else 1 */
+    uint64_t uint_value;
+    int64_t int_value;
+    double float_value;
+    bool bool_value;
+    const char *text; /* not NUL-terminated, any bytes */
+    const void *raw;  /* the library's */
+    uint64_t raw_kind, n_raw;
+} gsa_value;
+
+typedef struct gsa_file_info {
+    uint32_t version, alignment;
+    uint64_t n_tensors, n_metadata;
+    uint64_t file_bytes, data_offset; /* tensors' bytes begin there */
+    char architecture[64];            /* "" when the file does not say */
+    bool has_tokenizer;               /* keys of one are there; gsa_tokenizer_create tells whether it is known here */
+    bool is_model;                    /* of an architecture that gsa_model_load takes */
+} gsa_file_info;
+
+/* List any GGUF file, whatever its architecture and tensor types: metadata and tensors in the file's order. Give path or
+ * source, which needs to live for the call only. Each callback and info may be NULL. A tensor's type is ggml's name, its
+ * n_bytes 0 when the type is one nobody knows.
+ *   status     OK. ARGUMENT. FILE: cannot be read. FORMAT: breaks a rule of the format. UNSUPPORTED: another GGUF version
+ *              or byte order. HOST_MEMORY
+ *   threads    any; callbacks run on the calling one */
+typedef void (*gsa_metadata_callback)(void *user, const char *key, const gsa_value *value);
+typedef void (*gsa_tensor_callback)(void *user, const gsa_tensor_info *tensor);
+GSA_API gsa_status gsa_file_inspect(const char *path, const gsa_source *source, gsa_file_info *info,
+    gsa_metadata_callback metadata, gsa_tensor_callback tensor, void *user);
+
+/* Walk an array: with *item zeroed before the first call, each call gives the next item; false at the end. */
+GSA_API bool gsa_value_next(const gsa_value *array, gsa_value *item);
+
+/* Read and check a model's files without a GPU; a source needs to live for the call only. info, tensor and plan may each be NULL. The plan is for the given
  * device, or with NULL for common limits (4 GiB ranges, 4 GiB allocations, 256-byte alignment).
  * Statuses as gsa_model_load. Blocks on file access only. Any thread. */
 GSA_API gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *device, gsa_model_info *info,
     void (*tensor)(void *user, const gsa_tensor_info *t), void *user, gsa_memory_plan *plan);
+
+/* The numbers of one tensor of a model's files, by its name there, as f32 in their order, some at a time. Needs no GPU.
+ *   sink       takes the next n values; returns false to stop
+ *   status     as gsa_model_load for the files; ARGUMENT also when there is no such tensor; UNSUPPORTED when its type is not
+ *              known here; CANCELLED when sink said so
+ *   threads    any; sink runs on the calling one */
+GSA_API gsa_status gsa_tensor_read(const gsa_model_params *params, const char *name,
+    bool (*sink)(void *user, const float *values, size_t n), void *user);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,9 @@
  * A tokenizer is read from a Hugging Face tokenizer.json whose model is BPE:
  *   - SentencePiece style, as Mistral's and Llama 2's: Prepend and Replace normalizers or a Metaspace pre-tokenizer,
  *     byte fallback, unknown token;
- *   - byte-level, with the split rule of GPT-2 or of Llama 3.
+ *   - byte-level, with the split rule of GPT-2, Llama 3, Qwen 2, or GPT-2 with each digit alone (StarCoder);
+ * or from a GGUF file of any architecture: its tokenizer.huggingface.json, or its tokenizer.ggml keys of model "llama"
+ * or "gpt2" (FORMAT.md lists the known rules).
  * Anything that would change ids and is not known is refused by name. The ids and texts are those of the Python
  * package `tokenizers` 0.23, whose Unicode version is 16.0. The truncation and padding entries of a file are batching
  * wishes of its author and are ignored.
@@ -22,17 +24,18 @@ extern "C" {
 /* Immutable after creation: any number of threads may use one at once. Outlives its detokenizers. */
 typedef struct gsa_tokenizer gsa_tokenizer;
 
-/* Give path, or json and json_size. */
+/* Give exactly one of path, json and source. */
 typedef struct gsa_tokenizer_params {
     size_t struct_size;             /* sizeof(gsa_tokenizer_params) */
-    const char *path;               /* a tokenizer.json, or a folder that holds one; NULL = json is given */
-    const void *json;               /* bytes of a tokenizer.json, not NUL-terminated; NULL = path is given */
+    const char *path;               /* a tokenizer.json, a folder that holds one, or a GGUF file with a tokenizer */
+    const void *json;               /* bytes of a tokenizer.json, not NUL-terminated */
     size_t json_size;               /* bytes; at most 128 MiB, as for a file */
+    const gsa_source *source;       /* a file as path may name; not used any more after creation */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
 } gsa_tokenizer_params;
 
 /* Read a tokenizer. Blocks while the file is read (about half a second for 128 thousand tokens).
- *   status     OK. ARGUMENT: neither or both of path and json. FILE: absent or unreadable. FORMAT: not a valid
+ *   status     OK. ARGUMENT: not one of path, json and source. FILE: absent or unreadable. FORMAT: not a valid
  *              tokenizer.json. UNSUPPORTED: valid, but a part of it is not known here; the text names it. HOST_MEMORY.
  *              On failure *tokenizer is NULL and nothing is leaked
  *   threads    any */

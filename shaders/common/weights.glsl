@@ -1,5 +1,11 @@
-// Weight storage as words: 16 bytes hold WEIGHT_VECS vectors of four values. Needs no 16-bit storage feature.
-// The build defines one of WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16.
+// Weight storage as words. The build defines one of WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16, or of the block types
+// WEIGHT_Q8_0, WEIGHT_Q4_0, WEIGHT_Q4_K, WEIGHT_Q6_K (weight_blocks.glsl). Needs no 8-bit or 16-bit storage feature.
+// A plain row is its elements, zero-padded to 16 bytes; 16 bytes hold WEIGHT_VECS vectors of four values.
+#if defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0) || defined(WEIGHT_Q4_K) || defined(WEIGHT_Q6_K)
+#define WEIGHT_BLOCKS
+#include "weight_blocks.glsl"
+#else
+
 #if defined(WEIGHT_F32)
 #define WEIGHT_VECS 1u
 #define WEIGHT_PER_WORD 1u
@@ -29,3 +35,4 @@ vec4 weight_vec4(uvec4 words, uint i)
     return vec4(weight_pair(pair.x), weight_pair(pair.y));
 #endif
 }
+#endif

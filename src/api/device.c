@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/ops.h"
+#include "ops/verify.h"
 #include "vk/device.h"
 #include "vk/pipeline.h"
 
@@ -22,6 +22,7 @@ gsa_status gsa_device_create(const gsa_device_params *params, gsa_device **devic
     gsa_status status = gsai_device_open(params, &dev);
     if (status != GSA_OK) return status;
     status = gsai_variants_init(dev, dev->variant_mask);
+    if (status == GSA_OK && !dev->is_cpu_reference) status = gsai_ops_verdicts_read(dev);
     if (status != GSA_OK) {
         gsai_device_close(dev);
         return status;
@@ -71,6 +72,18 @@ void gsa_device_memory_get(const gsa_device *device, gsa_device_memory *memory)
     memory->host_bytes = atomic_load(&host->bytes);
     memory->host_peak_bytes = atomic_load(&host->peak);
     memory->n_allocations = atomic_load(&device->n_allocations);
+}
+
+void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup)
+{
+    if (!startup) return;
+    *startup = (gsa_device_startup){0};
+    if (!device || device->is_cpu_reference) return;
+    startup->n_pipelines = atomic_load(&device->n_pipelines);
+    startup->pipelines_ms = (double)atomic_load(&device->pipeline_ns) * 1e-6;
+    startup->cache_fitted = gsai_pipelines_cache_hit(device);
+    startup->n_self_tests = atomic_load(&device->n_self_tests);
+    startup->self_test_ms = (double)atomic_load(&device->self_test_ns) * 1e-6;
 }
 
 gsa_status gsa_device_status(const gsa_device *device)

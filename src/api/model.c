@@ -43,6 +43,15 @@ gsa_device *gsa_model_device(const gsa_model *model)
     return model->device;
 }
 
+gsa_status gsa_model_identity_wait(gsa_model *model, uint64_t *hash)
+{
+    if (!model || !hash) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_model_identity_wait: model or hash is NULL");
+    gsai_mutex_lock(&model->lock);
+    const gsa_status status = gsai_model_hash(model, hash);
+    gsai_mutex_unlock(&model->lock);
+    return status;
+}
+
 void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan)
 {
     *plan = model->plan;

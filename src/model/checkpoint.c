@@ -40,7 +40,7 @@ static uint32_t shape2(uint64_t dims[2], uint64_t rows, uint64_t columns)
 {
     dims[0] = rows;
     dims[1] = columns;
-    return rows && columns ? 2 : 0;
+    return columns ? 2 : 0; /* a convolution that is not there has no taps */
 }
 
 uint32_t gsai_role_shape(const gsai_config *c, gsai_role role, uint64_t dims[2])

@@ -3,6 +3,7 @@
 #ifndef GSAI_CHECKPOINT_H
 #define GSAI_CHECKPOINT_H
 
+#include "gguf/gguf.h"
 #include "model/config.h"
 #include "model/tensor.h"
 
@@ -72,6 +73,14 @@ typedef struct gsai_checkpoint_options {
  * shape. UNSUPPORTED: a config value or a tensor means a model this library does not compute; the text names it.
  * Nothing is kept on failure. Config keys nobody knows are warned about in the log. */
 gsa_status gsai_checkpoint_open_hf(const char *folder, const gsai_checkpoint_options *options, gsai_checkpoint **out);
+
+/* GGUF file of architecture gsa: at path, or with path NULL at host, whose memory or callback must live as long as the
+ * checkpoint. Statuses as above; UNSUPPORTED also for other architectures and for parts of split files. */
+gsa_status gsai_checkpoint_open_gguf(
+    const char *path, const gsa_source *host, const gsai_checkpoint_options *options, gsai_checkpoint **out);
+
+/* The file's header, until the checkpoint is closed; NULL when it came from something else. */
+const gsai_gguf *gsai_checkpoint_gguf(const gsai_checkpoint *c);
 
 /* Random weights of a preset's shape ("340m", "1.3b", "2.7b", "7b") or a custom config, generated while they are read:
  * the value of an element depends on seed, tensor role, layer and index only, so any read order, from any threads,

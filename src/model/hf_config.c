@@ -250,9 +250,9 @@ static void warn_unknown_keys(const reader *r, const gsa_log *log)
         gsai_log(log, GSA_LOG_WARNING, "%s: %zu more unknown keys are ignored", r->path, n_unknown - MAX_WARNINGS);
 }
 
+/* The first thing looked at. */
 static void refuse_other_graphs(reader *r)
 {
-    if (r->status) return;
     if (is_null(r, "model_type")) {
         r->status = gsai_fail(GSA_ERROR_FORMAT, "%s: model_type is missing, expected \"gsa\"", r->path);
         return;

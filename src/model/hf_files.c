@@ -144,8 +144,7 @@ done:
 
 static const char *file_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    return strrchr(path, '/') + 1; /* always joined to a folder */
 }
 
 /* Every tensor is where the index says, and the index lists every tensor. */

@@ -221,11 +221,13 @@ gsa_status gsai_safetensors_open(const char *path, const gsa_allocator *allocato
     gsa_status status = gsai_file_map_open(path, &map);
     if (status) return status;
     status = gsai_safetensors_parse(path, map.data, map.size, allocator, s);
-    if (status)
+    if (status) {
         gsai_file_map_close(&map);
-    else
-        s->map = map;
-    return status;
+        return status;
+    }
+    s->map = map;
+    for (uint64_t i = 0; i < s->n_tensors; i++) s->tensors[i].is_mapped = true;
+    return GSA_OK;
 }
 
 void gsai_safetensors_close(gsai_safetensors *s)

@@ -17,6 +17,7 @@ struct gsai_tensor {
     uint32_t n_dims;              /* 0 = this tensor is absent */
     uint64_t dims[GSAI_MAX_DIMS]; /* outermost first: a matrix is [rows, columns], rows contiguous */
     const uint8_t *data;          /* bytes in memory (no alignment promised), or NULL: then through read */
+    bool is_mapped;               /* data lies in a file that we mapped: its pages may be dropped and come back */
     uint64_t n_bytes;             /* of this tensor or view; fits the shape exactly */
     uint64_t read_offset;         /* added to offset when reading through read */
     gsai_tensor_reader read;

@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include "util/file.h"
+
 #include <string.h>
 
 /* Everything to upload, in order. A piece is a run of rows of one tensor that goes to one place; a part of a matrix or a
@@ -9,6 +11,7 @@ typedef struct piece {
     uint32_t place;     /* index into places */
     uint64_t offset;    /* byte in the place */
     uint64_t row_bytes; /* in the place, padding included; 0 = a vector: convert to f32 without padding */
+    const gsa_allocator *allocator;
 } piece;
 
 typedef struct planner {
@@ -59,7 +62,7 @@ static gsa_status add_piece(planner *p, const gsai_tensor *rows, uint64_t offset
 {
     if (!grow(&p->ck->allocator, &p->pieces, &p->cap_pieces, p->n_pieces + 1, sizeof *p->pieces))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory while planning the upload");
-    p->pieces[p->n_pieces++] = (piece){*rows, p->n_places - 1, offset, row_bytes};
+    p->pieces[p->n_pieces++] = (piece){*rows, p->n_places - 1, offset, row_bytes, &p->ck->allocator};
     return GSA_OK;
 }
 
@@ -176,17 +179,80 @@ static void planner_finish(planner *p)
     gsai_free(a, p->matrices);
 }
 
-/* Copy n_rows rows of a piece from row0 into dst, padding each with zeros, or convert a vector. */
+#define BOUNCE_BYTES (256u << 10) /* rows that come through a callback are repacked from here */
+
+/* n_rows rows of a piece from row0 into dst, in the layout of kernels, or a vector as floats. */
 static gsa_status repack(const piece *pc, uint64_t row0, uint64_t n_rows, uint8_t *dst)
 {
     const uint64_t n_cols = gsai_tensor_columns(&pc->rows), bytes = gsai_type_bytes(pc->rows.type, n_cols);
     if (pc->row_bytes == 0) return gsai_tensor_read_floats(&pc->rows, row0 * n_cols, n_rows * n_cols, (float *)dst);
-    if (bytes == pc->row_bytes) return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
-    for (uint64_t i = 0; i < n_rows; i++, dst += pc->row_bytes) {
-        TRY(gsai_tensor_read(&pc->rows, (row0 + i) * bytes, bytes, dst));
-        memset(dst + bytes, 0, pc->row_bytes - bytes);
+    if (!gsai_type_is_quantised(pc->rows.type) && bytes == pc->row_bytes)
+        return gsai_tensor_read(&pc->rows, row0 * bytes, n_rows * bytes, dst);
+    if (pc->rows.data) {
+        gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n_rows, pc->rows.data + row0 * bytes, dst);
+        return GSA_OK;
     }
-    return GSA_OK;
+    const uint64_t step = bytes < BOUNCE_BYTES ? BOUNCE_BYTES / bytes : 1;
+    uint8_t *rows = gsai_alloc(pc->allocator, (size_t)(step * bytes));
+    gsa_status status = rows ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for rows to upload");
+    for (uint64_t i = 0; status == GSA_OK && i < n_rows; i += step) {
+        const uint64_t n = n_rows - i < step ? n_rows - i : step;
+        status = gsai_tensor_read(&pc->rows, (row0 + i) * bytes, n * bytes, rows);
+        if (status == GSA_OK) gsai_matrix_repack(pc->rows.type, (uint32_t)n_cols, n, rows, dst + i * pc->row_bytes);
+    }
+    gsai_free(pc->allocator, rows);
+    return status;
+}
+
+/* Work for one thread: some rows of a piece. */
+static gsa_status fill(const gsai_chore *work)
+{
+    const piece *pc = work->what;
+    const gsa_status status = repack(pc, work->first, work->n, work->dst);
+    if (pc->rows.is_mapped) {
+        const uint64_t bytes = gsai_type_bytes(pc->rows.type, gsai_tensor_columns(&pc->rows));
+        gsai_file_pages_drop(pc->rows.data + work->first * bytes, work->n * bytes);
+    }
+    return status;
+}
+
+#define FILL_BYTES  (2ull << 20)  /* one piece of work: several threads share a piece of staging */
+#define AHEAD_BYTES (64ull << 20) /* that the system is asked to read ahead of the work */
+#define MAX_THREADS 6
+
+typedef struct cursor { /* a walk over all rows of all pieces, some rows at a time */
+    uint32_t piece;
+    uint64_t row;
+    uint64_t n_bytes; /* passed, in places */
+} cursor;
+
+/* The next rows; NULL behind the last. */
+static const piece *next_rows(const planner *p, cursor *c, uint64_t *row, uint64_t *n)
+{
+    if (c->piece == p->n_pieces) return NULL;
+    const piece *pc = &p->pieces[c->piece];
+    const uint64_t n_rows = gsai_tensor_rows(&pc->rows);
+    const uint64_t row_bytes = pc->row_bytes ? pc->row_bytes : gsai_tensor_columns(&pc->rows) * 4;
+    const uint64_t step = row_bytes < FILL_BYTES ? FILL_BYTES / row_bytes : 1;
+    *row = c->row;
+    *n = n_rows - c->row < step ? n_rows - c->row : step;
+    c->row += *n;
+    c->n_bytes += *n * row_bytes;
+    if (c->row == n_rows) {
+        c->piece++;
+        c->row = 0;
+    }
+    return pc;
+}
+
+static void read_ahead(const planner *p, cursor *ahead, uint64_t end)
+{
+    const piece *pc;
+    uint64_t row, n;
+    while (ahead->n_bytes < end && (pc = next_rows(p, ahead, &row, &n)) != NULL) {
+        const uint64_t bytes = gsai_type_bytes(pc->rows.type, gsai_tensor_columns(&pc->rows));
+        if (pc->rows.is_mapped) gsai_file_pages_will_need(pc->rows.data + row * bytes, n * bytes);
+    }
 }
 
 static gsa_status upload(planner *p, gsa_device *dev, gsa_progress progress, void *progress_user)
@@ -194,28 +260,22 @@ static gsa_status upload(planner *p, gsa_device *dev, gsa_progress progress, voi
     gsai_upload *up = NULL;
     gsa_status status = gsai_upload_create(dev, &up);
     const double total = (double)gsai_layout_bytes(&p->layout);
-    double done = 0;
-    for (uint32_t i = 0; status == GSA_OK && i < p->n_pieces; i++) {
-        const piece *pc = &p->pieces[i];
-        const uint64_t n_rows = gsai_tensor_rows(&pc->rows), n_cols = gsai_tensor_columns(&pc->rows);
-        const uint64_t row_bytes = pc->row_bytes ? pc->row_bytes : n_cols * 4;
-        uint64_t step = GSAI_UPLOAD_PIECE / row_bytes;
-        if (step == 0) step = 1;
+    cursor at = {0}, ahead = {0};
+    const piece *pc;
+    uint64_t row, n;
+    if (status == GSA_OK) status = gsai_upload_start_workers(up, MAX_THREADS);
+    while (status == GSA_OK && (pc = next_rows(p, &at, &row, &n)) != NULL) {
+        const uint64_t row_bytes = pc->row_bytes ? pc->row_bytes : gsai_tensor_columns(&pc->rows) * 4;
+        read_ahead(p, &ahead, at.n_bytes + AHEAD_BYTES);
+        if (progress && !progress(progress_user, (double)(at.n_bytes - n * row_bytes) / total, "uploading weights"))
+            status = gsai_fail(GSA_ERROR_CANCELLED, "loading was cancelled by the progress callback");
         const gsai_range range = gsai_heap_range(&p->w->heap, p->places[pc->place]);
-        for (uint64_t row = 0; status == GSA_OK && row < n_rows; row += step) {
-            const uint64_t n = n_rows - row < step ? n_rows - row : step;
-            if (progress && !progress(progress_user, done / total, "uploading weights"))
-                status = gsai_fail(GSA_ERROR_CANCELLED, "loading was cancelled by the progress callback");
-            void *dst = NULL;
-            if (status == GSA_OK)
-                status = gsai_upload_map(up, range, pc->offset + row * row_bytes, n * row_bytes, &dst);
-            if (status == GSA_OK) status = repack(pc, row, n, dst);
-            done += (double)(n * row_bytes);
-        }
+        if (status == GSA_OK)
+            status = gsai_upload_fill(up, range, pc->offset + row * row_bytes, n * row_bytes,
+                (gsai_chore){.run = fill, .what = pc, .first = row, .n = n});
     }
     if (status == GSA_OK) status = gsai_upload_finish(up);
     gsai_upload_destroy(up);
-    if (status == GSA_OK && progress) progress(progress_user, 1, "uploading weights");
     return status;
 }
 

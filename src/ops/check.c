@@ -21,16 +21,16 @@ static bool usable(const gsai_check *c)
     return c->status == GSA_OK && !c->skipped;
 }
 
-gsa_status gsai_check_create(gsai_check *c, gsa_device *dev)
+gsa_status gsai_check_create(gsai_check *c, gsa_device *dev, uint64_t capacity, gsai_memory_kind kind)
 {
     memset(c, 0, sizeof *c);
     c->dev = dev;
-    c->capacity = 16u << 20;
+    c->capacity = capacity;
     if (c->capacity > dev->caps.max_allocation_bytes) c->capacity = dev->caps.max_allocation_bytes / 16 * 16;
     c->image = gsai_alloc(&dev->allocator, c->capacity);
     if (!c->image) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for the kernels' known questions");
 
-    gsa_status status = gsai_buffer_create(dev, c->capacity, GSAI_MEMORY_DEVICE, &c->device);
+    gsa_status status = gsai_buffer_create(dev, c->capacity, kind, &c->device);
     if (status == GSA_OK) status = gsai_buffer_create(dev, c->capacity, GSAI_MEMORY_UPLOAD, &c->upload);
     if (status == GSA_OK) status = gsai_buffer_create(dev, c->capacity, GSAI_MEMORY_READBACK, &c->readback);
     return status;
@@ -76,6 +76,13 @@ gsa_status gsai_check_run(gsai_check *c, const gsai_verify_set *set, const gsai_
     set->run(c, k);
     forget_case(c);
     return c->status;
+}
+
+bool gsai_check_passed(const gsai_check *c, const gsai_verify_case *k)
+{
+    const char *broken = c->dev->break_kernel;
+    return c->status == GSA_OK && !c->failed && c->error <= k->tolerance &&
+           !(broken && strcmp(broken, c->variant->shader) == 0);
 }
 
 uint32_t gsai_check_arg(const gsai_check *c)
@@ -203,6 +210,32 @@ static void encode(gsai_type type, void *dst, uint64_t i, float value)
     }
 }
 
+/* Any bits at all, but for scales that keep values in [-scale, scale]; every eighth of them is as small as f16 goes, so
+ * that a device which takes those for zero shows. */
+static void random_blocks(gsai_check *c, gsai_type type, uint8_t *data, uint64_t n_bytes, float scale)
+{
+    static const struct {
+        uint32_t d, dmin; /* byte of each f16 in a block; the same when there is one */
+        float largest;    /* of what d is multiplied with */
+    } of[GSAI_N_TYPES] = {
+        [GSAI_Q8_0] = {0, 0, 128},
+        [GSAI_Q4_0] = {0, 0, 8},
+        [GSAI_Q4_K] = {0, 2, 63 * 15},
+        [GSAI_Q6_K] = {208, 208, 128 * 32},
+    };
+    const uint32_t block = gsai_type_block_bytes(type);
+
+    for (uint64_t i = 0; i < n_bytes; i++) data[i] = (uint8_t)(gsai_check_random_u32(c) >> 8);
+    for (uint64_t at = 0; at < n_bytes; at += block) {
+        const uint32_t dice = gsai_check_random_u32(c);
+        const float part = (1 + (float)(dice & 0xff)) / 256 * (dice & 0x100 ? 1.0f : -1.0f);
+        const uint16_t d = gsai_float_to_f16(dice & 0xe00 ? part * scale / of[type].largest : part * 6e-5f);
+        const uint16_t dmin = gsai_float_to_f16(gsai_f16_to_float(d) * (dice & 0x1000 ? 9.0f : 5.0f));
+        memcpy(data + at + of[type].dmin, &dmin, 2);
+        memcpy(data + at + of[type].d, &d, 2);
+    }
+}
+
 gsai_matrix gsai_check_matrix(gsai_check *c, gsai_type type, uint32_t n_rows, uint32_t n_cols, uint32_t max_part_rows,
     float scale, gsai_tensor *tensor)
 {
@@ -215,20 +248,21 @@ gsai_matrix gsai_check_matrix(gsai_check *c, gsai_type type, uint32_t n_rows, ui
     if (part_rows > n_rows) part_rows = n_rows;
     const uint32_t n_parts = part_rows ? (uint32_t)((n_rows + part_rows - 1) / part_rows) : 0;
 
-    const float *values = gsai_check_random(c, (uint64_t)n_rows * n_cols, scale, false);
+    if (n_cols % gsai_type_block(type) != 0) c->skipped = true;
+    const bool blocks = gsai_type_is_quantised(type);
+    const float *values = blocks ? NULL : gsai_check_random(c, (uint64_t)n_rows * n_cols, scale, false);
     uint8_t *data = (uint8_t *)gsai_check_alloc(c, ((uint64_t)n_rows * packed + 3) / 4);
     gsai_matrix_part *parts = (gsai_matrix_part *)gsai_check_alloc(c, n_parts * sizeof *parts / 4);
-    if (!values || !data || !parts) return (gsai_matrix){0};
-    for (uint64_t i = 0; i < (uint64_t)n_rows * n_cols; i++) encode(type, data, i, values[i]);
+    if (!data || !parts) return (gsai_matrix){0};
+    for (uint64_t i = 0; values && i < (uint64_t)n_rows * n_cols; i++) encode(type, data, i, values[i]);
+    if (blocks) random_blocks(c, type, data, n_rows * packed, scale);
 
     for (uint32_t i = 0; i < n_parts; i++) {
         const uint32_t first = (uint32_t)(i * part_rows);
         const uint32_t n = n_rows - first < part_rows ? n_rows - first : (uint32_t)part_rows;
         gsai_check_place_info *p = place(c, n * row_bytes, GSAI_CHECK_IN);
         if (!p) return (gsai_matrix){0};
-        memset(image_at(c, p->offset), 0, p->size);
-        for (uint32_t row = 0; row < n; row++)
-            memcpy(image_at(c, p->offset) + row * row_bytes, data + (first + row) * packed, packed);
+        gsai_matrix_repack(type, n_cols, n, data + first * packed, image_at(c, p->offset));
         parts[i] = (gsai_matrix_part){type, first, n, {&c->device, p->offset, p->size}};
     }
     *tensor = (gsai_tensor){.name = "known question",

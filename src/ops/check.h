@@ -38,10 +38,13 @@ struct gsai_check {
     uint64_t random;
 };
 
-/* On failure, destroy what there is. */
-gsa_status gsai_check_create(gsai_check *c, gsa_device *dev);
+/* An arena of capacity bytes (less where allocations are small) in memory of that kind. On failure, destroy what there
+ * is. */
+gsa_status gsai_check_create(gsai_check *c, gsa_device *dev, uint64_t capacity, gsai_memory_kind kind);
 void gsai_check_destroy(gsai_check *c);
 /* One case with one variant forced; c then tells error, failed, skipped and gpu_us. */
+/* Was the last case answered rightly? */
+bool gsai_check_passed(const gsai_check *c, const gsai_verify_case *k);
 gsa_status gsai_check_run(gsai_check *c, const gsai_verify_set *set, const gsai_verify_case *k, const gsai_variant *v);
 void gsai_check_untouched(gsai_check *c);
 

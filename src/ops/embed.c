@@ -2,7 +2,8 @@
 
 #include "util/status.h"
 
-static const char *const op_of_type[GSAI_N_TYPES] = {"embed_f32", "embed_f16", "embed_bf16"};
+static const char *const op_of_type[GSAI_N_TYPES] = {
+    "embed_f32", "embed_f16", "embed_bf16", "embed_q8_0", "embed_q4_0", "embed_q4_k", "embed_q6_k"};
 
 /* The ids lie on the device, so each part of the matrix is asked for each token and answers for the rows it has. */
 void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai_table ids, uint32_t T)
@@ -12,6 +13,7 @@ void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai
 
     for (uint32_t i = 0; i < embed->n_parts; i++) {
         const gsai_matrix_part *part = &embed->parts[i];
+        if (!gsai_op_check_part(r, "embed", embed, part)) return;
         const gsai_variant *v = gsai_op_variant(r, op_of_type[part->type]);
         if (!v) return;
         gsai_call call = {.label = "embed", .n_bind = 3, .pipeline = gsai_op_pipeline(r, v, NULL, 0, 0)};
@@ -28,7 +30,6 @@ void gsai_op_embed(gsai_recorder *r, gsai_rows x, const gsai_matrix *embed, gsai
             .x_offset = x.offset,
             .x_stride = x.stride,
         };
-        if (!gsai_op_check_words(r, "embed", "matrix part", &part->range, 0, part->n_rows * (row_bytes / 4))) return;
         if (!gsai_op_grid(r, ((embed->n_cols + 3ull) / 4 * T + 127) / 128, 128, call.groups)) return;
         call.push = &push;
         call.push_bytes = sizeof push;

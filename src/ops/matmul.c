@@ -10,13 +10,10 @@ enum {
     TILE_THREADS = 128,
 };
 
-static const char *const matvec_of_type[GSAI_N_TYPES] = {"matvec_f32", "matvec_f16", "matvec_bf16"};
-static const char *const matmul_of_type[GSAI_N_TYPES] = {"matmul_f32", "matmul_f16", "matmul_bf16"};
-
-uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols)
-{
-    return gsai_round_up(gsai_type_bytes(type, n_cols), 16);
-}
+static const char *const matvec_of_type[GSAI_N_TYPES] = {
+    "matvec_f32", "matvec_f16", "matvec_bf16", "matvec_q8_0", "matvec_q4_0", "matvec_q4_k", "matvec_q6_k"};
+static const char *const matmul_of_type[GSAI_N_TYPES] = {
+    "matmul_f32", "matmul_f16", "matmul_bf16", "matmul_q8_0", "matmul_q4_0", "matmul_q4_k", "matmul_q6_k"};
 
 typedef struct matmul {
     gsai_recorder *r;
@@ -97,7 +94,10 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
 
     for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
         const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const gsai_matvec_shape s = gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        const gsai_matvec_shape s = gsai_type_is_quantised(m->part->type)
+                                        ? gsai_block_matvec_choose(dev, v, m->part->n_rows,
+                                              gsai_matrix_row_units(m->part->type, m->n_cols), n_tokens, 1)
+                                        : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
         const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
         const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
         if (!pipeline) return;
@@ -154,11 +154,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
         const uint64_t row_bytes = gsai_matrix_row_bytes(part->type, w->n_cols);
         const matmul m = {r, y, x, part, w->n_cols, (uint32_t)(row_bytes / 16), accumulate, label};
 
-        if (part->n_rows > w->n_rows || part->first_row > w->n_rows - part->n_rows) {
-            gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: a part lies outside its matrix", label));
-            return;
-        }
-        if (!gsai_op_check_words(r, label, "matrix part", &part->range, 0, part->n_rows * (row_bytes / 4))) return;
+        if (!gsai_op_check_part(r, label, w, part)) return;
 
         const uint32_t step = rows_at_once(&m, rows == GSAI_ROWS_MANY || T < MAX_COLUMNS ? T : MAX_COLUMNS);
         for (uint32_t n = 0; n < part->n_rows; n += step) {

@@ -1,4 +1,4 @@
-/* The shape of a matrix-times-few-vectors kernel, for matvec.comp and norm_matvec.comp alike. */
+/* The shape of a matrix-times-few-vectors kernel: matvec.comp and norm_matvec.comp, or block_matvec.comp. */
 #ifndef GSAI_OPS_MATVEC_H
 #define GSAI_OPS_MATVEC_H
 
@@ -15,5 +15,8 @@ typedef struct gsai_matvec_shape {
  * on the number of tokens nor on how many of the part's rows one call takes. */
 gsai_matvec_shape gsai_matvec_choose(
     const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_vecs, uint32_t n_tokens);
+/* The same for a block type with row_units units a row; rows_each: weight rows behind an output. */
+gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_variant *v, uint32_t n_rows,
+    uint32_t row_units, uint32_t n_tokens, uint32_t rows_each);
 
 #endif

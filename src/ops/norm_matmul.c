@@ -3,7 +3,8 @@
 #include "ops/matvec.h"
 #include "ops/op_util.h"
 
-static const char *const op_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16"};
+static const char *const op_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16",
+    "norm_matvec_q8_0", "norm_matvec_q4_0", "norm_matvec_q4_k", "norm_matvec_q6_k"};
 
 /* Can every part be done in one call? Gate and up must lie in one part; rows of x must be whole vectors. */
 static bool fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
@@ -25,8 +26,11 @@ static void record(
     if (!v) return;
     const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->w->n_cols) / 16);
     const uint32_t n_out = a->swiglu ? part->n_rows / 2 : part->n_rows;
-    gsai_matvec_shape s = gsai_matvec_choose(dev, v, n_out, row_vecs, n_tokens);
-    if (a->swiglu && s.rows > 1) { /* an output has two weight rows already */
+    const bool blocks = gsai_type_is_quantised(part->type);
+    gsai_matvec_shape s = blocks ? gsai_block_matvec_choose(dev, v, n_out,
+                                       gsai_matrix_row_units(part->type, a->w->n_cols), n_tokens, a->swiglu ? 2 : 1)
+                                 : gsai_matvec_choose(dev, v, n_out, row_vecs, n_tokens);
+    if (a->swiglu && !blocks && s.rows > 1) { /* an output has two weight rows already */
         s.rows_per_group /= s.rows;
         s.rows = 1;
     }
@@ -101,6 +105,7 @@ void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a)
         (a->norm.size > 0 && !gsai_op_check_words(r, a->label, "norm", &a->norm, 0, a->w->n_cols)))
         return;
     for (uint32_t i = 0; i < a->w->n_parts && gsai_recorder_status(r) == GSA_OK; i++)
-        for (uint32_t t = 0; t < a->T; t += GSAI_MATVEC_COLUMNS)
+        for (uint32_t t = 0; t < a->T && gsai_op_check_part(r, a->label, a->w, &a->w->parts[i]);
+             t += GSAI_MATVEC_COLUMNS)
             record(r, a, &a->w->parts[i], t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
 }

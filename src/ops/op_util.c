@@ -29,7 +29,10 @@ const gsai_pipeline *gsai_op_pipeline(
     const gsai_pipeline *pipeline = NULL;
     const gsa_status status =
         gsai_pipeline_get(gsai_recorder_device(r), shader, spec, n_spec, subgroup_size, &pipeline);
-    if (status == GSA_OK) return pipeline;
+    if (status == GSA_OK) {
+        if (!gsai_recorder_forced(r)) gsai_recorder_device(r)->variant_used[v - gsai_variants] = 1;
+        return pipeline;
+    }
     gsai_recorder_fail(r, gsai_fail_in(status, "kernel %s", v->shader));
     return NULL;
 }
@@ -77,6 +80,23 @@ bool gsai_op_check_words(
         r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: %s of %llu words at word %llu leaves its range of %llu bytes", op, what,
                (unsigned long long)n, (unsigned long long)base, (unsigned long long)range->size));
     return false;
+}
+
+bool gsai_op_check_part(gsai_recorder *r, const char *op, const gsai_matrix *w, const gsai_matrix_part *part)
+{
+    const uint32_t block = gsai_type_block(part->type);
+
+    if (part->n_rows > w->n_rows || part->first_row > w->n_rows - part->n_rows) {
+        gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: a part lies outside its matrix", op));
+        return false;
+    }
+    if (block == 0 || w->n_cols == 0 || w->n_cols % block != 0) {
+        gsai_recorder_fail(r, gsai_fail(GSA_ERROR_ARGUMENT, "%s: %lu columns are not whole blocks of %lu of type %s",
+                                  op, (unsigned long)w->n_cols, (unsigned long)block, gsai_type_name(part->type)));
+        return false;
+    }
+    return gsai_op_check_words(
+        r, op, "matrix part", &part->range, 0, part->n_rows * (gsai_matrix_row_bytes(part->type, w->n_cols) / 4));
 }
 
 uint32_t gsai_op_row_group(const gsa_device *dev, uint32_t n, uint32_t shared_each)

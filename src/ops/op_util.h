@@ -24,6 +24,8 @@ bool gsai_op_check_rows(
 /* Do n words from index base lie inside the range? */
 bool gsai_op_check_words(
     gsai_recorder *r, const char *op, const char *what, const gsai_range *range, uint64_t base, uint64_t n);
+/* Do the part's rows lie inside the matrix and fit its range, in whole blocks of its type? */
+bool gsai_op_check_part(gsai_recorder *r, const char *op, const gsai_matrix *w, const gsai_matrix_part *part);
 
 /* Invocations of a workgroup that walks n elements of a row: a power of two from 128 to 1024 within the device's
  * limits, with at least four elements each where there are so many; shared_each: shared bytes an invocation takes. */

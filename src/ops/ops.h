@@ -28,7 +28,8 @@ typedef gsai_range gsai_vector;
 
 /* A weight matrix [n_rows, n_cols] on the device: rows in parts, because a binding may cover only so much and because
  * merged matrices (q,k,v,f) may mix types. Layout of a part: row-major, row stride = gsai_matrix_row_bytes(type, n_cols):
- * the row's elements, zero-padded to a multiple of 16 bytes. */
+ * the row's elements, zero-padded to a multiple of 16 bytes; of the block types as in
+ * shaders/common/weight_blocks.glsl: units of numbers, then planes of scales. n_cols is a multiple of the block. */
 typedef struct gsai_matrix_part {
     gsai_type type;
     uint32_t first_row, n_rows;
@@ -39,6 +40,9 @@ typedef struct gsai_matrix {
     gsai_matrix_part *parts;
 } gsai_matrix;
 uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols);
+uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte units of numbers: what lanes share out */
+/* n_rows rows as a file holds them to n_rows rows on the device. dst may be memory that is slow to read: it is not. */
+void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
 
 /* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */
 typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY } gsai_row_class;
@@ -164,6 +168,12 @@ typedef enum gsai_variant_off {
     GSAI_VARIANT_WRONG, /* failed its known answer */
     GSAI_N_VARIANT_OFF
 } gsai_variant_off;
+
+typedef enum gsai_verdict {
+    GSAI_VERDICT_NONE = 0, /* not asked yet */
+    GSAI_VERDICT_RIGHT = 1,
+    GSAI_VERDICT_WRONG = 2
+} gsai_verdict;
 
 /* Fill dev->variant_off from capabilities and the list of masked variant names (may be NULL). ARGUMENT: unknown name. */
 gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names);

@@ -14,6 +14,10 @@
     X("embed_f32", "embed_f32", 0, 128, 0, "runs anywhere")                                                            \
     X("embed_f16", "embed_f16", 0, 128, 0, "runs anywhere")                                                            \
     X("embed_bf16", "embed_bf16", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q8_0", "embed_q8_0", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q4_0", "embed_q4_0", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q4_k", "embed_q4_k", 0, 128, 0, "runs anywhere")                                                          \
+    X("embed_q6_k", "embed_q6_k", 0, 128, 0, "runs anywhere")                                                          \
     X("rmsnorm_half", "rmsnorm_half", 0, 128, 4096, "runs anywhere")                                                   \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
@@ -22,12 +26,28 @@
     X("matvec_f16", "matvec_f16", 0, 128, 4096, "runs anywhere")                                                       \
     X("matvec_bf16", "matvec_bf16_sg", SG, 128, 0, "subgroup arithmetic")                                              \
     X("matvec_bf16", "matvec_bf16", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q8_0", "matvec_q8_0_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q8_0", "matvec_q8_0", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q4_0", "matvec_q4_0_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q4_0", "matvec_q4_0", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q4_k", "matvec_q4_k_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q4_k", "matvec_q4_k", 0, 128, 4096, "runs anywhere")                                                     \
+    X("matvec_q6_k", "matvec_q6_k_sg", SG, 128, 0, "subgroup arithmetic")                                              \
+    X("matvec_q6_k", "matvec_q6_k", 0, 128, 4096, "runs anywhere")                                                     \
     X("norm_matvec_f32", "norm_matvec_f32", SG, 128, 0, "subgroup arithmetic")                                         \
     X("norm_matvec_f16", "norm_matvec_f16", SG, 128, 0, "subgroup arithmetic")                                         \
     X("norm_matvec_bf16", "norm_matvec_bf16", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q8_0", "norm_matvec_q8_0", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q4_0", "norm_matvec_q4_0", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q4_k", "norm_matvec_q4_k", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("norm_matvec_q6_k", "norm_matvec_q6_k", SG, 128, 0, "subgroup arithmetic")                                       \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q8_0", "matmul_q8_0", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q4_0", "matmul_q4_0", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q4_k", "matmul_q4_k", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q6_k", "matmul_q6_k", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                    \
     X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                  \
     X("matmul_cm_swiglu_f16", "matmul_cm_swiglu_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")      \
@@ -63,11 +83,16 @@ _Static_assert(
 
 /* Text of a chosen variant, by what is wrong with the rung above it (USABLE: there is none). Spelled out beforehand, so
  * that the texts live as long as anybody wants. */
+#define WHY6(SHADER, WANTS, TESTED)                                                                                    \
+    {                                                                                                                  \
+        SHADER ": best of its ladder (" WANTS ")" TESTED, SHADER ": the better one is not in this build" TESTED,       \
+            SHADER ": the better one needs more than this device can" TESTED,                                          \
+            SHADER ": the better one passes a limit" TESTED, SHADER ": the better one is masked" TESTED,               \
+            SHADER ": the better one gave a wrong answer" TESTED                                                       \
+    }
 #define WHY(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS)                                                              \
-    {SHADER ": best of its ladder (" WANTS ")", SHADER ": the better one is not in this build",                        \
-        SHADER ": the better one needs more than this device can", SHADER ": the better one passes a limit",           \
-        SHADER ": the better one is masked", SHADER ": the better one gave a wrong answer"},
-static const char *const why[][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
+    {WHY6(SHADER, WANTS, ""), WHY6(SHADER, WANTS, "; self-test passed")},
+static const char *const why[][2][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
 
 static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
 {
@@ -131,7 +156,7 @@ bool gsai_variant_fact(const gsa_device *dev, uint32_t index, const char **name,
         *name = op;
         *value = i == gsai_n_variants || strcmp(gsai_variants[i].op, op) != 0
                      ? "none: all are masked or wrong"
-                     : why[i][i > first ? dev->variant_off[i - 1] : 0];
+                     : why[i][dev->variant_verdict[i] == GSAI_VERDICT_RIGHT][i > first ? dev->variant_off[i - 1] : 0];
         return true;
     }
     return false;

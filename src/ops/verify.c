@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define CAPACITY (16u << 20)
+
 typedef struct verifier {
     gsai_check check;
     void (*row)(void *user, const gsa_verify_row *row);
@@ -23,7 +25,7 @@ static gsa_status ask(verifier *run, const gsai_verify_set *set, const gsai_veri
         .shape = k->shape,
         .error = c->error,
         .tolerance = k->tolerance,
-        .passed = status == GSA_OK && !c->failed && c->error <= k->tolerance,
+        .passed = gsai_check_passed(c, k),
         .gpu_us = c->gpu_us,
     };
     if (!row.passed) run->n_failed++;
@@ -37,7 +39,8 @@ static gsa_status ask_set(verifier *run, const gsai_verify_set *set)
 {
     for (uint32_t i = 0; i < gsai_n_variants; i++) {
         const gsai_variant *v = &gsai_variants[i];
-        if (run->check.dev->variant_off[i] != GSAI_VARIANT_USABLE || strcmp(v->op, set->op) != 0) continue;
+        const uint8_t off = run->check.dev->variant_off[i];
+        if ((off != GSAI_VARIANT_USABLE && off != GSAI_VARIANT_WRONG) || strcmp(v->op, set->op) != 0) continue;
         for (uint32_t k = 0; k < set->n_cases; k++) {
             const gsa_status status = ask(run, set, &set->cases[k], v);
             if (status != GSA_OK) return status;
@@ -46,9 +49,7 @@ static gsa_status ask_set(verifier *run, const gsai_verify_set *set)
     return GSA_OK;
 }
 
-/* Every set for which op is NULL or its own. */
-static gsa_status each_set(
-    verifier *run, const char *op, gsa_status (*fn)(struct verifier *run, const gsai_verify_set *set))
+const gsai_verify_set *gsai_verify_set_at(uint32_t index)
 {
     const struct {
         const gsai_verify_set *sets;
@@ -60,14 +61,9 @@ static gsa_status each_set(
         {gsai_verify_gsa, gsai_n_verify_gsa},
     };
 
-    for (uint32_t l = 0; l < sizeof lists / sizeof *lists; l++)
-        for (uint32_t i = 0; i < lists[l].n; i++) {
-            const gsai_verify_set *set = &lists[l].sets[i];
-            if (op && strcmp(op, set->op) != 0) continue;
-            const gsa_status status = fn(run, set);
-            if (status != GSA_OK) return status;
-        }
-    return GSA_OK;
+    for (uint32_t l = 0; l < sizeof lists / sizeof *lists; index -= lists[l++].n)
+        if (index < lists[l].n) return &lists[l].sets[index];
+    return NULL;
 }
 
 static gsa_status finish(verifier *run, gsa_status status, uint32_t *n_failed)
@@ -81,9 +77,11 @@ gsa_status gsai_ops_verify(
     gsa_device *dev, const char *op, void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed)
 {
     verifier run = {.row = row, .user = user};
-    gsa_status status = gsai_check_create(&run.check, dev);
+    gsa_status status = gsai_check_create(&run.check, dev, CAPACITY, GSAI_MEMORY_DEVICE);
 
-    if (status == GSA_OK) status = each_set(&run, op, ask_set);
+    const gsai_verify_set *set;
+    for (uint32_t i = 0; status == GSA_OK && (set = gsai_verify_set_at(i)) != NULL; i++)
+        if (!op || strcmp(op, set->op) == 0) status = ask_set(&run, set);
     return finish(&run, status, n_failed);
 }
 
@@ -91,34 +89,8 @@ gsa_status gsai_ops_verify_set(gsa_device *dev, const gsai_verify_set *set,
     void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed)
 {
     verifier run = {.row = row, .user = user};
-    gsa_status status = gsai_check_create(&run.check, dev);
+    gsa_status status = gsai_check_create(&run.check, dev, CAPACITY, GSAI_MEMORY_DEVICE);
 
     if (status == GSA_OK) status = ask_set(&run, set);
     return finish(&run, status, n_failed);
-}
-
-static gsa_status self_test_set(verifier *run, const gsai_verify_set *set)
-{
-    gsa_device *dev = run->check.dev;
-    const gsai_variant *v;
-
-    while (set->n_cases > 0 && (v = gsai_variant_pick(dev, set->op)) != NULL) {
-        const uint32_t before = run->n_failed;
-        const gsa_status status = ask(run, set, &set->cases[0], v);
-        if (status != GSA_OK) return status;
-        if (run->n_failed == before) return GSA_OK;
-        dev->variant_off[v - gsai_variants] = GSAI_VARIANT_WRONG;
-        gsai_log(&dev->log, GSA_LOG_WARNING, "kernel %s answers a known question wrongly on this device: not used",
-            v->shader);
-    }
-    return GSA_OK;
-}
-
-gsa_status gsai_ops_self_test(gsa_device *dev)
-{
-    verifier run = {0};
-    gsa_status status = gsai_check_create(&run.check, dev);
-
-    if (status == GSA_OK) status = each_set(&run, NULL, self_test_set);
-    return finish(&run, status, NULL);
 }

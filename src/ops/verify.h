@@ -90,8 +90,17 @@ gsa_status gsai_ops_verify(gsa_device *dev, const char *op, void (*row)(void *us
 /* One set; what the device tests use for longer case lists of their own. */
 gsa_status gsai_ops_verify_set(gsa_device *dev, const gsai_verify_set *set,
     void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed);
-/* The first case of each op put to the variant its ladder chose; a wrong one is marked (GSAI_VARIANT_WRONG) and the next
- * rung asked. Only before the device is used by anyone else. */
+/* All sets, one after another; NULL behind the last. */
+const gsai_verify_set *gsai_verify_set_at(uint32_t index);
+
+/* The self-test (self_test.c): the first case of each op, put to variants that have no verdict yet. A wrong one is marked
+ * (GSAI_VARIANT_WRONG), so that its ladder's next rung is chosen, and the log says so. Verdicts go into the device's
+ * cache. Takes no device-local memory that is not host-visible. Threads: any; one at a time, others wait.
+ * used: as gsa_device_params.self_test says; those that recordings have chosen so far. *n_dropped: how many were marked; record anew and ask again then. */
+gsa_status gsai_ops_self_test_used(gsa_device *dev, uint32_t *n_dropped);
+/* What every ladder chose, until all of that is right. */
 gsa_status gsai_ops_self_test(gsa_device *dev);
+/* Take over the verdicts of the cache that the device was opened with. */
+gsa_status gsai_ops_verdicts_read(gsa_device *dev);
 
 #endif

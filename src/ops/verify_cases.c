@@ -8,7 +8,9 @@
 #include <string.h>
 
 /* Sums of f32 products of either sign: rounding grows with the root of the width, to about 3e-6 at 5000 columns. */
-#define TOLERANCE 1e-5
+#define TOLERANCE    1e-5
+/* A block's values are a few products and a difference, each rounded as the reference rounds it. */
+#define BLOCK_VALUES 0
 
 /* T, vocabulary, D, rows of a part */
 static void run_embed(gsai_check *c, const gsai_verify_case *k)
@@ -188,6 +190,42 @@ static const gsai_verify_case matmul_cases[] = {
     {"T 33 N 260 C 2050", TOLERANCE, {33, 260, 2050, 0, 0, GSAI_ROWS_MANY}},
 };
 
+/* The same for the block types. Columns that are no whole blocks of a type leave the case out for it; 32-column blocks
+ * end within a group of units at 32, 96 and 2080. */
+static const gsai_verify_case embed_block_cases[] = {
+    {"T 3 D 256 vocabulary 50", BLOCK_VALUES, {3, 50, 256, 0}},
+    {"T 7 D 96 vocabulary 100 in parts of 13", BLOCK_VALUES, {7, 100, 96, 13}},
+    {"T 40 D 2816 vocabulary 70 in parts of 33", BLOCK_VALUES, {40, 70, 2816, 33}},
+};
+
+static const gsai_verify_case matvec_block_cases[] = {
+    {"T 1 N 48 C 256", TOLERANCE, {1, 48, 256, 0, 0, GSAI_ROWS_ONE}},
+    {"T 1 N 1 C 32", TOLERANCE, {1, 1, 32, 0, 0, GSAI_ROWS_ONE}},
+    {"T 1 N 67 C 2080 accumulate", TOLERANCE, {1, 67, 2080, 0, 1, GSAI_ROWS_ONE}},
+    {"T 1 N 65 C 5632", TOLERANCE, {1, 65, 5632, 0, 0, GSAI_ROWS_ONE}},
+    {"T 2 N 50 C 96 in parts of 7", TOLERANCE, {2, 50, 96, 7, 0, GSAI_ROWS_FEW}},
+    {"T 3 N 33 C 768 accumulate in parts of 16", TOLERANCE, {3, 33, 768, 16, 1, GSAI_ROWS_FEW}},
+    {"T 8 N 64 C 512", TOLERANCE, {8, 64, 512, 0, 0, GSAI_ROWS_FEW}},
+    {"T 9 N 31 C 256 one-row chunks", TOLERANCE, {9, 31, 256, 0, 1, GSAI_ROWS_ONE}},
+    {"T 1 N 9001 C 256", TOLERANCE, {1, 9001, 256, 0, 0, GSAI_ROWS_ONE}},
+};
+
+static const gsai_verify_case norm_matvec_block_cases[] = {
+    {"T 1 N 96 C 256", TOLERANCE, {1, 96, 256, 96, 0}},
+    {"T 5 N 129 C 768, parts, added", TOLERANCE, {5, 129, 768, 50, 1}},
+    {"T 1 N 300 C 2080, swiglu", TOLERANCE, {1, 300, 2080, 300, 2}},
+    {"T 9 N 74 C 1024, swiglu with powlu", TOLERANCE, {9, 74, 1024, 74, 3}},
+    {"T 3 N 33 C 2048, no norm weights", TOLERANCE, {3, 33, 2048, 33, 4}},
+    {"T 2 N 11264 C 256, swiglu", TOLERANCE, {2, 11264, 256, 11264, 2}},
+};
+
+static const gsai_verify_case matmul_block_cases[] = {
+    {"T 9 N 70 C 256", TOLERANCE, {9, 70, 256, 0, 0, GSAI_ROWS_MANY}},
+    {"T 65 N 67 C 96 accumulate", TOLERANCE, {65, 67, 96, 0, 1, GSAI_ROWS_MANY}},
+    {"T 64 N 131 C 1024 in parts of 50", TOLERANCE, {64, 131, 1024, 50, 0, GSAI_ROWS_MANY}},
+    {"T 1 N 1 C 512", TOLERANCE, {1, 1, 512, 0, 0, GSAI_ROWS_MANY}},
+};
+
 /* T, D, wide */
 static void run_add(gsai_check *c, const gsai_verify_case *k)
 {
@@ -325,13 +363,20 @@ static const gsai_verify_case argmax_cases[] = {
 #define SETS_OF_TYPE(NAME, RUN, CASES)                                                                                 \
     SET(NAME "_f32", RUN, CASES, GSAI_F32), SET(NAME "_f16", RUN, CASES, GSAI_F16),                                    \
         SET(NAME "_bf16", RUN, CASES, GSAI_BF16)
+#define SETS_OF_BLOCK_TYPE(NAME, RUN, CASES)                                                                           \
+    SET(NAME "_q8_0", RUN, CASES, GSAI_Q8_0), SET(NAME "_q4_0", RUN, CASES, GSAI_Q4_0),                                \
+        SET(NAME "_q4_k", RUN, CASES, GSAI_Q4_K), SET(NAME "_q6_k", RUN, CASES, GSAI_Q6_K)
 
 const gsai_verify_set gsai_verify_general[] = {
     SETS_OF_TYPE("embed", run_embed, embed_cases),
+    SETS_OF_BLOCK_TYPE("embed", run_embed, embed_block_cases),
     SET("rmsnorm", run_rmsnorm, rmsnorm_cases, 0),
     SETS_OF_TYPE("matvec", run_matmul, matvec_cases),
+    SETS_OF_BLOCK_TYPE("matvec", run_matmul, matvec_block_cases),
     SETS_OF_TYPE("norm_matvec", run_norm_matvec, norm_matvec_cases),
+    SETS_OF_BLOCK_TYPE("norm_matvec", run_norm_matvec, norm_matvec_block_cases),
     SETS_OF_TYPE("matmul", run_matmul, matmul_cases),
+    SETS_OF_BLOCK_TYPE("matmul", run_matmul, matmul_block_cases),
     SET("add", run_add, add_cases, 0),
     SET("silu", run_silu, silu_cases, 0),
     SET("swiglu", run_swiglu, swiglu_cases, 0),

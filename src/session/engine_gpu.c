@@ -4,6 +4,7 @@
 #include "session/engine.h"
 
 #include "ops/matmul_cm.h"
+#include "ops/verify.h"
 #include "sample/sampler.h"
 #include "session/capacity.h"
 #include "session/pack.h"
@@ -510,11 +511,27 @@ static gsa_status create_arena(gpu_engine *e, const gsai_limits *limits)
     return status;
 }
 
+#define UPLOAD_SHARE 0.9 /* of loading, for progress */
+
+static gsa_status show_progress(const gsai_engine_params *params, double fraction, const char *what)
+{
+    if (!params->progress || params->progress(params->progress_user, fraction, what)) return GSA_OK;
+    return gsai_fail(GSA_ERROR_CANCELLED, "loading was cancelled by the progress callback");
+}
+
+static bool upload_progress(void *user, double fraction, const char *what)
+{
+    return show_progress(user, UPLOAD_SHARE * fraction, what) == GSA_OK;
+}
+
 /* Record one pass of each kind, so that every pipeline exists before the first token; the plans are not kept. */
-static gsa_status prewarm(gpu_engine *e)
+static gsa_status record_all(gpu_engine *e, const gsai_engine_params *params)
 {
     gsa_status status = GSA_OK;
     for (uint32_t rows = 1; status == GSA_OK && rows <= GSAI_FEW_MAX + 1; rows++) {
+        status = show_progress(
+            params, UPLOAD_SHARE + (1 - UPLOAD_SHARE) * (rows - 1) / (GSAI_FEW_MAX + 2), "preparing kernels");
+        if (status != GSA_OK) break;
         const gsai_row_class class = gsai_row_class_of(rows);
         const plan_key key = {.rows = class,
             .n_rows = class == GSAI_ROWS_MANY ? GSA_CHUNK : rows,
@@ -529,6 +546,19 @@ static gsa_status prewarm(gpu_engine *e)
         gsai_plan_destroy(e->dev, &plan);
     }
     return status;
+}
+
+/* Every pipeline exists and its kernel has answered a known question on this device before the first token. A kernel
+ * that answers wrongly gives way to the next rung of its ladder, whose pipelines are then needed. */
+static gsa_status prewarm(gpu_engine *e, const gsai_engine_params *params)
+{
+    for (;;) {
+        uint32_t n_dropped = 0;
+        gsa_status status = record_all(e, params);
+        if (status == GSA_OK) status = show_progress(params, 0.99, "testing kernels");
+        if (status == GSA_OK) status = gsai_ops_self_test_used(e->dev, &n_dropped);
+        if (status != GSA_OK || n_dropped == 0) return status;
+    }
 }
 
 static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)
@@ -564,7 +594,7 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     gsai_upload *up = NULL;
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);
     if (status == GSA_OK)
-        status = gsai_weights_create(dev, params->checkpoint, params->progress, params->progress_user, &e->weights);
+        status = gsai_weights_create(dev, params->checkpoint, upload_progress, (void *)(uintptr_t)params, &e->weights);
     if (status == GSA_OK) e->speedup = gsai_matmul_cm_has(dev, &e->weights.layers[0].gate_up) ? GSAI_MATRIX_SPEEDUP : 1;
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);
@@ -580,7 +610,7 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     if (status == GSA_OK) status = zero_heap(&e->arena_heap, up);
     if (status == GSA_OK) status = gsai_upload_finish(up);
     gsai_upload_destroy(up);
-    if (status == GSA_OK) status = prewarm(e);
+    if (status == GSA_OK) status = prewarm(e, params);
     if (status != GSA_OK) {
         gpu_destroy(&e->base);
         return status;

@@ -1,5 +1,7 @@
 #include "session/model.h"
 
+#include "util/file.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,16 +13,17 @@ gsa_status gsai_checkpoint_open(
 {
     *out = NULL;
     const gsai_checkpoint_options options = {*a, log};
-    if (!params->path == !params->synthetic)
-        return gsai_fail(GSA_ERROR_ARGUMENT, "model params: give either path or synthetic");
-    if (params->path) return gsai_checkpoint_open_hf(params->path, &options, out);
+    if (!!params->path + !!params->source + !!params->synthetic != 1)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "model params: give one of path, source and synthetic");
+    if (params->path && gsai_is_directory(params->path)) return gsai_checkpoint_open_hf(params->path, &options, out);
+    if (!params->synthetic) return gsai_checkpoint_open_gguf(params->path, params->source, &options, out);
     gsai_config config;
     gsai_type type = GSAI_F16;
     const gsa_status status = gsai_checkpoint_synthetic_preset(params->synthetic, &config);
     if (status != GSA_OK) return status;
     if (params->synthetic_type && !gsai_type_parse(params->synthetic_type, &type))
-        return gsai_fail(
-            GSA_ERROR_ARGUMENT, "synthetic type '%s' is not known: give f32, f16 or bf16", params->synthetic_type);
+        return gsai_fail(GSA_ERROR_ARGUMENT,
+            "synthetic type '%s' is not known: give f32, f16, bf16, q8_0, q4_0, q4_k or q6_k", params->synthetic_type);
     return gsai_checkpoint_open_synthetic(&config, type, params->synthetic_seed, &options, out);
 }
 
@@ -54,6 +57,12 @@ void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info)
     }
 }
 
+static gsa_status show_progress(const gsa_model_params *params, double fraction, const char *what)
+{
+    if (!params->progress || params->progress(params->progress_user, fraction, what)) return GSA_OK;
+    return gsai_fail(GSA_ERROR_CANCELLED, "loading was cancelled by the progress callback");
+}
+
 gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, gsa_model **out)
 {
     const gsa_allocator *a = &device->allocator;
@@ -68,6 +77,7 @@ gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, g
                                                       "model params: n_slots is %u, at most %d", m->n_slots, MAX_SLOTS);
     if (status == GSA_OK && !(m->slot_taken = gsai_alloc_array(a, m->n_slots, sizeof *m->slot_taken)))
         status = gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    if (status == GSA_OK) status = show_progress(params, 0, "reading the model's description");
     if (status == GSA_OK) status = gsai_checkpoint_open(params, a, &device->log, &m->checkpoint);
     if (status == GSA_OK) {
         const gsai_engine_params ep = {m->checkpoint, m->n_slots, params->max_rows, params->max_device_bytes,
@@ -78,6 +88,7 @@ gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, g
             status = device->is_cpu_reference ? gsai_engine_cpu_create(device, &ep, &m->engine)
                                               : gsai_engine_gpu_create(device, &ep, &m->engine);
     }
+    if (status == GSA_OK) status = show_progress(params, 1, "ready");
     if (status != GSA_OK) {
         gsai_model_free(m);
         return status;

@@ -86,17 +86,27 @@ void gsai_state_file_sampler(const uint8_t *p, gsa_sampler *s)
 }
 
 /* What gsa_sampler_create would refuse must not come in through a file. */
-static bool sampler_is_sane(const uint8_t *p)
+static gsa_status check_sampler(const uint8_t *p)
 {
+    static const struct {
+        const char *name;
+        float max;
+    } numbers[4] = {{"temperature", 3e38f}, {"top_p", 1}, {"min_p", 1}, {"repeat_penalty", 3e38f}};
     float f[4];
     gsai_floats_from_le(f, p, 4);
     for (int i = 0; i < 4; i++)
-        if (!(f[i] >= 0 && f[i] <= 3e38f)) return false;
-    const uint32_t n_recent = get32(p + 40);
-    if (n_recent > GSAI_MAX_RECENT || get32(p + 44) != 0 || get64(p + 48) != 0) return false;
-    for (uint32_t i = n_recent; i < GSAI_MAX_RECENT; i++)
-        if (get32(p + 56 + 4 * i) != 0) return false;
-    return f[1] <= 1 && f[2] <= 1 && get32(p + 20) >= 1 && get32(p + 20) <= GSAI_MAX_RECENT;
+        if (!(f[i] >= 0 && f[i] <= numbers[i].max))
+            return gsai_fail(GSA_ERROR_FORMAT, "state file: the sampler's %s is %g, expected 0 to %g", numbers[i].name,
+                (double)f[i], (double)numbers[i].max);
+    const uint32_t last_n = get32(p + 20), n_recent = get32(p + 40);
+    if (last_n < 1 || last_n > GSAI_MAX_RECENT || n_recent > GSAI_MAX_RECENT)
+        return gsai_fail(GSA_ERROR_FORMAT,
+            "state file: the sampler looks at %u of %u recent tokens, expected 1 to %d of at most %d", last_n, n_recent,
+            GSAI_MAX_RECENT, GSAI_MAX_RECENT);
+    bool zeros = get32(p + 44) == 0 && get64(p + 48) == 0;
+    for (uint32_t i = n_recent; i < GSAI_MAX_RECENT; i++) zeros = zeros && get32(p + 56 + 4 * i) == 0;
+    return zeros ? GSA_OK
+                 : gsai_fail(GSA_ERROR_FORMAT, "state file: unused bytes of the sampler are set, expected zeros");
 }
 
 void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *out)
@@ -127,30 +137,37 @@ gsa_status gsai_state_file_read(
     const uint64_t floats = get64(data + 32);
     const uint32_t type = get32(data + 40), vocab = get32(data + 44), n_logits = get32(data + 48),
                    sampler_bytes = get32(data + 52);
-    uint64_t expected = 0;
-    bool fits = floats < UINT64_MAX / 8;
-    if (fits) expected = HEADER_BYTES + floats * 4 + n_logits * 4ull + sampler_bytes + 8;
-    if (!fits || expected != size)
+    if (floats > UINT64_MAX / 8)
+        return gsai_fail(GSA_ERROR_FORMAT, "state file lies: its header asks for %llu floats, there are %zu bytes",
+            (unsigned long long)floats, size);
+    const uint64_t expected = HEADER_BYTES + floats * 4 + n_logits * 4ull + sampler_bytes + 8;
+    if (expected != size)
         return gsai_fail(GSA_ERROR_FORMAT, "state file is cut or lies: its header asks for %llu bytes, there are %zu",
             (unsigned long long)expected, size);
     if (gsai_hash64(data, size - 8) != get64(data + size - 8))
         return gsai_fail(GSA_ERROR_FORMAT, "state file was changed after it was written: the checksum differs");
-    if (get64(data + 16) != model_hash || floats != n_floats || vocab != n_vocab)
+    if (get64(data + 16) != model_hash)
         return gsai_fail(GSA_ERROR_MISMATCH,
             "state file of another model (identity %016llx, this model has %016llx): load it with the model that saved "
             "it",
             (unsigned long long)get64(data + 16), (unsigned long long)model_hash);
+    if (floats != n_floats || vocab != n_vocab)
+        return gsai_fail(GSA_ERROR_MISMATCH,
+            "state file of another shape: %llu floats and %u tokens, this model has %llu and %u",
+            (unsigned long long)floats, vocab, (unsigned long long)n_floats, n_vocab);
     if (type != TYPE_F32 || (n_logits != 0 && n_logits != n_vocab) ||
         (sampler_bytes != 0 && sampler_bytes != SAMPLER_BYTES) || get64(data + 56) != 0)
         return gsai_fail(GSA_ERROR_FORMAT,
-            "state file header holds unknown values (state type %u, %u logits, %u sampler bytes)", type, n_logits,
-            sampler_bytes);
+            "state file header holds unknown values (state type %u, %u logits, %u sampler bytes, reserved %llu)", type,
+            n_logits, sampler_bytes, (unsigned long long)get64(data + 56));
     if (get64(data + 24) > INT64_MAX)
         return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible position, %llu, expected below 2^63",
             (unsigned long long)get64(data + 24));
     const uint8_t *state = data + HEADER_BYTES, *logits = state + floats * 4, *sampler = logits + n_logits * 4ull;
-    if (sampler_bytes && !sampler_is_sane(sampler))
-        return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible sampler state");
+    if (sampler_bytes) {
+        const gsa_status status = check_sampler(sampler);
+        if (status != GSA_OK) return status;
+    }
     *out = (gsai_loaded){get64(data + 24), state, n_logits ? logits : NULL, sampler_bytes ? sampler : NULL};
     return GSA_OK;
 }

@@ -73,15 +73,15 @@ static void split_chars(const gsai_vocab *v, gsai_bpe *b, const char *piece, siz
     if (unknown) add_symbol(b, v->unk_id);
 }
 
-static void sift_down(uint64_t *heap, size_t n, size_t i)
+static void sift_down(gsai_candidate *heap, size_t n, size_t i)
 {
-    const uint64_t key = heap[i];
+    const gsai_candidate moved = heap[i];
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && heap[child + 1] < heap[child]) child++;
-        if (heap[child] >= key) break;
+        if (child + 1 < n && heap[child + 1].key < heap[child].key) child++;
+        if (heap[child].key >= moved.key) break;
         heap[i] = heap[child];
     }
-    heap[i] = key;
+    heap[i] = moved;
 }
 
 /* Queue the merge of the symbols at left and right, if they merge. False without memory. */
@@ -92,16 +92,16 @@ static bool push(const gsai_vocab *v, gsai_bpe *b, uint32_t left, uint32_t right
     void *heap = b->heap;
     if (!grow(&v->allocator, &heap, &b->max_heap, b->n_heap + 1, sizeof *b->heap)) return false;
     b->heap = heap;
-    const uint64_t key = (uint64_t)rank << 32 | left;
+    const uint64_t key = (uint64_t)(v->priority ? v->priority[rank] : rank) << 32 | left;
     size_t i = b->n_heap++;
-    for (; i && b->heap[(i - 1) / 2] > key; i = (i - 1) / 2) b->heap[i] = b->heap[(i - 1) / 2];
-    b->heap[i] = key;
+    for (; i && b->heap[(i - 1) / 2].key > key; i = (i - 1) / 2) b->heap[i] = b->heap[(i - 1) / 2];
+    b->heap[i] = (gsai_candidate){key, v->merged[rank]};
     return true;
 }
 
-static uint64_t pop(gsai_bpe *b)
+static gsai_candidate pop(gsai_bpe *b)
 {
-    const uint64_t top = b->heap[0];
+    const gsai_candidate top = b->heap[0];
     b->heap[0] = b->heap[--b->n_heap];
     if (b->n_heap) sift_down(b->heap, b->n_heap, 0);
     return top;
@@ -114,8 +114,8 @@ static bool merge_all(const gsai_vocab *v, gsai_bpe *b)
         if (!push(v, b, i - 1, i)) return false;
     }
     while (b->n_heap) {
-        const uint64_t top = pop(b);
-        const uint32_t left = (uint32_t)top, id = v->merged[top >> 32];
+        const gsai_candidate top = pop(b);
+        const uint32_t left = (uint32_t)top.key, id = top.id;
         gsai_symbol *l = &b->symbols[left];
         if (l->id == NONE || l->next == NONE) continue;
         gsai_symbol *r = &b->symbols[l->next];

@@ -15,10 +15,16 @@ typedef struct gsai_symbol {
     uint32_t prev, next; /* UINT32_MAX = none */
 } gsai_symbol;
 
+/* A merge that may happen: the least key is next. */
+typedef struct gsai_candidate {
+    uint64_t key; /* priority << 32 | position of the left symbol */
+    uint32_t id;  /* what it makes */
+} gsai_candidate;
+
 /* Scratch that pieces share. A zeroed one is empty. */
 typedef struct gsai_bpe {
     gsai_symbol *symbols;
-    uint64_t *heap; /* rank << 32 | position of the left symbol; the least is on top */
+    gsai_candidate *heap;
     size_t n_symbols, max_symbols, n_heap, max_heap;
 } gsai_bpe;
 

@@ -2,6 +2,7 @@
  * What is not listed here is refused, since it would change ids or text. */
 #include "text/json_rules.h"
 
+#include "text/rewrite.h"
 #include "text/unicode.h"
 #include "util/status.h"
 
@@ -63,22 +64,6 @@ static gsa_status read_char(const json_t *part, const char *where, const char *n
 
 /* ---- normalizer ---- */
 
-static gsa_status add_rewrite(gsai_vocab *v, const char *where, gsai_rewrite **list, uint32_t *n, const char *from,
-    size_t n_from, const char *to, size_t n_to)
-{
-    if (!*list) *list = gsai_alloc_array(&v->allocator, GSAI_MAX_REWRITES, sizeof **list);
-    if (!*list) return no_memory(where);
-    if (*n == GSAI_MAX_REWRITES || n_from > GSAI_MAX_REWRITE || n_to > GSAI_MAX_REWRITE)
-        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: more than %d steps, or a text of more than %d bytes", where,
-            GSAI_MAX_REWRITES, GSAI_MAX_REWRITE);
-    gsai_rewrite *r = &(*list)[(*n)++];
-    memcpy(r->from, from, n_from);
-    memcpy(r->to, to, n_to);
-    r->n_from = (uint16_t)n_from;
-    r->n_to = (uint16_t)n_to;
-    return GSA_OK;
-}
-
 static gsa_status read_replace(gsai_vocab *v, const json_t *part, const char *where, gsai_rewrite **list, uint32_t *n)
 {
     const char *from, *to;
@@ -97,7 +82,7 @@ static gsa_status read_replace(gsai_vocab *v, const json_t *part, const char *wh
     status = gsai_json_string(part, where, "content", &to, &n_to);
     if (status != GSA_OK) return status;
     if (!n_from) return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: Replace of an empty text is not supported", where);
-    return add_rewrite(v, where, list, n, from, n_from, to, n_to);
+    return gsai_rewrite_add(&v->allocator, where, list, n, from, n_from, to, n_to);
 }
 
 static gsa_status read_normalizer(gsai_vocab *v, const json_t *part, int depth)
@@ -112,7 +97,9 @@ static gsa_status read_normalizer(gsai_vocab *v, const json_t *part, int depth)
     if (strcmp(type, "Prepend") != 0) return unknown_type(where, type);
     status = gsai_json_check(part, where, NAMES("prepend"));
     if (status == GSA_OK) status = gsai_json_string(part, where, "prepend", &text, &size);
-    return status == GSA_OK ? add_rewrite(v, where, &v->normalizer, &v->n_normalizer, "", 0, text, size) : status;
+    return status == GSA_OK
+               ? gsai_rewrite_add(&v->allocator, where, &v->normalizer, &v->n_normalizer, "", 0, text, size)
+               : status;
 }
 
 gsa_status gsai_json_normalizer(gsai_vocab *v, const json_t *part)
@@ -125,6 +112,8 @@ gsa_status gsai_json_normalizer(gsai_vocab *v, const json_t *part)
 static const char gpt2_rule[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 static const char llama3_rule[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|"
                                   " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+static const char qwen2_rule[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+                                 " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /* Settings that Metaspace has as a pre-tokenizer and as a decoder. */
 static gsa_status read_metaspace(const json_t *part, const char *where, char mark[5], gsai_prefix *prefix, bool *split)
@@ -182,10 +171,24 @@ static gsa_status read_split(gsai_vocab *v, const json_t *part, const char *wher
         v->split = GSAI_SPLIT_GPT2;
     else if (strcmp(rule, llama3_rule) == 0)
         v->split = GSAI_SPLIT_LLAMA3;
+    else if (strcmp(rule, qwen2_rule) == 0)
+        v->split = GSAI_SPLIT_QWEN2;
     else
         return gsai_fail(
             GSA_ERROR_UNSUPPORTED, "%s: Split by the regular expression \"%s\" is not supported", where, rule);
     return GSA_OK;
+}
+
+/* Each digit alone; ByteLevel must follow. */
+static gsa_status read_digits(gsai_vocab *v, const json_t *part, const char *where)
+{
+    bool individual = false;
+    gsa_status status = gsai_json_check(part, where, NAMES("individual_digits"));
+    if (status == GSA_OK) status = gsai_json_bool(part, where, "individual_digits", &individual);
+    if (status == GSA_OK && !individual)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: Digits in groups is not supported", where);
+    v->split = GSAI_SPLIT_DIGITS;
+    return status;
 }
 
 static gsa_status read_byte_level(gsai_vocab *v, const json_t *part, const char *where)
@@ -196,11 +199,13 @@ static gsa_status read_byte_level(gsai_vocab *v, const json_t *part, const char 
     if (status == GSA_OK) status = gsai_json_flag(part, where, "trim_offsets", &trim);
     if (status == GSA_OK) status = gsai_json_bool(part, where, "use_regex", &regex);
     if (status != GSA_OK) return status;
-    /* Behind a Split both settings would act on each of its pieces. */
-    if (v->split != GSAI_SPLIT_NONE && (regex || prefix))
+    /* Behind a Split both settings would act on each of its pieces; behind Digits the rule is known. */
+    if (v->split == GSAI_SPLIT_DIGITS && !regex)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: Digits without GPT-2's rule behind it is not supported", where);
+    if (v->split != GSAI_SPLIT_NONE && ((regex && v->split != GSAI_SPLIT_DIGITS) || prefix))
         return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: ByteLevel with %s after Split is not supported", where,
             regex ? "use_regex" : "add_prefix_space");
-    if (regex) v->split = GSAI_SPLIT_GPT2;
+    if (regex && v->split == GSAI_SPLIT_NONE) v->split = GSAI_SPLIT_GPT2;
     v->byte_level = true;
     v->prefix = prefix ? GSAI_PREFIX_ALWAYS : GSAI_PREFIX_NEVER;
     memcpy(v->mark, " ", 2);
@@ -216,9 +221,10 @@ static gsa_status read_pre_tokenizer(gsai_vocab *v, const json_t *part, int dept
     if (strcmp(type, "Sequence") == 0) return read_sequence(v, part, where, "pretokenizers", depth, read_pre_tokenizer);
     const bool first = v->split == GSAI_SPLIT_NONE && !v->byte_level && !v->mark[0];
     if (strcmp(type, "ByteLevel") == 0 && !v->byte_level &&
-        (first || v->split == GSAI_SPLIT_GPT2 || v->split == GSAI_SPLIT_LLAMA3))
+        (first || (v->split != GSAI_SPLIT_NONE && v->split != GSAI_SPLIT_MARK)))
         return read_byte_level(v, part, where);
     if (strcmp(type, "Split") == 0 && first) return read_split(v, part, where);
+    if (strcmp(type, "Digits") == 0 && first) return read_digits(v, part, where);
     if (strcmp(type, "Metaspace") == 0 && first) {
         bool split;
         status = read_metaspace(part, where, v->mark, &v->prefix, &split);
@@ -235,6 +241,8 @@ gsa_status gsai_json_pre_tokenizer(gsai_vocab *v, const json_t *part)
     if (is_null(part)) return GSA_OK;
     const gsa_status status = read_pre_tokenizer(v, part, 0);
     if (status != GSA_OK) return status;
+    if (v->split == GSAI_SPLIT_DIGITS && !v->byte_level)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "pre_tokenizer: Digits without ByteLevel behind it is not supported");
     /* "first" asks for the place in the text as it was before normalization, which is not followed through rewrites. */
     if (v->prefix == GSAI_PREFIX_FIRST && v->n_normalizer)
         return gsai_fail(GSA_ERROR_UNSUPPORTED,

@@ -80,16 +80,29 @@ static size_t next_gpt2(text_view t, size_t i)
     return spaces(t, i);
 }
 
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
+/* Two rules one after the other: \p{N} alone, then GPT-2's in what is between. So for white space a digit is an end of
+ * text, and a digit takes no space before it. */
+static size_t next_digits(text_view t, size_t i)
+{
+    const unsigned class = class_at(t, i);
+    if (class & NUMBER) return after(t, i);
+    if (class & SPACE) {
+        const size_t end = skip(t, i, SPACE);
+        if (end < t.n && class_at(t, end) & NUMBER) return end;
+    }
+    return next_gpt2(t, i);
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,max_digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|
  * \s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t next_llama3(text_view t, size_t i)
+static size_t next_llama3(text_view t, size_t i, int max_digits)
 {
     const size_t short_form = contraction(t, i, true);
     if (short_form) return i + short_form;
     const unsigned class = class_at(t, i);
     if (class & LETTER) return skip(t, i, LETTER);
     if (class & NUMBER) {
-        for (int k = 0; k < 3 && i < t.n && class_at(t, i) & NUMBER; k++) i = after(t, i);
+        for (int k = 0; k < max_digits && i < t.n && class_at(t, i) & NUMBER; k++) i = after(t, i);
         return i;
     }
     const size_t second = after(t, i);
@@ -124,7 +137,11 @@ size_t gsai_split_next(gsai_split split, const char *mark, const char *text, siz
     case GSAI_SPLIT_GPT2:
         return next_gpt2(t, from);
     case GSAI_SPLIT_LLAMA3:
-        return next_llama3(t, from);
+        return next_llama3(t, from, 3);
+    case GSAI_SPLIT_QWEN2:
+        return next_llama3(t, from, 1);
+    case GSAI_SPLIT_DIGITS:
+        return next_digits(t, from);
     case GSAI_SPLIT_MARK:
         return next_mark(t, from, mark);
     }

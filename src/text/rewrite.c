@@ -49,3 +49,19 @@ gsa_status gsai_rewrite_apply(const gsa_allocator *a, const gsai_rewrite *steps,
     }
     return GSA_OK;
 }
+
+gsa_status gsai_rewrite_add(const gsa_allocator *a, const char *where, gsai_rewrite **list, uint32_t *n,
+    const char *from, size_t n_from, const char *to, size_t n_to)
+{
+    if (!*list) *list = gsai_alloc_array(a, GSAI_MAX_REWRITES, sizeof **list);
+    if (!*list) return gsai_fail(GSA_ERROR_HOST_MEMORY, "%s: no memory", where);
+    if (*n == GSAI_MAX_REWRITES || n_from > GSAI_MAX_REWRITE || n_to > GSAI_MAX_REWRITE)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: more than %d steps, or a text of more than %d bytes", where,
+            GSAI_MAX_REWRITES, GSAI_MAX_REWRITE);
+    gsai_rewrite *r = &(*list)[(*n)++];
+    memcpy(r->from, from, n_from);
+    memcpy(r->to, to, n_to);
+    r->n_from = (uint16_t)n_from;
+    r->n_to = (uint16_t)n_to;
+    return GSA_OK;
+}

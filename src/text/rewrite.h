@@ -9,4 +9,9 @@
 gsa_status gsai_rewrite_apply(const gsa_allocator *a, const gsai_rewrite *steps, uint32_t n_steps, gsai_buffer *text,
     gsai_buffer *other, size_t limit);
 
+/* Append a step to a list of at most GSAI_MAX_REWRITES. where is for messages. UNSUPPORTED: too many or too long;
+ * HOST_MEMORY. */
+gsa_status gsai_rewrite_add(const gsa_allocator *a, const char *where, gsai_rewrite **list, uint32_t *n,
+    const char *from, size_t n_from, const char *to, size_t n_to);
+
 #endif

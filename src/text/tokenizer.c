@@ -3,7 +3,8 @@
 
 #include "text/decode.h"
 #include "text/encode.h"
-#include "util/file.h"
+#include "text/tokenizer_gguf.h"
+#include "util/source.h"
 #include "util/status.h"
 
 #define MAX_FILE ((uint64_t)128 << 20)
@@ -25,20 +26,57 @@ static gsa_status read_json(gsai_vocab *v, const void *json, uint64_t size)
     return gsai_vocab_read_json(v, size ? json : "", (size_t)size);
 }
 
-static gsa_status read_file(gsai_vocab *v, const char *path)
+static gsa_status read_json_named(gsai_vocab *v, const gsai_source *s, const void *json)
+{
+    const gsa_status status = read_json(v, json, s->size);
+    return status == GSA_OK ? status : gsai_fail_in(status, "%s", s->name);
+}
+
+static gsa_status read_json_source(gsai_vocab *v, gsai_source *s)
+{
+    const gsa_allocator *a = &v->allocator;
+    if (s->data || !s->size || s->size > MAX_FILE) return read_json_named(v, s, s->data);
+    void *json = gsai_alloc(a, (size_t)s->size);
+    if (!json)
+        return gsai_fail(
+            GSA_ERROR_HOST_MEMORY, "%s: no memory for its %llu bytes", s->name, (unsigned long long)s->size);
+    gsa_status status = gsai_source_read(s, 0, s->size, json);
+    if (status == GSA_OK) status = read_json_named(v, s, json);
+    gsai_free(a, json);
+    return status;
+}
+
+static gsa_status read_source(gsai_vocab *v, gsai_source *s)
+{
+    if (!gsai_gguf_is(s)) return read_json_source(v, s);
+    gsai_gguf *g;
+    gsa_status status = gsai_gguf_open(s, &v->allocator, &g);
+    if (status != GSA_OK) return status;
+    status = gsai_vocab_read_gguf(v, g);
+    gsai_gguf_close(g);
+    return status;
+}
+
+static gsa_status open_path(const char *path, const gsa_allocator *a, gsai_source **out)
 {
     char joined[4096];
     if (gsai_is_directory(path)) {
         if (!gsai_path_join(joined, sizeof joined, path, "tokenizer.json"))
-            return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
+            return gsai_fail(GSA_ERROR_FILE, "%.200s...: the path is too long", path);
         path = joined;
     }
-    gsai_file_map map;
-    gsa_status status = gsai_file_map_open(path, &map);
+    return gsai_source_open_path(path, a, out);
+}
+
+static gsa_status read_file(gsai_vocab *v, const gsa_tokenizer_params *params)
+{
+    gsai_source *source = NULL;
+    gsa_status status = params->path ? open_path(params->path, &v->allocator, &source)
+                                     : gsai_source_open_host(params->source, &v->allocator, &source);
     if (status != GSA_OK) return status;
-    status = read_json(v, map.data, map.size);
-    gsai_file_map_close(&map);
-    return status == GSA_OK ? status : gsai_fail_in(status, "%s", path);
+    status = read_source(v, source);
+    gsai_source_close(source);
+    return status;
 }
 
 gsa_status gsa_tokenizer_create(const gsa_tokenizer_params *params, gsa_tokenizer **tokenizer)
@@ -47,14 +85,14 @@ gsa_status gsa_tokenizer_create(const gsa_tokenizer_params *params, gsa_tokenize
     *tokenizer = NULL;
     if (!params || params->struct_size != sizeof *params)
         return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_tokenizer_create: struct_size is not sizeof(gsa_tokenizer_params)");
-    if (!params->path == !params->json)
-        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_tokenizer_create: give one of path and json");
+    if (!!params->path + !!params->json + !!params->source != 1)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_tokenizer_create: give one of path, json and source");
     const gsa_allocator a = gsai_allocator_or_default(params->allocator);
     gsa_tokenizer *t = gsai_alloc(&a, sizeof *t);
     if (!t) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for a tokenizer");
     gsai_vocab_init(&t->vocab, &a);
     const gsa_status status =
-        params->path ? read_file(&t->vocab, params->path) : read_json(&t->vocab, params->json, params->json_size);
+        params->json ? read_json(&t->vocab, params->json, params->json_size) : read_file(&t->vocab, params);
     if (status != GSA_OK) {
         gsa_tokenizer_destroy(t);
         return status;
@@ -121,12 +159,17 @@ gsa_status gsa_tokenizer_decode(const gsa_tokenizer *tokenizer, const int32_t *i
 const char *gsa_tokenizer_kind(const gsa_tokenizer *tokenizer)
 {
     const gsai_vocab *v = &tokenizer->vocab;
+    if (v->priority) return "SentencePiece BPE by scores";
     if (!v->byte_level) return v->byte_fallback ? "BPE with byte fallback" : "BPE";
     switch (v->split) {
     case GSAI_SPLIT_GPT2:
         return "byte-level BPE, split as GPT-2";
     case GSAI_SPLIT_LLAMA3:
         return "byte-level BPE, split as Llama 3";
+    case GSAI_SPLIT_QWEN2:
+        return "byte-level BPE, split as Qwen 2";
+    case GSAI_SPLIT_DIGITS:
+        return "byte-level BPE, split as GPT-2 with digits alone";
     default:
         return "byte-level BPE";
     }

@@ -30,6 +30,12 @@ static uint64_t hash_pair(const gsai_vocab *v, uint32_t left, uint32_t right)
     return mix(mix(v->seed, (uint64_t)left << 32 | right), v->seed);
 }
 
+/* Bytes of a text in a message; it may have no NUL behind it. */
+static int shown(size_t size)
+{
+    return size < 200 ? (int)size : 200;
+}
+
 /* Slots for n entries at no more than half full. */
 static uint32_t table_size(uint32_t n)
 {
@@ -53,6 +59,7 @@ void gsai_vocab_finish(gsai_vocab *v)
     gsai_free(a, v->by_text);
     gsai_free(a, v->merges);
     gsai_free(a, v->merged);
+    gsai_free(a, v->priority);
     gsai_free(a, v->added);
     gsai_buffer_free(a, &v->added_text);
     gsai_added_index_free(v, &v->raw);
@@ -64,28 +71,42 @@ void gsai_vocab_finish(gsai_vocab *v)
     *v = (gsai_vocab){0};
 }
 
+gsa_status gsai_vocab_reserve_merges(gsai_vocab *v, uint32_t n, bool with_priority)
+{
+    const gsa_allocator *a = &v->allocator;
+    if (n > GSAI_MAX_MERGES)
+        return gsai_fail(
+            GSA_ERROR_UNSUPPORTED, "%u merges are more than this library takes, at most %u", n, GSAI_MAX_MERGES);
+    gsai_free(a, v->merges);
+    gsai_free(a, v->merged);
+    const uint32_t slots = table_size(n);
+    v->merges = gsai_alloc_array(a, slots, sizeof *v->merges);
+    v->merged = gsai_alloc_array(a, n, sizeof *v->merged);
+    if (with_priority) v->priority = gsai_alloc_array(a, n, sizeof *v->priority);
+    if (!v->merges || !v->merged || (with_priority && !v->priority))
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for a vocabulary of %u merges", n);
+    v->merge_mask = slots - 1;
+    v->max_merges = n;
+    for (uint32_t i = 0; i < slots; i++) v->merges[i].rank = UINT32_MAX;
+    return GSA_OK;
+}
+
 gsa_status gsai_vocab_reserve(gsai_vocab *v, uint32_t n_tokens, size_t n_text, uint32_t n_merges, uint32_t n_added)
 {
     const gsa_allocator *a = &v->allocator;
-    if (n_tokens > GSAI_MAX_TOKENS || n_merges >= UINT32_MAX / 4 || n_text > GSAI_MAX_TEXT)
-        return gsai_fail(GSA_ERROR_UNSUPPORTED,
-            "%u tokens with %zu bytes and %u merges are more than this library takes", n_tokens, n_text, n_merges);
-    const uint32_t text_slots = table_size(n_tokens), merge_slots = table_size(n_merges);
+    if (n_tokens > GSAI_MAX_TOKENS || n_text > GSAI_MAX_TEXT)
+        return gsai_fail(
+            GSA_ERROR_UNSUPPORTED, "%u tokens with %zu bytes are more than this library takes", n_tokens, n_text);
+    const uint32_t text_slots = table_size(n_tokens);
     v->tokens = gsai_alloc_array(a, n_tokens, sizeof *v->tokens);
     v->by_text = gsai_alloc_array(a, text_slots, sizeof *v->by_text);
-    v->merges = gsai_alloc_array(a, merge_slots, sizeof *v->merges);
-    v->merged = gsai_alloc_array(a, n_merges, sizeof *v->merged);
     v->added = gsai_alloc_array(a, n_added, sizeof *v->added);
-    if (!v->tokens || !v->by_text || !v->merges || !v->merged || !v->added ||
-        !gsai_buffer_reserve(a, &v->text, n_text + n_tokens))
+    if (!v->tokens || !v->by_text || !v->added || !gsai_buffer_reserve(a, &v->text, n_text + n_tokens))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for a vocabulary of %u tokens", n_tokens);
     v->n_tokens = n_tokens;
     v->by_text_mask = text_slots - 1;
-    v->merge_mask = merge_slots - 1;
-    v->max_merges = n_merges;
     v->max_added = n_added;
-    for (uint32_t i = 0; i < merge_slots; i++) v->merges[i].rank = UINT32_MAX;
-    return GSA_OK;
+    return gsai_vocab_reserve_merges(v, n_merges, false);
 }
 
 /* The slot of a text, or the empty one where it belongs. */
@@ -115,10 +136,12 @@ gsa_status gsai_vocab_add_token(gsai_vocab *v, uint32_t id, const char *text, si
     if (id >= v->n_tokens || size >= v->text.capacity - v->text.size)
         return gsai_fail(GSA_ERROR_ARGUMENT, "token %u is outside of what was reserved", id);
     if (v->tokens[id].flags)
-        return gsai_fail(
-            GSA_ERROR_FORMAT, "the tokens \"%s\" and \"%s\" have the same id %u", gsai_vocab_text(v, id), text, id);
+        return gsai_fail(GSA_ERROR_FORMAT, "the tokens \"%s\" and \"%.*s\" have the same id %u", gsai_vocab_text(v, id),
+            shown(size), text, id);
     uint32_t *slot = text_slot(v, text, size);
-    if (*slot) return gsai_fail(GSA_ERROR_FORMAT, "the token \"%s\" has the ids %u and %u", text, *slot - 1, id);
+    if (*slot)
+        return gsai_fail(
+            GSA_ERROR_FORMAT, "the token \"%.*s\" has the ids %u and %u", shown(size), text, *slot - 1, id);
     v->tokens[id] =
         (gsai_token){(uint32_t)v->text.size, (uint32_t)size, GSAI_TOKEN_EXISTS | (in_model ? GSAI_TOKEN_MODEL : 0)};
     gsai_buffer_put(&v->text, text, size);
@@ -147,7 +170,7 @@ gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, 
     const int32_t left_id = gsai_vocab_find_model(v, left, n_left), right_id = gsai_vocab_find_model(v, right, n_right);
     if (left_id < 0 || right_id < 0)
         return gsai_fail(GSA_ERROR_FORMAT, "merge %u names \"%.*s\", which is not in the vocabulary", rank,
-            (int)(left_id < 0 ? n_left : n_right), left_id < 0 ? left : right);
+            shown(left_id < 0 ? n_left : n_right), left_id < 0 ? left : right);
     char local[256], *joined = local;
     if (n_left + n_right > sizeof local && !(joined = gsai_alloc(&v->allocator, n_left + n_right)))
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "no memory for merge %u", rank);
@@ -157,10 +180,22 @@ gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, 
     if (joined != local) gsai_free(&v->allocator, joined);
     if (id < 0)
         return gsai_fail(GSA_ERROR_FORMAT, "merge %u makes \"%.*s%.*s\", which is not in the vocabulary", rank,
-            (int)n_left, left, (int)n_right, right);
+            shown(n_left), left, shown(n_right), right);
     /* A pair named twice has its last rank. */
     *merge_slot(v, (uint32_t)left_id, (uint32_t)right_id) = (gsai_merge){(uint32_t)left_id, (uint32_t)right_id, rank};
     v->merged[rank] = (uint32_t)id;
+    v->n_merges++;
+    return GSA_OK;
+}
+
+gsa_status gsai_vocab_add_pair(gsai_vocab *v, uint32_t left, uint32_t right, uint32_t id, uint32_t priority)
+{
+    const uint32_t rank = v->n_merges;
+    if (rank >= v->max_merges || !v->priority)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "merge %u is outside of what was reserved", rank);
+    *merge_slot(v, left, right) = (gsai_merge){left, right, rank};
+    v->merged[rank] = id;
+    v->priority[rank] = priority;
     v->n_merges++;
     return GSA_OK;
 }

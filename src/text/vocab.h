@@ -6,6 +6,7 @@
 #include "text/buffer.h"
 
 #define GSAI_MAX_TOKENS     (1u << 24)
+#define GSAI_MAX_MERGES     (1u << 24) /* a file of 256 MiB could name halves of tokens for 4 thousand million */
 #define GSAI_MAX_TEXT       ((size_t)INT32_MAX) /* bytes of one text, also after the rules made it longer */
 #define GSAI_MAX_EXTRA_IDS  256                 /* that a post-processor adds */
 #define GSAI_MAX_ADDED_SIZE 1024                /* bytes of an added token */
@@ -78,7 +79,9 @@ typedef enum gsai_split {
     GSAI_SPLIT_NONE,
     GSAI_SPLIT_GPT2,
     GSAI_SPLIT_LLAMA3,
-    GSAI_SPLIT_MARK /* before each mark */
+    GSAI_SPLIT_QWEN2,  /* Llama 3's with each digit alone */
+    GSAI_SPLIT_DIGITS, /* each digit alone, then GPT-2's rule between them */
+    GSAI_SPLIT_MARK    /* before each mark */
 } gsai_split;
 
 typedef enum gsai_prefix { GSAI_PREFIX_NEVER, GSAI_PREFIX_ALWAYS, GSAI_PREFIX_FIRST } gsai_prefix;
@@ -110,7 +113,8 @@ typedef struct gsai_vocab {
 
     gsai_merge *merges;
     uint32_t merge_mask;
-    uint32_t *merged; /* [n_merges] the new id by rank */
+    uint32_t *merged;   /* [n_merges] the new id by rank */
+    uint32_t *priority; /* [n_merges] by rank, the least goes first, of equals the leftmost; NULL = the rank itself */
     uint32_t n_merges, max_merges;
 
     int32_t unk_id; /* -1 = characters without a token vanish */
@@ -155,6 +159,11 @@ gsa_status gsai_vocab_reserve(gsai_vocab *v, uint32_t n_tokens, size_t n_text, u
 gsa_status gsai_vocab_add_token(gsai_vocab *v, uint32_t id, const char *text, size_t size, bool in_model);
 /* The next merge in rank: two tokens whose joined text is a token. */
 gsa_status gsai_vocab_add_merge(gsai_vocab *v, const char *left, size_t n_left, const char *right, size_t n_right);
+/* Room for n merges in place of what was reserved; none may be there yet. with_priority: add_pair follows, not
+ * add_merge. */
+gsa_status gsai_vocab_reserve_merges(gsai_vocab *v, uint32_t n, bool with_priority);
+/* The next merge by ids, with its priority. Merges whose priority is the same may come in any order. */
+gsa_status gsai_vocab_add_pair(gsai_vocab *v, uint32_t left, uint32_t right, uint32_t id, uint32_t priority);
 /* Make a token an added one. */
 gsa_status gsai_vocab_add_added(gsai_vocab *v, uint32_t id, unsigned added_flags, bool special);
 /* Build what is derived. The normalizer must be set. UNSUPPORTED: added tokens that become nothing, or too long. */

@@ -2,12 +2,12 @@
 #define _DEFAULT_SOURCE
 #include "util/file.h"
 
+#include "util/new_file.h"
 #include "util/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -46,12 +46,30 @@ void gsai_file_map_close(gsai_file_map *map)
     *map = (gsai_file_map){0};
 }
 
+static uintptr_t page_size(void)
+{
+    const long n = sysconf(_SC_PAGESIZE);
+    return n > 0 ? (uintptr_t)n : 4096;
+}
+
+void gsai_file_pages_will_need(const void *bytes, uint64_t size)
+{
+    const uintptr_t at = (uintptr_t)bytes, first = at - at % page_size();
+    if (bytes && size) madvise((void *)first, (size_t)(at - first + size), MADV_WILLNEED);
+}
+
+void gsai_file_pages_drop(const void *bytes, uint64_t size)
+{
+    const uintptr_t page = page_size(), at = (uintptr_t)bytes, first = (at + page - 1) / page * page;
+    const uintptr_t end = (at + (uintptr_t)size) / page * page;
+    if (bytes && end > first) madvise((void *)first, (size_t)(end - first), MADV_DONTNEED);
+}
+
 void gsai_file_map_will_need(const gsai_file_map *map, uint64_t offset, uint64_t size)
 {
-    const uint64_t page = 4096, first = offset / page * page;
     if (!map->data || offset >= map->size) return;
     if (size > map->size - offset) size = map->size - offset;
-    madvise((void *)(uintptr_t)(map->data + first), (size_t)(offset - first + size), MADV_WILLNEED);
+    gsai_file_pages_will_need(map->data + offset, size);
 }
 
 bool gsai_file_exists(const char *path)
@@ -68,34 +86,13 @@ bool gsai_is_directory(const char *path)
 
 gsa_status gsai_file_replace(const char *path, const void *data, size_t size)
 {
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return gsai_fail(GSA_ERROR_FILE, "%s: the path is too long", path);
-    const int fd = mkstemp(temporary);
-    if (fd < 0) return gsai_fail(GSA_ERROR_FILE, "%s: cannot create: %s", temporary, strerror(errno));
-    const uint8_t *p = data;
-    while (size > 0) {
-        const ssize_t n = write(fd, p, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) goto fail;
-        p += n;
-        size -= (size_t)n;
-    }
-    /* mkstemp makes the file private; give it what an ordinary create would. */
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) != 0 || fsync(fd) != 0) goto fail;
-    if (close(fd) != 0 || rename(temporary, path) != 0) {
-        const int error = errno;
-        unlink(temporary);
-        return gsai_fail(GSA_ERROR_FILE, "%s: cannot replace: %s", path, strerror(error));
-    }
-    return GSA_OK;
-fail:;
-    const int error = errno;
-    close(fd);
-    unlink(temporary);
-    return gsai_fail(GSA_ERROR_FILE, "%s: cannot write: %s", path, strerror(error));
+    gsai_new_file f;
+    gsa_status status = gsai_new_file_begin(&f, path, NULL);
+    if (status) return status;
+    status = gsai_new_file_write(&f, 0, data, size);
+    if (!status) return gsai_new_file_commit(&f);
+    gsai_new_file_abandon(&f);
+    return status;
 }
 
 bool gsai_path_join(char *out, size_t out_size, const char *dir, const char *name)

@@ -12,8 +12,12 @@ typedef struct gsai_file_map {
 /* Map path read-only. FILE: absent, a directory, unreadable; the text says which. On failure *map is zeroed. */
 gsa_status gsai_file_map_open(const char *path, gsai_file_map *map);
 void gsai_file_map_close(gsai_file_map *map);
-/* Hint that [offset, offset+size) will be read soon / is no longer needed. */
+/* Hint that [offset, offset+size) will be read soon. */
 void gsai_file_map_will_need(const gsai_file_map *map, uint64_t offset, uint64_t size);
+/* The same for bytes of a map, and that they are not needed any more: whole pages leave this process's memory (not the
+ * system's cache) and are read again when touched. Only for bytes of a gsai_file_map: other memory would lose them. */
+void gsai_file_pages_will_need(const void *bytes, uint64_t size);
+void gsai_file_pages_drop(const void *bytes, uint64_t size);
 
 bool gsai_file_exists(const char *path); /* a readable regular file */
 bool gsai_is_directory(const char *path);

@@ -39,8 +39,10 @@ static gsa_status new_device(const gsa_device_params *p, gsa_device **out)
     dev->log = p->log;
     dev->max_submit_us = p->max_submit_us ? p->max_submit_us : DEFAULT_SUBMIT_US;
     dev->profile = p->profile;
+    dev->self_test = p->self_test;
     atomic_store(&dev->cost_permille, 1000);
     atomic_store(&dev->math_permille, 1000);
+    gsai_mutex_init(&dev->self_test_mutex);
     *out = dev;
     return GSA_OK;
 }
@@ -71,6 +73,7 @@ void gsai_device_close(gsa_device *dev)
     close_physical(dev);
     if (dev->owns_handles) gsai_instance_destroy(dev);
     const gsa_allocator a = dev->allocator;
+    gsai_mutex_destroy(&dev->self_test_mutex);
     gsai_free(&a, dev);
 }
 

@@ -81,7 +81,17 @@ struct gsa_device {
     _Atomic uint32_t math_permille; /* the same of arithmetic */
 
     char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
-    uint8_t variant_off[GSAI_MAX_VARIANTS]; /* ops layer: why a variant may not be used; 0 = usable */
+    /* Ops layer, by row of its table of variants. */
+    _Atomic uint8_t variant_off[GSAI_MAX_VARIANTS];     /* why it may not be used; 0 = usable */
+    _Atomic uint8_t variant_verdict[GSAI_MAX_VARIANTS]; /* of its known question */
+    _Atomic uint8_t variant_used[GSAI_MAX_VARIANTS];    /* a recording has chosen it */
+    gsa_self_test self_test;
+    gsai_mutex self_test_mutex;
+    _Atomic uint32_t n_self_tests; /* questions asked so far */
+    _Atomic uint64_t self_test_ns;
+    _Atomic uint32_t n_pipelines; /* created so far */
+    _Atomic uint64_t pipeline_ns; /* in the driver, creating them */
+    const char *break_kernel;     /* for tests: answers of this kernel count as wrong; NULL = none */
 
     gsai_memory_count memory_count[2]; /* allocated: device memory, host-visible memory */
     _Atomic uint32_t n_allocations;

@@ -3,6 +3,7 @@
 #ifndef GSAI_MEMORY_H
 #define GSAI_MEMORY_H
 
+#include "util/workers.h"
 #include "vk/device.h"
 
 typedef enum gsai_memory_kind {
@@ -74,7 +75,7 @@ gsa_status gsai_heap_create(gsa_device *dev, const gsai_layout *l, gsai_memory_k
 void gsai_heap_destroy(gsa_device *dev, gsai_heap *h); /* zeroed is fine */
 gsai_range gsai_heap_range(const gsai_heap *h, gsai_place p);
 
-/* Staging: host -> device in pieces through a ring, overlapping with the host's work. */
+/* Staging: host -> device in pieces through a ring: while one is copied, the host fills the next. */
 #define GSAI_UPLOAD_PIECE (16ull << 20)
 typedef struct gsai_upload gsai_upload;
 
@@ -87,10 +88,14 @@ uint64_t gsai_upload_max(const gsai_upload *u);
  * aligned to 16 bytes. ARGUMENT: outside dst, or size is 0 or above gsai_upload_max. After a failure of another kind
  * the upload can only be destroyed. */
 gsa_status gsai_upload_map(gsai_upload *u, gsai_range dst, uint64_t offset, uint64_t size, void **ptr);
+/* As map, but work fills the bytes (work.dst; work.group is not the caller's) on another thread or a later call on this
+ * upload. What it needs must stay until finish. Its failure is that of a later call. Needs gsai_upload_start_workers. */
+gsa_status gsai_upload_fill(gsai_upload *u, gsai_range dst, uint64_t offset, uint64_t size, gsai_chore work);
+gsa_status gsai_upload_start_workers(gsai_upload *u, uint32_t most_threads);
 /* The same from memory of the caller, any size. */
 gsa_status gsai_upload_write(gsai_upload *u, gsai_range dst, uint64_t offset, const void *data, uint64_t size);
 gsa_status gsai_upload_fill_zero(gsai_upload *u, gsai_range dst);
 gsa_status gsai_upload_finish(gsai_upload *u); /* flushes and waits; the upload may be used again */
-void gsai_upload_destroy(gsai_upload *u);      /* waits for what is in flight; NULL is fine */
+void gsai_upload_destroy(gsai_upload *u);      /* drops what is not filled, waits for the rest; NULL is fine */
 
 #endif

@@ -26,6 +26,8 @@ struct gsai_pipelines {
     layout *layouts;
     entry *buckets[N_BUCKETS];
     uint32_t n_entries;
+    void *notes;
+    size_t note_bytes;
 };
 
 const gsai_shader *gsai_shader_find(const char *name)
@@ -38,36 +40,46 @@ const gsai_shader *gsai_shader_find(const char *name)
 
 /* --- cache --- */
 
-#define CACHE_MAGIC "GSAVKPC1"
+/* Header, notes of the layers above, the driver's blob; the hash is of all that follows the header. */
+#define CACHE_MAGIC "GSAVKPC2"
 
 typedef struct cache_header { /* no padding; read on the same machine that wrote it, anything else is a miss */
     char magic[8];
     uint32_t header_bytes, library_version;
     uint32_t vendor_id, device_id, driver_id, driver_version;
     uint8_t pipeline_uuid[16];
-    uint64_t blob_bytes, blob_hash;
+    uint64_t note_bytes, rest_bytes, rest_hash;
 } cache_header;
-_Static_assert(sizeof(cache_header) == 64, "cache_header has no padding");
+_Static_assert(sizeof(cache_header) == 72, "cache_header has no padding");
 
-static cache_header header_of(const gsa_device *dev, const void *blob, size_t size)
+static cache_header header_of(const gsa_device *dev, uint64_t note_bytes, const void *rest, size_t size)
 {
     cache_header h = {CACHE_MAGIC, sizeof h, gsa_version(), dev->caps.vendor_id, dev->caps.device_id,
-        dev->caps.driver_id, dev->caps.driver_version, {0}, size, gsai_hash64(blob, size)};
+        dev->caps.driver_id, dev->caps.driver_version, {0}, note_bytes, size, 0};
+    gsai_hash hash;
+    gsai_hash_init(&hash);
+    gsai_hash_update(&hash, &note_bytes, sizeof note_bytes);
+    gsai_hash_update(&hash, rest, size);
+    h.rest_hash = gsai_hash_final(&hash);
     memcpy(h.pipeline_uuid, dev->caps.pipeline_uuid, sizeof h.pipeline_uuid);
     return h;
 }
 
-/* The driver's part of a cache, or NULL when the cache is of something else or damaged. */
-static const void *blob_of(const gsa_device *dev, const void *cache, size_t size, size_t *blob_size)
+/* The driver's part of a cache, with the notes before it; NULL when the cache is of something else or damaged. */
+static const void *blob_of(
+    const gsa_device *dev, const void *cache, size_t size, size_t *blob_size, const void **notes, size_t *note_bytes)
 {
     cache_header h;
     if (!cache || size <= sizeof h) return NULL;
     memcpy(&h, cache, sizeof h);
-    const void *blob = (const char *)cache + sizeof h;
-    const cache_header expected = header_of(dev, blob, size - sizeof h);
-    if (memcmp(&h, &expected, sizeof h) != 0) return NULL;
-    *blob_size = size - sizeof h;
-    return blob;
+    const char *rest = (const char *)cache + sizeof h;
+    const size_t rest_bytes = size - sizeof h;
+    const cache_header expected = header_of(dev, h.note_bytes, rest, rest_bytes);
+    if (memcmp(&h, &expected, sizeof h) != 0 || h.note_bytes >= rest_bytes) return NULL;
+    *notes = rest;
+    *note_bytes = (size_t)h.note_bytes;
+    *blob_size = rest_bytes - *note_bytes;
+    return rest + *note_bytes;
 }
 
 gsa_status gsai_pipelines_create(gsa_device *dev, const void *cache, size_t cache_size)
@@ -76,9 +88,13 @@ gsa_status gsai_pipelines_create(gsa_device *dev, const void *cache, size_t cach
     if (!p) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for the pipelines");
     gsai_mutex_init(&p->mutex);
     dev->pipelines = p;
-    size_t blob_size = 0;
-    const void *blob = blob_of(dev, cache, cache_size, &blob_size);
+    size_t blob_size = 0, note_bytes = 0;
+    const void *notes = NULL, *blob = blob_of(dev, cache, cache_size, &blob_size, &notes, &note_bytes);
     p->cache_hit = blob != NULL;
+    if (blob) {
+        const gsa_status status = gsai_pipelines_set_notes(dev, notes, note_bytes);
+        if (status != GSA_OK) return status;
+    }
     if (cache && !blob)
         gsai_log(&dev->log, GSA_LOG_INFO, "pipeline cache: of another version, device or driver, or damaged; not used");
     VkPipelineCacheCreateInfo info = {VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
@@ -115,6 +131,7 @@ void gsai_pipelines_destroy(gsa_device *dev)
         if (p->sets[i]) dev->vk.vkDestroyDescriptorSetLayout(dev->device, p->sets[i], NULL);
     }
     if (p->cache) dev->vk.vkDestroyPipelineCache(dev->device, p->cache, NULL);
+    gsai_free(&dev->allocator, p->notes);
     gsai_mutex_destroy(&p->mutex);
     gsai_free(&dev->allocator, p);
     dev->pipelines = NULL;
@@ -139,16 +156,17 @@ static gsa_status read_cache(gsa_device *dev, char *out, size_t capacity, size_t
     size_t blob_size = 0;
     gsa_status status = GSAI_VK(dev, dev->vk.vkGetPipelineCacheData(dev->device, p->cache, &blob_size, NULL));
     if (status != GSA_OK) return status;
-    *size = sizeof(cache_header) + blob_size;
+    *size = sizeof(cache_header) + p->note_bytes + blob_size;
     if (!out) return GSA_OK;
     if (capacity < *size)
         return gsai_fail(GSA_ERROR_LIMIT, "the pipeline cache has %zu bytes, room was given for %zu", *size, capacity);
-    char *blob = out + sizeof(cache_header);
+    char *notes = out + sizeof(cache_header), *blob = notes + p->note_bytes;
     status = GSAI_VK(dev, dev->vk.vkGetPipelineCacheData(dev->device, p->cache, &blob_size, blob));
     if (status != GSA_OK) return status;
-    const cache_header h = header_of(dev, blob, blob_size);
+    if (p->note_bytes) memcpy(notes, p->notes, p->note_bytes);
+    const cache_header h = header_of(dev, p->note_bytes, notes, p->note_bytes + blob_size);
     memcpy(out, &h, sizeof h);
-    *size = sizeof h + blob_size;
+    *size = sizeof h + p->note_bytes + blob_size;
     return GSA_OK;
 }
 
@@ -161,6 +179,26 @@ gsa_status gsai_pipelines_cache(gsa_device *dev, void *out, size_t capacity, siz
     const gsa_status status = read_cache(dev, out, capacity, size);
     gsai_mutex_unlock(&dev->pipelines->mutex);
     return status;
+}
+
+const void *gsai_pipelines_notes(const gsa_device *dev, size_t *size)
+{
+    *size = dev->pipelines->note_bytes;
+    return dev->pipelines->notes;
+}
+
+gsa_status gsai_pipelines_set_notes(gsa_device *dev, const void *notes, size_t size)
+{
+    struct gsai_pipelines *p = dev->pipelines;
+    void *copy = gsai_alloc(&dev->allocator, size);
+    if (!copy) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for %zu bytes of the pipeline cache", size);
+    if (size) memcpy(copy, notes, size);
+    gsai_mutex_lock(&p->mutex);
+    gsai_free(&dev->allocator, p->notes);
+    p->notes = copy;
+    p->note_bytes = size;
+    gsai_mutex_unlock(&p->mutex);
+    return GSA_OK;
 }
 
 /* --- pipelines --- */
@@ -327,8 +365,10 @@ static gsa_status find_or_build(gsa_device *dev, const gsai_pipeline *key, const
     e->pipeline = *key;
     const uint64_t start = gsai_clock_ns();
     const gsa_status status = build(dev, &e->pipeline);
-    gsai_log(
-        &dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)(gsai_clock_ns() - start) * 1e-6);
+    const uint64_t took = gsai_clock_ns() - start;
+    gsai_log(&dev->log, GSA_LOG_DEBUG, "pipeline %s: %.1f ms", key->shader->name, (double)took * 1e-6);
+    atomic_fetch_add(&dev->pipeline_ns, took);
+    atomic_fetch_add(&dev->n_pipelines, 1);
     if (status != GSA_OK) {
         gsai_free(&dev->allocator, e);
         return status;

@@ -31,7 +31,11 @@ void gsai_pipelines_destroy(gsa_device *dev);
 uint32_t gsai_pipelines_count(gsa_device *dev);
 /* Whether the cache given to gsai_pipelines_create fitted this library, device and driver. */
 bool gsai_pipelines_cache_hit(const gsa_device *dev);
-/* Cache for the next run: our header (magic, version, vendor, device, driver, UUID, hash) + the driver's blob.
+/* Bytes of the layers above that travel with the cache, for the same library, device and driver only. What was in the
+ * cache that fitted, or was set last; valid until the next set. */
+const void *gsai_pipelines_notes(const gsa_device *dev, size_t *size);
+gsa_status gsai_pipelines_set_notes(gsa_device *dev, const void *notes, size_t size); /* copied */
+/* Cache for the next run: our header (magic, version, vendor, device, driver, UUID, hash), notes, the driver's blob.
  * out NULL: *size is what is needed now. LIMIT: capacity is less than that. */
 gsa_status gsai_pipelines_cache(gsa_device *dev, void *out, size_t capacity, size_t *size);
 

@@ -4,7 +4,8 @@
 #include "vk/hazard.h"
 #include "vk/queue.h"
 
-#define N_PIECES 2 /* the host fills one while the device empties the other */
+#define N_PIECES 3 /* one is filled, one waits for its last bytes, the device empties one */
+_Static_assert(N_PIECES <= GSAI_WORK_GROUPS, "a piece is a group of work");
 #define TRANSFER VK_PIPELINE_STAGE_TRANSFER_BIT
 
 typedef struct piece {
@@ -12,7 +13,8 @@ typedef struct piece {
     VkCommandBuffer commands;
     gsai_ticket ticket;
     uint64_t used;
-    bool is_open; /* being recorded */
+    bool is_open;   /* being recorded */
+    bool is_sealed; /* recorded, to be submitted when its bytes are there */
 } piece;
 
 struct gsai_upload {
@@ -20,8 +22,9 @@ struct gsai_upload {
     VkCommandPool pool;
     uint64_t piece_bytes;
     piece pieces[N_PIECES];
-    uint32_t at;
-    gsai_hazards hazards; /* of the open piece */
+    uint32_t at, oldest;   /* piece in use; the first that is sealed, if any is */
+    gsai_workers *workers; /* NULL = none */
+    gsai_hazards hazards;  /* of the open piece */
 };
 
 static uint64_t piece_bytes_of(uint64_t max_allocation_bytes)
@@ -70,21 +73,36 @@ uint64_t gsai_upload_max(const gsai_upload *u)
     return u->piece_bytes;
 }
 
+/* The oldest sealed piece, once its bytes are there. */
 static gsa_status submit(gsai_upload *u)
 {
     gsa_device *dev = u->dev;
-    piece *p = &u->pieces[u->at];
-    if (!p->is_open) return GSA_OK;
-    p->is_open = false;
-    gsai_buffer_flush(dev, &p->staging, 0, p->used);
-    gsa_status status = GSAI_VK(dev, dev->vk.vkEndCommandBuffer(p->commands));
+    piece *p = &u->pieces[u->oldest];
+    gsa_status status = u->workers ? gsai_workers_wait(u->workers, u->oldest) : GSA_OK;
     if (status != GSA_OK) return status;
+    p->is_sealed = false;
+    u->oldest = (u->oldest + 1) % N_PIECES;
+    gsai_buffer_flush(dev, &p->staging, 0, p->used);
     status = gsai_queue_submit(dev, &p->commands, 1, &p->ticket);
     if (status == GSA_ERROR_BUSY) { /* many small batches of others are in flight: let them finish */
         status = gsai_queue_wait_idle(dev);
         if (status == GSA_OK) status = gsai_queue_submit(dev, &p->commands, 1, &p->ticket);
     }
+    return status;
+}
+
+/* End the open piece, and submit what is ready by now, in order. */
+static gsa_status seal(gsai_upload *u)
+{
+    piece *p = &u->pieces[u->at];
+    if (!p->is_open) return GSA_OK;
+    gsa_status status = GSAI_VK(u->dev, u->dev->vk.vkEndCommandBuffer(p->commands));
+    p->is_open = false;
+    p->is_sealed = status == GSA_OK;
     u->at = (u->at + 1) % N_PIECES;
+    while (status == GSA_OK && u->pieces[u->oldest].is_sealed &&
+           (!u->workers || gsai_workers_is_done(u->workers, u->oldest)))
+        status = submit(u);
     return status;
 }
 
@@ -92,7 +110,8 @@ static gsa_status open_piece(gsai_upload *u, piece *p)
 {
     gsa_device *dev = u->dev;
     if (p->is_open) return GSA_OK;
-    gsa_status status = gsai_queue_wait(dev, p->ticket, UINT64_MAX);
+    gsa_status status = p->is_sealed ? submit(u) : GSA_OK; /* all are sealed, so this is the oldest */
+    if (status == GSA_OK) status = gsai_queue_wait(dev, p->ticket, UINT64_MAX);
     if (status != GSA_OK) return status;
     p->ticket = 0;
     p->used = 0;
@@ -135,7 +154,7 @@ gsa_status gsai_upload_map(gsai_upload *u, gsai_range dst, uint64_t offset, uint
     }
     piece *p = &u->pieces[u->at];
     if (p->is_open && size > u->piece_bytes - gsai_round_up(p->used, 16)) {
-        status = submit(u);
+        status = seal(u);
         if (status != GSA_OK) return status;
         p = &u->pieces[u->at];
     }
@@ -147,6 +166,21 @@ gsa_status gsai_upload_map(gsai_upload *u, gsai_range dst, uint64_t offset, uint
     u->dev->vk.vkCmdCopyBuffer(p->commands, p->staging.buffer, dst.buffer->buffer, 1, &copy);
     p->used = from + size;
     *ptr = (char *)p->staging.mapped + from;
+    return GSA_OK;
+}
+
+gsa_status gsai_upload_start_workers(gsai_upload *u, uint32_t most_threads)
+{
+    return u->workers ? GSA_OK : gsai_workers_create(&u->dev->allocator, most_threads, &u->workers);
+}
+
+gsa_status gsai_upload_fill(gsai_upload *u, gsai_range dst, uint64_t offset, uint64_t size, gsai_chore work)
+{
+    if (!u->workers) return gsai_fail(GSA_ERROR_ARGUMENT, "upload: no workers were started");
+    const gsa_status status = gsai_upload_map(u, dst, offset, size, &work.dst);
+    if (status != GSA_OK) return status;
+    work.group = u->at;
+    gsai_workers_add(u->workers, &work);
     return GSA_OK;
 }
 
@@ -179,7 +213,8 @@ gsa_status gsai_upload_fill_zero(gsai_upload *u, gsai_range dst)
 
 gsa_status gsai_upload_finish(gsai_upload *u)
 {
-    gsa_status status = submit(u);
+    gsa_status status = seal(u);
+    while (status == GSA_OK && u->pieces[u->oldest].is_sealed) status = submit(u);
     for (uint32_t i = 0; status == GSA_OK && i < N_PIECES; i++) {
         status = gsai_queue_wait(u->dev, u->pieces[i].ticket, UINT64_MAX);
         if (status == GSA_OK) u->pieces[i].ticket = 0;
@@ -191,6 +226,7 @@ void gsai_upload_destroy(gsai_upload *u)
 {
     if (!u) return;
     gsa_device *dev = u->dev;
+    gsai_workers_destroy(u->workers); /* nobody writes into the staging memory any more */
     for (uint32_t i = 0; i < N_PIECES; i++) {
         if (u->pieces[i].ticket) gsai_queue_wait(dev, u->pieces[i].ticket, UINT64_MAX);
     }

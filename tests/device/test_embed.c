@@ -13,6 +13,10 @@ static void embed_any_type_and_shape_gives_the_rows_of_the_ids(void **state)
     assert_op("embed_f32");
     assert_op("embed_f16");
     assert_op("embed_bf16");
+    assert_op("embed_q8_0");
+    assert_op("embed_q4_0");
+    assert_op("embed_q4_k");
+    assert_op("embed_q6_k");
 }
 
 static void embed_odd_sizes_give_the_rows_of_the_ids(void **state)
@@ -30,7 +34,7 @@ static void embed_odd_sizes_give_the_rows_of_the_ids(void **state)
 }
 
 /* x is one row short; nothing may be recorded. */
-static void embed_rows_past_the_range_are_refused(void **state)
+static void embed_what_does_not_fit_is_refused(void **state)
 {
     gsai_buffer buffer;
     gsai_recorder *r = NULL;
@@ -51,12 +55,18 @@ static void embed_rows_past_the_range_are_refused(void **state)
     gsai_op_embed(r, (gsai_rows){x, 0, 16}, &embed, (gsai_table){ids, 15}, 2);
     assert_int_equal(gsai_recorder_finish(r, &plan), GSA_ERROR_ARGUMENT);
     assert_non_null(strstr(gsa_error_text(), "embed: ids"));
+
+    part.type = GSAI_Q4_0;
+    assert_int_equal(gsai_recorder_begin(dev, 0, &r), GSA_OK);
+    gsai_op_embed(r, (gsai_rows){x, 0, 16}, &embed, (gsai_table){ids, 0}, 1);
+    assert_int_equal(gsai_recorder_finish(r, &plan), GSA_ERROR_ARGUMENT);
+    assert_non_null(strstr(gsa_error_text(), "16 columns are not whole blocks of 32"));
     gsai_buffer_destroy(dev, &buffer);
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(embed_any_type_and_shape_gives_the_rows_of_the_ids),
     cmocka_unit_test(embed_odd_sizes_give_the_rows_of_the_ids),
-    cmocka_unit_test(embed_rows_past_the_range_are_refused),
+    cmocka_unit_test(embed_what_does_not_fit_is_refused),
 };
 OPS_MAIN(tests)

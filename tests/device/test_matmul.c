@@ -8,20 +8,25 @@
 #include "ops_check.h"
 #include "util/half.h"
 
-static const char *const types[] = {"f32", "f16", "bf16"};
-
-static void each_type(const char *kind, const gsai_verify_case *more, uint32_t n_more)
+/* Types of a test: all, or those of a range. */
+static void each_type_of(
+    gsai_type first, gsai_type last, const char *kind, const gsai_verify_case *more, uint32_t n_more)
 {
     char op[32];
 
-    for (int i = 0; i < 3; i++) {
-        snprintf(op, sizeof op, "%s_%s", kind, types[i]);
+    for (gsai_type type = first; type <= last; type++) {
+        snprintf(op, sizeof op, "%s_%s", kind, gsai_type_name(type));
         if (more) {
             assert_more(op, more, n_more);
         } else {
             assert_op(op);
         }
     }
+}
+
+static void each_type(const char *kind, const gsai_verify_case *more, uint32_t n_more)
+{
+    each_type_of(GSAI_F32, more ? GSAI_BF16 : GSAI_Q6_K, kind, more, n_more);
 }
 
 static void matvec_known_questions_are_answered(void **state)
@@ -69,6 +74,29 @@ static void matmul_other_shapes_match_the_reference(void **state)
     each_type("matmul", cases, N_OF(cases));
 }
 
+/* One column more than a block, and rows whose planes end anywhere within 16 bytes. Types of 256 columns a block leave
+ * cases out. */
+static void block_types_other_shapes_match_the_reference(void **state)
+{
+    static const gsai_verify_case matvec[] = {
+        {"T 4 N 9 C 32", 1e-5, {4, 9, 32, 0, 0, GSAI_ROWS_FEW}},
+        {"T 5 N 17 C 1280", 1e-5, {5, 17, 1280, 3, 1, GSAI_ROWS_FEW}},
+        {"T 6 N 40 C 288", 1e-5, {6, 40, 288, 0, 0, GSAI_ROWS_FEW}},
+        {"T 7 N 255 C 224", 1e-5, {7, 255, 224, 0, 1, GSAI_ROWS_FEW}},
+        {"T 1 N 5 C 14336", 1e-5, {1, 5, 14336, 0, 0, GSAI_ROWS_ONE}},
+        {"T 8 N 5 C 9216", 1e-5, {8, 5, 9216, 0, 0, GSAI_ROWS_ONE}},
+        {"T 1 N 70001 C 256", 1e-5, {1, 70001, 256, 0, 0, GSAI_ROWS_ONE}},
+    };
+    static const gsai_verify_case matmul[] = {
+        {"T 65 N 64 C 32", 1e-5, {65, 64, 32, 0, 0, GSAI_ROWS_MANY}},
+        {"T 64 N 65 C 2816", 1e-5, {64, 65, 2816, 0, 1, GSAI_ROWS_MANY}},
+        {"T 9 N 7 C 352 in parts of 2", 1e-5, {9, 7, 352, 2, 0, GSAI_ROWS_MANY}},
+    };
+    (void)state;
+    each_type_of(GSAI_Q8_0, GSAI_Q6_K, "matvec", matvec, N_OF(matvec));
+    each_type_of(GSAI_Q8_0, GSAI_Q6_K, "matmul", matmul, N_OF(matmul));
+}
+
 static gsai_rows half_rows(gsai_check *c, const float *x, uint32_t T, uint32_t C)
 {
     const uint32_t stride = (C + 7) / 8 * 8;
@@ -110,13 +138,14 @@ static void run_company(gsai_check *c, const gsai_verify_case *k)
     }
 }
 
-static void company_never_changes_bits(const char *kind, const gsai_verify_case *cases, uint32_t n)
+static void company_never_changes_bits(
+    gsai_type first, gsai_type last, const char *kind, const gsai_verify_case *cases, uint32_t n)
 {
     char op[32];
 
-    for (uint32_t i = 0; i < 3; i++) {
-        snprintf(op, sizeof op, "%s_%s", kind, types[i]);
-        assert_set(op, run_company, cases, n, GSAI_F32 + i);
+    for (gsai_type type = first; type <= last; type++) {
+        snprintf(op, sizeof op, "%s_%s", kind, gsai_type_name(type));
+        assert_set(op, run_company, cases, n, type);
     }
 }
 
@@ -126,8 +155,13 @@ static void matvec_rows_in_any_company_keep_their_bits(void **state)
         {"few: 8 rows and fewer", 0, {8, 70, 333, GSAI_ROWS_FEW, 7, 5, 4, 3, 2, 1}},
         {"one: 19 rows and fewer", 0, {19, 33, 520, GSAI_ROWS_ONE, 9, 8, 5, 1}},
     };
+    static const gsai_verify_case block_cases[] = {
+        {"few: 8 rows and fewer", 0, {8, 70, 2816, GSAI_ROWS_FEW, 7, 5, 4, 3, 2, 1}},
+        {"one: 19 rows and fewer", 0, {19, 33, 512, GSAI_ROWS_ONE, 9, 8, 5, 1}},
+    };
     (void)state;
-    company_never_changes_bits("matvec", cases, N_OF(cases));
+    company_never_changes_bits(GSAI_F32, GSAI_BF16, "matvec", cases, N_OF(cases));
+    company_never_changes_bits(GSAI_Q8_0, GSAI_Q6_K, "matvec", block_cases, N_OF(block_cases));
 }
 
 static void matmul_rows_in_any_company_keep_their_bits(void **state)
@@ -135,8 +169,12 @@ static void matmul_rows_in_any_company_keep_their_bits(void **state)
     static const gsai_verify_case cases[] = {
         {"many: 200 rows and fewer", 0, {200, 130, 203, GSAI_ROWS_MANY, 64, 65, 129, 9, 1}},
     };
+    static const gsai_verify_case block_cases[] = {
+        {"many: 130 rows and fewer", 0, {130, 70, 512, GSAI_ROWS_MANY, 64, 65, 129, 9, 1}},
+    };
     (void)state;
-    company_never_changes_bits("matmul", cases, N_OF(cases));
+    company_never_changes_bits(GSAI_F32, GSAI_BF16, "matmul", cases, N_OF(cases));
+    company_never_changes_bits(GSAI_Q8_0, GSAI_Q6_K, "matmul", block_cases, N_OF(block_cases));
 }
 
 /* A row computed alone has the bits it has among a few: spans of any length then agree within one variant. */
@@ -160,9 +198,10 @@ static void run_one_and_few(gsai_check *c, const gsai_verify_case *k)
 
 static void matvec_one_row_and_few_rows_agree_in_bits(void **state)
 {
-    static const gsai_verify_case cases[] = {{"N 90 C 700", 0, {90, 700}}};
+    static const gsai_verify_case cases[] = {{"N 90 C 700", 0, {90, 700}}}, blocks[] = {{"N 90 C 768", 0, {90, 768}}};
     (void)state;
     assert_set("matvec_f16", run_one_and_few, cases, 1, GSAI_F16);
+    assert_set("matvec_q4_k", run_one_and_few, blocks, 1, GSAI_Q4_K);
 }
 
 /* The check itself must see what it is there for. */
@@ -259,6 +298,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(matmul_known_questions_are_answered),
     cmocka_unit_test(matvec_other_shapes_match_the_reference),
     cmocka_unit_test(matmul_other_shapes_match_the_reference),
+    cmocka_unit_test(block_types_other_shapes_match_the_reference),
     cmocka_unit_test(matvec_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matmul_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matvec_one_row_and_few_rows_agree_in_bits),

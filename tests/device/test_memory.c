@@ -228,6 +228,67 @@ static void upload_bigger_than_the_ring_arrives(void **state)
     check_upload(1 << 20, (3 << 20) + 48);
 }
 
+static gsa_status fill_numbers(const gsai_chore *work)
+{
+    uint32_t *to = work->dst;
+    if (work->what) return gsai_fail(GSA_ERROR_FILE, "%s", (const char *)work->what);
+    for (uint64_t i = 0; i < work->n; i++) to[i] = (uint32_t)(work->first + i) * 2654435761u;
+    return GSA_OK;
+}
+
+/* Many times around the ring, filled by others. */
+static void upload_filled_by_workers_arrives(void **state)
+{
+    (void)state;
+    const uint64_t was = dev->caps.max_allocation_bytes, n = 1 << 20;
+    gsai_buffer b;
+    uint32_t *back = malloc(n * 4);
+    assert_int_equal(gsai_buffer_create(dev, n * 4, GSAI_MEMORY_DEVICE, &b), GSA_OK);
+    const gsai_range all = {&b, 0, b.size};
+    for (uint32_t threads = 0; threads <= 4; threads += 4) {
+        gsai_upload *u;
+        dev->caps.max_allocation_bytes = 64 << 10;
+        assert_int_equal(gsai_upload_create(dev, &u), GSA_OK);
+        assert_int_equal(gsai_upload_fill(u, all, 0, 16, (gsai_chore){fill_numbers}), GSA_ERROR_ARGUMENT);
+        assert_int_equal(gsai_upload_start_workers(u, threads), GSA_OK);
+        assert_int_equal(gsai_upload_fill_zero(u, all), GSA_OK);
+        for (uint64_t at = 0; at < n;) {
+            const uint64_t m = n - at < 1 + at % 3001 ? n - at : 1 + at % 3001;
+            assert_int_equal(
+                gsai_upload_fill(u, all, at * 4, m * 4, (gsai_chore){.run = fill_numbers, .first = at, .n = m}),
+                GSA_OK);
+            at += m;
+        }
+        assert_int_equal(gsai_upload_finish(u), GSA_OK);
+        gsai_upload_destroy(u);
+        dev->caps.max_allocation_bytes = was;
+        read_back(&b, back);
+        for (uint64_t i = 0; i < n; i++) assert_int_equal(back[i], (uint32_t)i * 2654435761u);
+    }
+    gsai_buffer_destroy(dev, &b);
+    free(back);
+}
+
+static void upload_failing_worker_fails_the_upload(void **state)
+{
+    (void)state;
+    gsai_buffer b;
+    gsai_upload *u;
+    gsa_status status = GSA_OK;
+    assert_int_equal(gsai_buffer_create(dev, 1 << 20, GSAI_MEMORY_DEVICE, &b), GSA_OK);
+    assert_int_equal(gsai_upload_create(dev, &u), GSA_OK);
+    assert_int_equal(gsai_upload_start_workers(u, 2), GSA_OK);
+    for (uint64_t i = 0; i < 64 && status == GSA_OK; i++) {
+        const gsai_chore work = {.run = fill_numbers, .what = i == 5 ? "the file is gone" : NULL, .n = 4096};
+        status = gsai_upload_fill(u, (gsai_range){&b, 0, b.size}, i * 16384, 16384, work);
+    }
+    if (status == GSA_OK) status = gsai_upload_finish(u);
+    assert_int_equal(status, GSA_ERROR_FILE);
+    assert_string_equal(gsa_error_text(), "the file is gone");
+    gsai_upload_destroy(u);
+    gsai_buffer_destroy(dev, &b);
+}
+
 static void upload_later_write_wins(void **state)
 {
     (void)state;
@@ -298,6 +359,8 @@ int main(void)
         cmocka_unit_test(memory_free_is_at_most_the_heap),
         cmocka_unit_test(upload_of_many_pieces_arrives),
         cmocka_unit_test(upload_bigger_than_the_ring_arrives),
+        cmocka_unit_test(upload_filled_by_workers_arrives),
+        cmocka_unit_test(upload_failing_worker_fails_the_upload),
         cmocka_unit_test(upload_later_write_wins),
         cmocka_unit_test(upload_outside_its_range_is_rejected),
         cmocka_unit_test(upload_out_of_memory_leaves_nothing),

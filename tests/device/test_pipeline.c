@@ -206,16 +206,16 @@ static void cache_round_trip_hits_and_damage_misses(void **state)
     assert_int_equal(again, size);
     assert_int_equal(gsai_pipelines_cache(dev, cache, size, &size), GSA_OK);
     assert_true(is_hit(cache, size));
-    for (size_t at = 0; at < 64; at += 4) { /* each word of the header */
+    for (size_t at = 0; at < 72; at += 4) { /* each word of the header */
         cache[at] ^= 1;
         assert_false(is_hit(cache, size));
         cache[at] ^= 1;
     }
-    cache[64 + (size - 64) / 2] ^= 0x80;
+    cache[72 + (size - 72) / 2] ^= 0x80;
     assert_false(is_hit(cache, size));
-    cache[64 + (size - 64) / 2] ^= 0x80;
+    cache[72 + (size - 72) / 2] ^= 0x80;
     assert_false(is_hit(cache, size - 1));
-    assert_false(is_hit(cache, 64));
+    assert_false(is_hit(cache, 72));
     assert_false(is_hit(cache, 3));
     assert_false(is_hit(NULL, 0));
     assert_true(is_hit(cache, size));

@@ -52,7 +52,7 @@ def safetensors_files():
     yield "bad-json-huge-integer", safetensors(b'{"a":{"dtype":"F32","shape":[99999999999999999999]}}')
     yield "bad-json-huge-real", safetensors(b'{"a":{"dtype":"F32","shape":[1e999]}}')
     yield "bad-json-deep", safetensors(b'{"a":' + b"[" * 4000 + b"]" * 4000 + b"}")
-    yield "bad-json-many-values", safetensors(b'{"a":[' + b"[]," * 300000 + b"0]}")[:60000]
+    yield "bad-json-many-values", safetensors(b'{"a":[' + b"[]," * 3000 + b"0]}")
     yield "bad-metadata-not-object", safetensors({"__metadata__": []})
     yield "bad-metadata-not-strings", safetensors({"__metadata__": {"k": 1}})
     yield "bad-entry-not-object", safetensors({"a": 1})
@@ -98,6 +98,13 @@ def safetensors_files():
     yield "bad-overlap-empty", safetensors({"good": entry(), "bad": entry(shape=(0,), offsets=(2, 2))}, bytes(4))
     yield "bad-hole", safetensors({"good": entry(), "bad": entry(offsets=(6, 10))}, bytes(10))
     yield "bad-hole-first", safetensors({"bad": entry(offsets=(4, 8))}, bytes(8))
+    empty = {"b": entry(shape=(0,), offsets=(4, 4)), "a": entry(), "d": entry(offsets=(4, 8)), "c": entry(shape=(0,), offsets=(4, 4))}
+    for i, order in enumerate(("abcd", "dcba", "cdab", "bdac")):
+        yield f"good-empty-tensors-{i}", safetensors({k: empty[k] for k in order}, bytes(8))
+    for name, header in (("null", {"a": None}), ("dim-null", {"a": entry(shape=(None,))}),
+                         ("begin-null", {"a": entry(offsets=(None, 4))}), ("metadata-null", {"__metadata__": None}),
+                         ("metadata-value-null", {"__metadata__": {"k": None}})):
+        yield f"bad-{name}", safetensors(header, bytes(4))
     yield "bad-rest", safetensors({"a": entry()}, bytes(5))
 
 
@@ -188,6 +195,13 @@ def config_files():
     yield bad("tied-number", tie_word_embeddings=0)
     yield bad("bos-text", bos_token_id="<s>")
     yield bad("eos-list-of-text", eos_token_id=["</s>"])
+    for key, value in (("hidden_size", True), ("hidden_size", None), ("hidden_size", []), ("norm_eps", False),
+                       ("use_norm", {}), ("bos_token_id", {}), ("bos_token_id", 1.5), ("hidden_act", None),
+                       ("attn", 0), ("attn", [1])):
+        yield bad(f"{key}-{type(value).__name__}", **{key: value})
+    yield "good-nulls", dump(config(use_norm=None, use_short_conv=None, num_kv_heads=None, bos_token_id=None,
+                                    eos_token_id=None, attnres_block_size=None, quantization_config=None,
+                                    max_position_embeddings=None, hidden_ratio=None))
     yield bad("slots-times-heads", num_heads=2**20, hidden_size=2**20, num_kv_heads=2**20, num_slots=2)
 
 
@@ -329,6 +343,15 @@ def folder_files():
     yield "bad-no-norm-layout-a", folder(
         config=dump(config(use_norm=False)),
         model=weights({k: v for k, v in shapes(CONFIG, "A").items() if "g_norm" not in k}))
+    yield tensors("head-of-other-type", cfg=dump(config(tie_word_embeddings=True)), dtypes={"lm_head.weight": "F32"})
+    same = weights({**{k: full[k] for k in names if k != "lm_head.weight"}, "lm_head.weight": full["lm_head.weight"]})
+    header, at = json.loads(same[8:8 + struct.unpack("<Q", same[:8])[0]]), 8 + struct.unpack("<Q", same[:8])[0]
+    (e0, e1), (h0, h1) = (header[k]["data_offsets"] for k in ("model.embeddings.weight", "lm_head.weight"))
+    same = same[:at + h0] + same[at + e0:at + e1] + same[at + h1:]
+    yield "good-tied-with-equal-head", folder(config=dump(config(tie_word_embeddings=True)), model=same)
+    no_norm = {k: v for k, v in shapes(CONFIG, "A").items() if "g_norm" not in k}
+    yield "good-layout-a-no-g-norm", folder(config=c, model=weights(no_norm))
+    yield "good-layout-a-other-act", folder(config=dump(config(hidden_act="gelu")), model=weights(shapes(CONFIG, "A")))
     yield "bad-act", folder(config=dump(config(hidden_act="gelu")), model=weights(full))
 
 

@@ -109,6 +109,50 @@ def files():
     yield "good-growing", dump(put(BASE, "normalizer.normalizers", grow))
     yield "good-growing-decoder", dump(put(BASE, "decoder.decoders", grow))
 
+    # Everything on the way through the merges: queues that grow while they empty, characters without a token.
+    many = {"a" * n: i for i, n in enumerate(range(1, 9))}
+    run = {"model": {"vocab": many, "merges": [f"{'a' * i} {'a' * j}" for n in range(2, 9) for i in range(1, n)
+                                               for j in [n - i]]}}
+    yield "good-many-merges", dump({"a" * 290: None} | run)
+    bytes_ = {f"<0x{i:02X}>": i for i in range(256)}
+    odd = {"<0x4a>": 256, "<0x+F>": 257, "<0xZZ>": 258, "<0x4G>": 259, "<0x/1>": 260, "<0x1:>": 261, "<0x41)": 262,
+           "<0y41>": 263, "a": 264, "<0x0g>": 265, "<0x+`>": 266, "<0x`0>": 267, "<0x{1>": 268}
+    yield "good-byte-tokens", dump({"model": {"vocab": bytes_ | odd, "merges": [], "byte_fallback": True},
+                                    "decoder": BASE["decoder"]})
+    yield "good-odd-byte-tokens", dump({"model": {"vocab": {k: i for i, k in enumerate(odd)}, "merges": []},
+                                        "decoder": {"type": "ByteFallback"}})
+    yield "good-word-tokens", dump({
+        "added_tokens": [added(2, "z", single_word=True), added(3, " ", rstrip=True), added(4, "  ", lstrip=True),
+                         added(5, "é", single_word=True, lstrip=True), added(6, "abc"), added(7, "bcd"), added(8, "c"),
+                         added(9, "abcde", single_word=True), added(10, "world", single_word=True),
+                         added(11, "\n", lstrip=True, rstrip=True)],
+        "z azb z é éa aé abcd bcde abcdef abcde z  z   z\n\n z": None,
+        "model": {"vocab": {"a": 0, "b": 1}, "merges": []}})
+    for i, order in enumerate(((2, 3, 4), (4, 3, 2), (3, 2, 4))):  # three added tokens that are equal once rewritten
+        tokens = [added(t, "xyz"[t - 2], t == order[0], normalized=True) for t in (2, 3, 4)]
+        yield f"good-equal-added-{i}", dump({
+            "added_tokens": [added(0, "b"), added(1, "ab"), *tokens], "xyz ab b abab": None,
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Replace", "pattern": {"String": "y"}, "content": "x"},
+                {"type": "Replace", "pattern": {"String": "z"}, "content": "x"}]},
+            "model": {"vocab": {}, "merges": []}})
+    split = BYTES["pre_tokenizer"]["pretokenizers"]
+    yield "good-split-gpt2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": GPT2}))
+    yield "good-split-only", dump({"pre_tokenizer": split[0], "model": {"vocab": {"a": 0}, "merges": []}})
+    yield "good-bytes-no-regex", dump(put(BYTES, "pre_tokenizer", split[1]))
+    yield "good-metaspace-nulls", dump(put(put(m, "pre_tokenizer", {
+        "type": "Metaspace", "replacement": "▁", "add_prefix_space": None, "split": None}), "decoder", None))
+    yield "good-metaspace-no-split", dump(put(m, "pre_tokenizer.split", False))
+    yield "good-vanishing-text", dump(put(put(BASE, "normalizer.normalizers", [
+        {"type": "Replace", "pattern": {"String": "a"}, "content": ""}, {"type": "Prepend", "prepend": "b"}]),
+        "added_tokens", []) | {"post_processor": None, "aaaaaaaaaa": None})
+    yield "good-zeros", dump({"added_tokens": [], "post_processor": None, "model": {
+            "dropout": 0.0, "continuing_subword_prefix": "", "end_of_word_suffix": "", "vocab": {"a": 0},
+            "merges": ["#version: 0.2"]}})
+    yield "good-post-after-only", dump(put(BYTES, "post_processor", template([TEXT, token("</s>")], special("</s>", 10))))
+    yield "good-two-sequences", dump(put(put(BASE, "normalizer", {"type": "Sequence", "normalizers": [BASE["normalizer"]]}),
+                                         "post_processor", {"type": "Sequence", "processors": []}))
+
     yield "bad-nothing", b""
     yield "bad-not-json", b"a b\n"
     yield "bad-cut", dump(BASE)[:-1]
@@ -201,6 +245,58 @@ def files():
     yield bad("metaspace-scheme", "pre_tokenizer.prepend_scheme", "last", m)
     yield bad("metaspace-contradiction", "pre_tokenizer.add_prefix_space", False, m)
     yield bad("metaspace-first-with-normalizer", "normalizer", BASE["normalizer"], m)
+    yield bad("metaspace-unknown", "pre_tokenizer.extra", 1, m)
+    yield bad("metaspace-no-mark", "pre_tokenizer.replacement", ..., m)
+    yield bad("metaspace-split-number", "pre_tokenizer.split", 1, m)
+    yield bad("metaspace-scheme-null", "pre_tokenizer.prepend_scheme", None, m)
+    yield bad("split-no-behavior", "pre_tokenizer.pretokenizers.0.behavior", ..., BYTES)
+    yield bad("split-invert-number", "pre_tokenizer.pretokenizers.0.invert", 0, BYTES)
+    yield bad("split-unknown", "pre_tokenizer.pretokenizers.0.extra", 0, BYTES)
+    yield bad("split-pattern-number", "pre_tokenizer.pretokenizers.0.pattern", 1, BYTES)
+    yield bad("bytes-prefix-missing", "pre_tokenizer.pretokenizers.1.add_prefix_space", ..., BYTES)
+    yield bad("bytes-regex-number", "pre_tokenizer.pretokenizers.1.use_regex", 1, BYTES)
+    yield bad("bytes-unknown", "pre_tokenizer.pretokenizers.1.extra", 1, BYTES)
+    yield bad("pre-bytes-twice", "pre_tokenizer.pretokenizers", [split[1]] * 2, BYTES)
+    yield bad("pre-bytes-then-split", "pre_tokenizer.pretokenizers", split[::-1], BYTES)
+    yield bad("pre-mark-then-bytes", "pre_tokenizer", {"type": "Sequence", "pretokenizers": [
+        {"type": "Metaspace", "replacement": "_"}, split[1]]}, BYTES)
+    yield bad("pre-mark-without-split-then-bytes", "pre_tokenizer", {"type": "Sequence", "pretokenizers": [
+        {"type": "Metaspace", "replacement": "_", "split": False}, split[1]]}, BYTES)
+    yield bad("pre-mark-twice", "pre_tokenizer", {"type": "Sequence", "pretokenizers": [metaspace] * 2}, m)
+    yield bad("pre-sequence-unknown", "pre_tokenizer.extra", 1, BYTES)
+    yield bad("pre-null-part", "pre_tokenizer.pretokenizers.0", None, BYTES)
+    yield bad("replace-unknown", "normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "", "x": 1})
+    yield bad("replace-to-long", "normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 257})
+    yield bad("replace-from-long", "normalizer", {"type": "Replace", "pattern": {"String": "a" * 257}, "content": ""})
+    yield bad("prepend-unknown", "normalizer", {"type": "Prepend", "prepend": "a", "x": 1})
+    yield bad("prepend-number", "normalizer", {"type": "Prepend", "prepend": 1})
+    yield bad("strip-unknown", "decoder.decoders.3.extra", 1)
+    yield bad("strip-start-text", "decoder.decoders.3.start", "1")
+    yield bad("decoder-part-number", "decoder.decoders.1", 1)
+    yield bad("decoder-unknown", "decoder.extra", 1)
+    yield bad("decoder-step-unknown", "decoder.decoders.1.extra", 1)
+    yield bad("decoder-list-object", "decoder.decoders", {})
+    yield bad("post-unknown", "post_processor.extra", 1)
+    yield bad("post-single-object", "post_processor.single", {})
+    yield bad("post-special-no-id", "post_processor.single.0", {"SpecialToken": {}})
+    yield bad("post-part-null", "post_processor.single.0", None)
+    yield bad("post-template-after-template", "post_processor", {"type": "Sequence", "processors": [
+        template([TEXT, token("<s>")], special("<s>", 1)), BASE["post_processor"]]})
+    yield bad("added-flags-null", "added_tokens.0.special", None)
+    yield bad("added-content-number", "added_tokens.0.content", 1)
+    yield "bad-added-id-taken", dump({"added_tokens": [added(2, "c")], "model": {"vocab": {"a": 0, "b": 2}, "merges": []}})
+    for key, value in (("version", None), ("type", None)):
+        yield f"bad-{key}-null", dump(put(BASE, key if key == "version" else "model.type", value))
+    for name, value in (("true", True), ("text", "0"), ("tiny", 1e-9)):
+        yield bad(f"dropout-{name}", "model.dropout", value)
+    yield bad("prefix-number", "model.continuing_subword_prefix", 1)
+    yield bad("unk-list", "model.unk_token", [])
+    yield bad("byte-fallback-null", "model.byte_fallback", None)
+    yield bad("ignore-merges-text", "model.ignore_merges", "no")
+    yield bad("merge-pair-left-null", "model.merges.0", [None, "e"], BYTES)
+    yield bad("merge-pair-right-null", "model.merges.0", ["h", None], BYTES)
+    yield bad("merge-left-unknown", "model.merges.0", "z a")
+    yield bad("merges-null", "model.merges", None)
     yield bad("decoder-type", "decoder", {"type": "WordPiece"})
     yield bad("decoder-order", "decoder.decoders", [{"type": "Fuse"}, {"type": "ByteFallback"}])
     yield bad("decoder-twice", "decoder.decoders", [{"type": "Fuse"}, {"type": "Fuse"}])

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "fuzz.h"
 
-#include "model/checkpoint.h"
+#include "fuzz_checkpoint.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -68,27 +68,6 @@ static void write_files(const uint8_t *data, const part parts[N_NAMES])
     }
 }
 
-static void use(const gsai_checkpoint *c)
-{
-    const gsai_config *g = &c->config;
-    FUZZ_CHECK(gsai_config_check(g) == GSA_OK && c->description);
-    for (uint32_t layer = 0; layer < g->n_layers; layer++) {
-        for (int role = 0; role < GSAI_N_ROLES; role++) {
-            const gsai_tensor *t = gsai_checkpoint_role(c, (gsai_role)role, layer);
-            uint64_t dims[2];
-            const uint32_t n_dims = gsai_role_shape(g, (gsai_role)role, dims);
-            float x;
-            if (role == GSAI_ROLE_G_NORM && !gsai_tensor_present(t)) continue;
-            if (n_dims == 0) continue;
-            FUZZ_CHECK(t->n_dims == n_dims && memcmp(t->dims, dims, n_dims * sizeof *dims) == 0);
-            FUZZ_CHECK(gsai_tensor_read_floats(t, gsai_tensor_elements(t) - 1, 1, &x) == GSA_OK);
-        }
-    }
-    uint64_t hash;
-    const gsa_status status = gsai_checkpoint_hash(c, &hash);
-    FUZZ_CHECK(status == GSA_OK || status == GSA_ERROR_HOST_MEMORY);
-}
-
 gsa_status fuzz_file(const uint8_t *data, size_t size, const gsa_allocator *allocator)
 {
     const gsa_log log = fuzz_log();
@@ -99,7 +78,8 @@ gsa_status fuzz_file(const uint8_t *data, size_t size, const gsa_allocator *allo
     gsai_checkpoint *c = NULL;
     const gsa_status status = gsai_checkpoint_open_hf(fuzz_hidden, &options, &c);
     FUZZ_CHECK((status == GSA_OK) == (c != NULL));
-    if (c) use(c);
+    uint64_t hash;
+    if (c) fuzz_use_checkpoint(c, &hash);
     gsai_checkpoint_close(c);
     return status;
 }

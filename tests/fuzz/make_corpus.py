@@ -6,13 +6,14 @@ Each module corpus_*.py yields (name, bytes) for one or more targets. Python's s
 import os
 import sys
 
+import corpus_gguf
 import corpus_hf
 import corpus_state
 import corpus_tokenizer
 
 out = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 targets = {}
-for module in (corpus_hf, corpus_state, corpus_tokenizer):
+for module in (corpus_gguf, corpus_hf, corpus_state, corpus_tokenizer):
     targets.update(module.targets())
 for target, files in targets.items():
     folder = os.path.join(out, target)

@@ -340,6 +340,68 @@ def test_inspect():
     bad("inspect", "--synthetic", "1.3b", "--type", "f64", says="f64")
 
 
+def gguf(name, keys, tensors=()):
+    """A GGUF file. keys: (key, value); tensors: (name, type, dims innermost first, bytes)."""
+    def text(t): return struct.pack("<Q", len(t.encode())) + t.encode()
+
+    def value(v):
+        if isinstance(v, bool): return 7, struct.pack("<B", v)
+        if isinstance(v, int): return 4, struct.pack("<I", v)
+        if isinstance(v, float): return 6, struct.pack("<f", v)
+        if isinstance(v, str): return 8, text(v)
+        kind = value(v[0])[0]
+        return 9, struct.pack("<IQ", kind, len(v)) + b"".join(value(x)[1] for x in v)
+
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+    for k, v in keys:
+        kind, data = value(v)
+        head += text(k) + struct.pack("<I", kind) + data
+    body = b""
+    for n, kind, dims, data in tensors:
+        head += text(n) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, len(body))
+        body += data + bytes(-len(data) % 32)
+    with open(path(name), "wb") as f:
+        f.write(head + bytes(-len(head) % 32) + body)
+    return path(name)
+
+
+OTHER = [("general.architecture", "llama"), ("general.name", "some\x1b[2Jmodel"), ("llama.block_count", 1), ("llama.rope", 0.5),
+         ("tokenizer.ggml.model", "gpt2"), ("tokenizer.ggml.pre", "gpt-2"),
+         ("tokenizer.ggml.tokens", ["a", "b", "ab", "\u0120", "<end>", "c", "d", "e"]),
+         ("tokenizer.ggml.merges", ["a b"]), ("tokenizer.ggml.eos_token_id", 4)]
+
+
+def test_gguf_files_of_other_architectures():
+    f = gguf("other.gguf", OTHER, [("blk.0.w", 6, [32, 2], bytes(44)), ("odd", 200, [3], b"")])
+    text = good("inspect", "-m", f).decode()
+    for part in "architecture llama (cannot be run", "llama.rope", "0.5", "8 x string [\"a\", \"b\"", "blk.0.w", "Q5_0", "2 x 32", "type 200":
+        assert part in text, (part, text)
+    assert "\x1b" not in text and "..." in text
+    j = json.loads(good("inspect", "--json", "-m", f))
+    assert j["file"]["architecture"] == "llama" and j["file"]["runs_here"] is False and j["file"]["tokenizer"] is True
+    assert j["metadata"]["llama.block_count"] == 1 and j["metadata"]["tokenizer.ggml.merges"] == ["a b"]
+    assert [t["name"] for t in j["tensors"]] == ["blk.0.w", "odd"] and j["tensors"][0]["shape"] == [2, 32]
+    assert "tensors" not in json.loads(good("inspect", "--json", "-m", f, "--no-tensors"))
+    assert good("tokenize", "-m", f, "ab a") == b"2 3 0\n"
+    assert good("detokenize", "-m", f, "2", "3", "0", "4") == b"ab a<end>"
+    bad("run", "-m", f, "--tokens", "0", "--ids", *CPU, says=["other.gguf", "\"llama\"", "inspect, tokenize"])
+    bad("logits", "-m", f, "--tokens", "0", "-o", path("never"), *CPU, says="\"llama\"")
+
+
+def test_gguf_files_that_are_broken():
+    f = gguf("fine.gguf", OTHER)
+    data = open(f, "rb").read()
+    for n in 0, 3, 20, 200:
+        broken = path("broken.gguf")
+        open(broken, "wb").write(data[:n])
+        for name in "inspect", "tokenize":
+            bad(name, "-m", broken, *(["x"] if name == "tokenize" else []), says="broken.gguf")
+    open(broken, "wb").write(data[:4] + struct.pack("<I", 2) + data[8:])
+    bad("inspect", "-m", broken, says=["version 2", "version 3"])
+    bad("tokenize", "-m", gguf("bare.gguf", OTHER[:4]), "x", says="no tokenizer")
+    bad("tokenize", "-m", gguf("rule.gguf", OTHER[:5] + [("tokenizer.ggml.pre", "gpt-4o")] + OTHER[6:]), "x", says="gpt-4o")
+
+
 def test_bench_on_the_reference():
     base = ["bench", "-m", TINY, "--quick", "--prefill", "8,16", "-n", "4", *CPU]
     rows = [json.loads(line) for line in good(*base, "--json").splitlines()]
@@ -347,12 +409,15 @@ def test_bench_on_the_reference():
     for r in rows:
         assert r["schema_version"] == 1 and r["valid"] is True and r["validity"]["verdict"] == "pass"
         assert r["median"] >= 0 and r["n"] >= 1 and r["model"]["type"] == "f32" and r["gpu_median"] is None
+        assert len(r["model"]["hash"]) == 16 and r["memory"]["process_peak_bytes_after_load"] > 1e6
         assert r["ceilings"] == {"read_bandwidth_bytes_per_second": None, "f16_matrix_flops_per_second": None}
     assert [r["tokens"] for r in rows if r["measure"] == "prefill"] == [8, 16]
     assert len(good(*base, "--csv").splitlines()) == len(rows) + 1
     assert good(*base, "--md").count(b"\n|") == len(rows) + 2
     assert b"valid" in good(*base) and b"INVALID" not in good(*base)
     bad(*base, "--csv", "--md", code=2)
+    bad(*base, "--profile", says="no times")
+    bad(*base, "--profile", "--md", code=2)
     bad("bench", "-m", TINY, "--prefill", "0", *CPU, code=2)
 
 

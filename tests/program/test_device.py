@@ -95,6 +95,26 @@ def test_inspect_plans_for_the_device():
     assert plan["device_bytes"] == plan["weight_bytes"] + plan["arena_bytes"] + plan["scratch_bytes"] > 0
 
 
+def test_bench_profile_and_cold_start():
+    if DEVICE[:2] == ["-d", "cpu"]:
+        return
+    base = ["bench", "-m", TINY, "--quick", "--prefill", "16", "-n", "4", "--no-verify", *DEVICE]
+    r = start(*base, "--profile", "--json")
+    if r.returncode == 0:  # there are devices without timestamps
+        decode, prefill = [json.loads(line) for line in r.stdout.splitlines()]
+        assert decode["measure"] == "decode" and prefill["tokens_per_step"] == 16
+        for p in decode, prefill:
+            assert abs(sum(c["share"] for c in p["calls"]) - 1) < 1e-6
+            assert any(c["call"].startswith("gsa_") for c in p["calls"]), p
+        assert b"us a step" in good(*base, "--profile")
+    else:
+        assert b"no times" in r.stderr, r.stderr
+    rows = [json.loads(line) for line in good(*base, "--cold", "--json").splitlines()]
+    assert {"load_cold", "pipelines_cold", "pipelines_warm", "load_model"} <= {r["measure"] for r in rows}
+    assert rows[0]["startup"]["pipeline_cache_fitted"] is True and rows[0]["startup"]["pipelines"] > 10
+    assert rows[0]["memory"]["device_bytes"] == sum(rows[0]["memory"][k] for k in ("weight_bytes", "arena_bytes", "scratch_bytes"))
+
+
 def test_bench_without_proof_is_invalid():
     if DEVICE[:2] == ["-d", "cpu"]:
         return

@@ -34,6 +34,15 @@ static gsai_config small(void)
         .eos_id = 2};
 }
 
+/* Rows of whole blocks in most matrices; 96 columns (o) are none of q4_k and q6_k, 200 (down) of no block type. */
+static gsai_config blocks_fit(void)
+{
+    gsai_config c = small();
+    c.D = 256;
+    c.V = 24;
+    return c;
+}
+
 static gsai_checkpoint *make(const gsai_config *config, gsai_type type, uint64_t seed)
 {
     const gsai_checkpoint_options options = {.allocator = gsai_allocator_or_default(NULL)};
@@ -118,9 +127,9 @@ static void synthetic_roles_have_names_shapes_and_types(void **state)
 static void synthetic_any_split_reads_the_same_bytes(void **state)
 {
     (void)state;
-    const gsai_config c = small();
+    const gsai_config c = blocks_fit();
     uint32_t x = 1;
-    for (int type = 0; type < GSAI_N_PLAIN_TYPES; type++) {
+    for (int type = 0; type < GSAI_N_TYPES; type++) {
         gsai_checkpoint *m = make(&c, (gsai_type)type, 3), *again = make(&c, (gsai_type)type, 3);
         for (uint64_t i = 0; i < m->n_tensors; i++) {
             const gsai_tensor *t = &m->tensors[i];
@@ -220,6 +229,61 @@ static void synthetic_weights_have_the_intended_spread(void **state)
     gsai_checkpoint_close(m);
 }
 
+/* Mean and spread hold for the block types, too, and their scales are not all alike. */
+static void synthetic_blocks_have_the_intended_spread(void **state)
+{
+    (void)state;
+    gsai_config c = blocks_fit();
+    c.F = 1024;
+    for (int type = GSAI_Q8_0; type <= GSAI_Q6_K; type++) {
+        gsai_checkpoint *m = make(&c, (gsai_type)type, 5);
+        const gsai_tensor *t = &m->layers[1].gate;
+        const uint64_t n = gsai_tensor_elements(t);
+        float *f = floats_of(t);
+        double sum = 0, squares = 0, least = 1e9, most = 0;
+        for (uint64_t b = 0; b < n; b += 256) {
+            double of_block = 0;
+            for (uint64_t e = b; e < b + 256; e++) {
+                sum += f[e];
+                of_block += (double)f[e] * f[e];
+            }
+            squares += of_block;
+            least = fmin(least, of_block);
+            most = fmax(most, of_block);
+        }
+        assert_int_equal(t->type, type);
+        assert_true(fabs(sum / n) < 5 / sqrt((double)n) / 16);
+        assert_true(fabs(sqrt(squares / n) * 16 - 1) < 0.02); /* 1 / sqrt(256) */
+        assert_true(most > 1.5 * least);
+        free(f);
+        gsai_checkpoint_close(m);
+    }
+}
+
+static void synthetic_block_types_fall_back_where_rows_are_no_whole_blocks(void **state)
+{
+    (void)state;
+    const gsai_config c = blocks_fit();
+    static const struct {
+        gsai_type asked, embed, head, q, o, down;
+    } cases[] = {{GSAI_Q8_0, GSAI_Q8_0, GSAI_Q8_0, GSAI_Q8_0, GSAI_Q8_0, GSAI_F16},
+        {GSAI_Q4_0, GSAI_Q6_K, GSAI_Q6_K, GSAI_Q4_0, GSAI_Q4_0, GSAI_F16},
+        {GSAI_Q4_K, GSAI_Q6_K, GSAI_Q6_K, GSAI_Q4_K, GSAI_Q8_0, GSAI_F16},
+        {GSAI_Q6_K, GSAI_Q6_K, GSAI_Q6_K, GSAI_Q6_K, GSAI_Q8_0, GSAI_F16}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gsai_checkpoint *m = make(&c, cases[i].asked, 1);
+        assert_int_equal(m->embed.type, cases[i].embed);
+        assert_int_equal(m->head.type, cases[i].head);
+        assert_int_equal(m->layers[1].q.type, cases[i].q);
+        assert_int_equal(m->layers[1].o.type, cases[i].o);
+        assert_int_equal(m->layers[1].down.type, cases[i].down);
+        assert_int_equal(m->layers[1].conv_k.type, GSAI_F32);
+        assert_int_equal(m->layers[1].t2r.type, GSAI_F32);
+        assert_int_equal(m->layers[1].attn_norm.type, GSAI_F32);
+        gsai_checkpoint_close(m);
+    }
+}
+
 static void synthetic_tensors_layers_and_seeds_are_unrelated(void **state)
 {
     (void)state;
@@ -263,16 +327,24 @@ static void synthetic_elements_beyond_32_bits_are_their_own(void **state)
     assert_memory_not_equal(low, high, 512);
     assert_memory_equal(across + 257, high, 255);
     gsai_checkpoint_close(m);
+    m = make(&c, GSAI_Q8_0, 1);
+    const uint64_t blocks = (uint64_t)34 << 26; /* bytes of 2^26 blocks, where the generator's counter begins anew */
+    assert_int_equal(gsai_tensor_read(&m->embed, 0, 512, low), GSA_OK);
+    assert_int_equal(gsai_tensor_read(&m->embed, blocks, 512, high), GSA_OK);
+    assert_int_equal(gsai_tensor_read(&m->embed, blocks - 257, 512, across), GSA_OK);
+    assert_memory_not_equal(low, high, 512);
+    assert_memory_equal(across + 257, high, 255);
+    gsai_checkpoint_close(m);
 }
 
 static void synthetic_model_identity_is_fixed(void **state)
 {
     (void)state;
-    const gsai_config c = small();
-    static const uint64_t expected[GSAI_N_PLAIN_TYPES] = {
-        0x798eb8ee6786abb9ull, 0xf61bd76936bbadc2ull, 0x8674d338c379f725ull};
-    for (int type = 0; type < GSAI_N_PLAIN_TYPES; type++) {
-        gsai_checkpoint *m = make(&c, (gsai_type)type, 42);
+    const gsai_config plain = small(), blocks = blocks_fit();
+    static const uint64_t expected[GSAI_N_TYPES] = {0x798eb8ee6786abb9ull, 0xf61bd76936bbadc2ull, 0x8674d338c379f725ull,
+        0xb6e5a04f2c8ac450ull, 0x9ad3355681a6d99aull, 0xf473dbb7f09bd7a4ull, 0x2a36dd4017ddad56ull};
+    for (int type = 0; type < GSAI_N_TYPES; type++) {
+        gsai_checkpoint *m = make(type < GSAI_N_PLAIN_TYPES ? &plain : &blocks, (gsai_type)type, 42);
         uint64_t hash = 0;
         assert_int_equal(gsai_checkpoint_hash(m, &hash), GSA_OK);
         assert_int_equal(hash, expected[type]); /* benchmark records name a model by it */
@@ -321,6 +393,8 @@ int main(void)
         cmocka_unit_test(synthetic_any_split_reads_the_same_bytes),
         cmocka_unit_test(synthetic_types_hold_the_same_model),
         cmocka_unit_test(synthetic_weights_have_the_intended_spread),
+        cmocka_unit_test(synthetic_blocks_have_the_intended_spread),
+        cmocka_unit_test(synthetic_block_types_fall_back_where_rows_are_no_whole_blocks),
         cmocka_unit_test(synthetic_tensors_layers_and_seeds_are_unrelated),
         cmocka_unit_test(synthetic_elements_beyond_32_bits_are_their_own),
         cmocka_unit_test(synthetic_model_identity_is_fixed),

@@ -9,115 +9,22 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const char *const families[] = {"mistral", "bytelevel", "llama3"};
-
-static void data_path(char out[512], const char *folder, const char *file)
-{
-    const char *root = getenv("GSA_TEST_DATA");
-    assert_non_null(root);
-    snprintf(out, 512, "%s/tokenizers/%s/%s", root, folder, file);
-}
+#include "support/tokenizer_goldens.h"
 
 static gsa_tokenizer *open_tokenizer(const char *folder, const char *file)
 {
     char path[512];
-    data_path(path, folder, file);
+    tg_data_path(path, folder, file);
     gsa_tokenizer *t = NULL;
     const gsa_tokenizer_params params = {.struct_size = sizeof params, .path = path};
     if (gsa_tokenizer_create(&params, &t) != GSA_OK) fail_msg("%s", gsa_error_text());
     return t;
 }
 
-/* ---- comparing ---- */
-
-static void check_encode(const gsa_tokenizer *t, const json_t *row, const char *member, bool special)
-{
-    const json_t *text = json_object_get(row, "text"), *want = json_object_get(row, member);
-    const size_t n_want = json_array_size(want);
-    size_t n = 999;
-    int32_t *ids = malloc((n_want + 1) * sizeof *ids);
-    assert_int_equal(
-        gsa_tokenizer_encode(t, json_string_value(text), json_string_length(text), special, ids, n_want, &n), GSA_OK);
-    assert_int_equal(n, n_want);
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] != json_integer_value(json_array_get(want, i)))
-            fail_msg("\"%s\": id %zu is %d, not %lld", json_string_value(text), i, ids[i],
-                (long long)json_integer_value(json_array_get(want, i)));
-    }
-    free(ids);
-}
-
-/* The whole and the streamed text of the row's ids. */
-static void check_decode(const gsa_tokenizer *t, const json_t *row, const char *member, bool skip)
-{
-    const json_t *list = json_object_get(row, "ids"), *want = json_object_get(row, member);
-    const size_t n_ids = json_array_size(list), n_want = json_string_length(want);
-    int32_t *ids = malloc((n_ids + 1) * sizeof *ids);
-    for (size_t i = 0; i < n_ids; i++) ids[i] = (int32_t)json_integer_value(json_array_get(list, i));
-    char *text = malloc(n_want + 1);
-    size_t n = 999;
-    assert_int_equal(gsa_tokenizer_decode(t, ids, n_ids, skip, text, n_want, &n), GSA_OK);
-    assert_int_equal(n, n_want);
-    assert_memory_equal(text, json_string_value(want), n);
-
-    gsa_detokenizer *d = NULL;
-    assert_int_equal(gsa_detokenizer_create(t, skip, &d), GSA_OK);
-    for (int round = 0; round < 2; round++) { /* the second shows that finish starts anew */
-        size_t done = 0;
-        for (size_t i = 0; i <= n_ids; i++) {
-            const char *piece = NULL;
-            assert_int_equal(
-                i < n_ids ? gsa_detokenizer_push(d, ids[i], &piece, &n) : gsa_detokenizer_finish(d, &piece, &n),
-                GSA_OK);
-            assert_int_equal(piece[n], 0);
-            assert_true(done + n <= n_want);
-            assert_memory_equal(json_string_value(want) + done, piece, n);
-            done += n;
-        }
-        assert_int_equal(done, n_want);
-    }
-    gsa_detokenizer_destroy(d);
-    free(text);
-    free(ids);
-}
-
-static void check_row(const gsa_tokenizer *t, const json_t *row)
-{
-    if (json_object_get(row, "text")) check_encode(t, row, "ids", true);
-    if (json_object_get(row, "ids_nospecial")) check_encode(t, row, "ids_nospecial", false);
-    check_decode(t, row, "decoded", false);
-    check_decode(t, row, "decoded_skip", true);
-}
-
-/* Call row for each line of a file of JSON lines; returns how many there were. */
-static int for_lines(const char *folder, const char *file, void (*row)(void *user, const json_t *row), void *user)
-{
-    char path[512];
-    data_path(path, folder, file);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    static char line[1 << 17];
-    int n = 0;
-    for (; fgets(line, sizeof line, f); n++) {
-        json_t *json = json_loads(line, JSON_ALLOW_NUL, NULL);
-        assert_non_null(json);
-        row(user, json);
-        json_decref(json);
-    }
-    fclose(f);
-    return n;
-}
-
-static void check_line(void *user, const json_t *row)
-{
-    check_row(user, row);
-}
-
 static void check_family(const char *family, const char *file)
 {
     gsa_tokenizer *t = open_tokenizer(family, file);
-    assert_true(for_lines(family, "goldens.jsonl", check_line, t) > 200);
-    assert_true(for_lines(family, "decode.jsonl", check_line, t) > 100);
+    tg_check_family(t, family);
     gsa_tokenizer_destroy(t);
 }
 
@@ -126,7 +33,7 @@ static void check_family(const char *family, const char *file)
 static void tokenizer_golden_files_give_same_ids_and_texts(void **state)
 {
     (void)state;
-    for (int i = 0; i < 3; i++) check_family(families[i], "tokenizer.json");
+    for (int i = 0; i < 3; i++) check_family(tg_families[i], "tokenizer.json");
 }
 
 static void tokenizer_legacy_merges_give_same_ids(void **state)
@@ -140,7 +47,7 @@ static void tokenizer_legacy_merges_give_same_ids(void **state)
 static json_t *make_variant(const json_t *row)
 {
     char path[512];
-    data_path(path, json_string_value(json_object_get(row, "base")), "tokenizer.json");
+    tg_data_path(path, json_string_value(json_object_get(row, "base")), "tokenizer.json");
     json_t *j = json_load_file(path, 0, NULL), *patch = json_object_get(row, "patch");
     assert_non_null(j);
     const char *key;
@@ -181,8 +88,8 @@ static void check_variant(void *user, const json_t *row)
     if (gsa_tokenizer_create(&params, &t) != GSA_OK) fail_msg("%s", gsa_error_text());
     size_t i;
     json_t *value;
-    json_array_foreach(json_object_get(row, "texts"), i, value) check_row(t, value);
-    json_array_foreach(json_object_get(row, "sequences"), i, value) check_row(t, value);
+    json_array_foreach(json_object_get(row, "texts"), i, value) tg_check_row(t, value);
+    json_array_foreach(json_object_get(row, "sequences"), i, value) tg_check_row(t, value);
     gsa_tokenizer_destroy(t);
     free(text);
     json_decref(json);
@@ -193,7 +100,7 @@ static void tokenizer_other_settings_give_same_ids_and_texts(void **state)
 {
     (void)state;
     int n = 0;
-    for_lines(".", "variants.jsonl", check_variant, &n);
+    tg_for_lines(".", "variants.jsonl", check_variant, &n);
     assert_true(n > 20);
 }
 
@@ -230,7 +137,7 @@ static void tokenizer_invalid_utf8_becomes_replacement_characters(void **state)
     };
 #undef R
     for (int f = 0; f < 3; f++) {
-        gsa_tokenizer *t = open_tokenizer(families[f], "tokenizer.json");
+        gsa_tokenizer *t = open_tokenizer(tg_families[f], "tokenizer.json");
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
             assert_same_ids(t, cases[i][0], strlen(cases[i][0]), cases[i][1], strlen(cases[i][1]));
         gsa_tokenizer_destroy(t);
@@ -241,7 +148,7 @@ static void tokenizer_nul_bytes_are_data(void **state)
 {
     (void)state;
     for (int f = 0; f < 3; f++) {
-        gsa_tokenizer *t = open_tokenizer(families[f], "tokenizer.json");
+        gsa_tokenizer *t = open_tokenizer(tg_families[f], "tokenizer.json");
         int32_t ids[32];
         char text[32];
         size_t n_ids, n;
@@ -263,7 +170,7 @@ static void tokenizer_long_word_takes_near_linear_time(void **state)
     for (int pattern = 0; pattern < 3; pattern++) {
         for (size_t i = 0; i < n; i++) text[i] = pattern == 0 ? 'a' : pattern == 1 ? ' ' : "etaoinsh"[i * i / 7 % 8];
         for (int f = 0; f < 3; f++) {
-            gsa_tokenizer *t = open_tokenizer(families[f], "tokenizer.json");
+            gsa_tokenizer *t = open_tokenizer(tg_families[f], "tokenizer.json");
             size_t n_ids, n_back;
             assert_int_equal(gsa_tokenizer_encode(t, text, n, false, ids, n + 1, &n_ids), GSA_OK);
             assert_int_equal(gsa_tokenizer_decode(t, ids, n_ids, false, back, n, &n_back), GSA_OK);

@@ -220,6 +220,12 @@ static void tokenizer_json_unknown_parts_are_refused_by_name(void **state)
         {"pre_tokenizer", "{'type': 'Split', 'behavior': 'Removed', 'pattern': {'Regex': 'a+'}}", "\"Removed\""},
         {"pre_tokenizer", "{'type': 'Sequence', 'pretokenizers': [" BYTE_LEVEL("true") "," BYTE_LEVEL("true") "]}",
             "\"ByteLevel\""},
+        {"pre_tokenizer", "{'type': 'Digits', 'individual_digits': true}", "Digits without ByteLevel"},
+        {"pre_tokenizer", "{'type': 'Digits', 'individual_digits': false}", "Digits in groups"},
+        {"pre_tokenizer",
+            "{'type': 'Sequence', 'pretokenizers': [{'type': 'Digits', 'individual_digits': true}," BYTE_LEVEL(
+                "false") "]}",
+            "Digits without GPT-2's rule"},
         {"pre_tokenizer", "{'type': 'Sequence', 'pretokenizers': [" BYTE_LEVEL("false") ", {'type': 'Digits'}]}",
             "\"Digits\""},
         {"post_processor", "{'type': 'BertProcessing'}", "\"BertProcessing\""},

@@ -32,6 +32,7 @@ gsa_device_params app_device_params(const app *a)
         .mask = a->mask,
         .cache = a->cache,
         .cache_size = a->cache_size,
+        .profile = a->profile,
         .validation = a->validation,
         .log = report_log()};
 }

@@ -10,7 +10,7 @@ typedef struct app {
     const cli_spec *spec;
     /* options */
     const char *model_path, *select, *mask;
-    bool json, quiet, no_cache, validation;
+    bool json, quiet, no_cache, validation, profile;
     uint32_t verbose;
     /* objects */
     gsa_device *device;
@@ -28,7 +28,7 @@ typedef struct app {
     {                                                                                                                  \
         CLI_TEXT, 'm', "model", "PATH", what, &(a)->model_path                                                         \
     }
-#define APP_MODEL_HELP "Hugging Face folder: config.json, *.safetensors,\ntokenizer.json"
+#define APP_MODEL_HELP "GGUF file, or Hugging Face folder: config.json,\n*.safetensors, tokenizer.json"
 #define APP_DEVICE_OPTIONS(a)                                                                                          \
     {CLI_GROUP, .help = "device"},                                                                                     \
         {CLI_TEXT, 'd', "device", "N|TEXT|cpu",                                                                        \

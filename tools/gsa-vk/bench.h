@@ -15,7 +15,7 @@ typedef struct bench_options {
     uint64_t prefill[BENCH_MAX_LENGTHS];
     size_t n_prefill;
     uint64_t context, n, reps;
-    bool quick, no_verify, check;
+    bool quick, no_verify, check, profile, cold;
     bool markdown, csv;
 } bench_options;
 
@@ -34,7 +34,10 @@ typedef struct bench {
     gsa_device_info device;
     gsa_memory_plan plan;
     char weight_type[16];
-    uint64_t read_bytes; /* of weights, for one token */
+    uint64_t read_bytes;                    /* of weights, for one token */
+    uint64_t model_hash;                    /* 0 = not asked: synthetic weights */
+    double cold_pipelines_ms, cold_load_ms; /* of a start without a pipeline cache; NaN = not measured */
+    double load_peak_bytes;                 /* host memory of the process after loading; NaN = unknown */
     /* proof */
     bool verified, is_reference;
     uint32_t n_checks, n_failed;
@@ -56,6 +59,10 @@ int bench_measure(bench *b);
 int bench_verify(bench *b);
 int bench_check_model(bench *b); /* logits of a few tokens against the CPU reference */
 int bench_report(const bench *b);
+int bench_profile(bench *b); /* instead of all these */
+
+/* What the model is, as a short name: the preset, or the folder's last part. */
+const char *bench_model_name(const bench *b);
 
 /* "pass", "fail", "not run". Without a pass, rows are marked INVALID. */
 const char *bench_verdict(const bench *b);

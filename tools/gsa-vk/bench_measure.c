@@ -173,8 +173,19 @@ int bench_measure(bench *b)
         if (o->prefill[i] > most) most = o->prefill[i];
     int32_t *tokens = malloc((most + 1) * sizeof *tokens);
     if (!tokens) return fail("out of memory for %zu tokens", most);
+    gsa_device_startup startup;
+    gsa_device_startup_get(b->a->device, &startup);
     add(new_row(b, "open_device", "ms"), b->a->device_ms);
     add(new_row(b, "load_model", "ms"), b->a->load_ms);
+    if (isfinite(b->cold_load_ms)) {
+        add(new_row(b, "load_cold", "ms"), b->cold_load_ms);
+        add(new_row(b, "pipelines_cold", "ms"), b->cold_pipelines_ms);
+    }
+    if (!b->is_reference) {
+        add(new_row(b, startup.cache_fitted ? "pipelines_warm" : "pipelines_cold", "ms"), startup.pipelines_ms);
+        if (startup.n_self_tests) add(new_row(b, "self_test", "ms"), startup.self_test_ms);
+    }
+    if (isfinite(b->load_peak_bytes)) add(new_row(b, "load_peak_rss", "MiB"), b->load_peak_bytes / (1 << 20));
     gsa_session *s = NULL;
     measure_bandwidth(b);
     int rc = ok(gsa_session_create(b->a->model, &s));

@@ -38,8 +38,7 @@ static bool is_valid(const bench *b)
     return strcmp(bench_verdict(b), "pass") == 0;
 }
 
-/* What the model is, as a short name: the preset, or the folder's last part. */
-static const char *model_name(const bench *b)
+const char *bench_model_name(const bench *b)
 {
     if (b->options->synthetic) return b->options->synthetic;
     const char *path = b->a->model_path, *slash = strrchr(path, '/');
@@ -52,21 +51,37 @@ static json_t *identity(const bench *b)
     json_t *synthetic = !b->options->synthetic ? json_null()
                                                : json_pack("{s:s, s:I}", "shape", b->options->synthetic, "seed",
                                                      (json_int_t)b->options->weight_seed);
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)b->model_hash);
     json_t *model =
-        json_pack("{s:o, s:o, s:o, s:n, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "name",
-            format_json_text(model_name(b)), "description", format_json_text(m->description), "synthetic", synthetic,
-            "hash", "type", b->weight_type, "parameters", (json_int_t)m->n_parameters, "weight_bytes",
-            (json_int_t)m->weight_bytes, "state_bytes", (json_int_t)m->state_bytes, "vocabulary", (int)m->n_vocab,
-            "layers", (int)m->n_layers, "D", (int)m->D, "H", (int)m->H, "G", (int)m->G, "K", (int)m->K, "V", (int)m->V,
-            "M", (int)m->M, "F", (int)m->F, "max_rows", (int)b->plan.max_rows);
+        json_pack("{s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "name",
+            format_json_text(bench_model_name(b)), "description", format_json_text(m->description), "synthetic",
+            synthetic, "hash", b->model_hash ? json_string(hash) : json_null(), "type", b->weight_type, "parameters",
+            (json_int_t)m->n_parameters, "weight_bytes", (json_int_t)m->weight_bytes, "state_bytes",
+            (json_int_t)m->state_bytes, "vocabulary", (int)m->n_vocab, "layers", (int)m->n_layers, "D", (int)m->D, "H",
+            (int)m->H, "G", (int)m->G, "K", (int)m->K, "V", (int)m->V, "M", (int)m->M, "F", (int)m->F, "max_rows",
+            (int)b->plan.max_rows);
     json_t *validity =
         json_pack("{s:s, s:i, s:i, s:o, s:o, s:o}", "verdict", bench_verdict(b), "checks", (int)b->n_checks, "failed",
             (int)b->n_failed, "max_error", b->n_checks ? format_json_real(b->max_error) : json_null(), "logit_error",
             format_json_real(b->logit_error), "logit_kl", format_json_real(b->logit_kl));
-    return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "gsa-vk-bench", "schema_version", 1,
-        "program", json_pack("{s:s, s:s}", "version", program_version(), "commit", program_commit()), "model", model,
+    gsa_device_memory memory;
+    gsa_device_startup startup;
+    gsa_device_memory_get(b->a->device, &memory);
+    gsa_device_startup_get(b->a->device, &startup);
+    json_t *memory_json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "weight_bytes",
+        (json_int_t)b->plan.weight_bytes, "arena_bytes", (json_int_t)b->plan.arena_bytes, "scratch_bytes",
+        (json_int_t)b->plan.scratch_bytes, "device_bytes", (json_int_t)memory.device_bytes, "host_visible_bytes",
+        (json_int_t)memory.host_bytes, "host_visible_peak_bytes", (json_int_t)memory.host_peak_bytes,
+        "process_peak_bytes_after_load", format_json_real(b->load_peak_bytes));
+    json_t *startup_json = json_pack("{s:i, s:b, s:f, s:i, s:f}", "pipelines", (int)startup.n_pipelines,
+        "pipeline_cache_fitted", startup.cache_fitted, "pipelines_ms", startup.pipelines_ms, "self_tests",
+        (int)startup.n_self_tests, "self_test_ms", startup.self_test_ms);
+    return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "gsa-vk-bench", "schema_version",
+        1, "program", json_pack("{s:s, s:s}", "version", program_version(), "commit", program_commit()), "model", model,
         "device", format_json_device(&b->device, b->a->device), "mask",
-        b->a->mask ? format_json_text(b->a->mask) : json_null(), "validity", validity, "ceilings",
+        b->a->mask ? format_json_text(b->a->mask) : json_null(), "validity", validity, "memory", memory_json, "startup",
+        startup_json, "ceilings",
         json_pack("{s:o, s:n}", "read_bandwidth_bytes_per_second", format_json_real(b->bandwidth),
             "f16_matrix_flops_per_second"));
 }
@@ -147,7 +162,7 @@ static void print_heading(const bench *b, const char *bullet)
     const gsa_model_info *m = &b->a->info;
     printf("%sgsa-vk %s (%s)\n", bullet, program_version(), program_commit());
     printf("%s%s%s: %s parameters, %s, %s of weights, state %s\n", bullet, b->options->synthetic ? "synthetic " : "",
-        model_name(b), format_count(m->n_parameters).s, b->weight_type, format_bytes(m->weight_bytes).s,
+        bench_model_name(b), format_count(m->n_parameters).s, b->weight_type, format_bytes(m->weight_bytes).s,
         format_bytes(m->state_bytes).s);
     printf("%s%s, %s%s%s\n", bullet, b->device.name, b->device.driver, b->a->mask ? ", mask " : "",
         b->a->mask ? b->a->mask : "");
@@ -207,7 +222,7 @@ static void report_csv(const bench *b)
     for (size_t i = 0; i < b->n_rows; i++) {
         const bench_row *r = &b->rows[i];
         const bench_stats s = bench_stats_of(r);
-        csv_text(model_name(b));
+        csv_text(bench_model_name(b));
         csv_text(b->weight_type);
         csv_text(b->device.name);
         csv_text(b->device.driver);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* Models whose logits are compared with the CPU reference without being asked: it takes about a second. */
 #define SMALL_MODEL_BYTES (32u << 20)
@@ -49,23 +50,68 @@ static int describe_weights(bench *b, const gsa_model_params *params)
     return 0;
 }
 
+/* Of the process, pages of mapped files included. */
+static double peak_bytes(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * 1024 : NAN;
+}
+
+/* A start without any pipeline cache, and what it leaves as the cache of the next. */
+static int start_cold(bench *b, const gsa_model_params *params)
+{
+    app *a = b->a;
+    gsa_device_startup startup;
+    size_t size = 0;
+    a->no_cache = true;
+    const int rc = app_load_model(a, params);
+    if (rc) return rc;
+    gsa_device_startup_get(a->device, &startup);
+    b->cold_pipelines_ms = startup.pipelines_ms;
+    b->cold_load_ms = a->load_ms;
+    if (gsa_device_cache(a->device, NULL, 0, &size) != GSA_OK) return fail_library();
+    a->cache = malloc(size + 1);
+    if (!a->cache) return fail("out of memory for a pipeline cache of %zu bytes", size);
+    if (gsa_device_cache(a->device, a->cache, size, &a->cache_size) != GSA_OK) return fail_library();
+    gsa_model_destroy(a->model);
+    gsa_device_destroy(a->device);
+    a->model = NULL;
+    a->device = NULL;
+    return 0;
+}
+
 static int run(app *a, const bench_options *o)
 {
     bench *b = calloc(1, sizeof *b);
     if (!b) return fail("out of memory");
-    *b = (bench){.a = a, .options = o, .logit_error = NAN, .logit_kl = NAN, .bandwidth = NAN};
+    *b = (bench){.a = a,
+        .options = o,
+        .logit_error = NAN,
+        .logit_kl = NAN,
+        .bandwidth = NAN,
+        .cold_pipelines_ms = NAN,
+        .cold_load_ms = NAN,
+        .load_peak_bytes = NAN};
     const gsa_model_params params = {.synthetic = o->synthetic,
         .synthetic_type = o->type,
         .synthetic_seed = o->weight_seed,
         .n_slots = 8,
         .max_rows = (uint32_t)o->max_rows};
-    int rc = app_load_model(a, &params);
+    int rc = o->cold ? start_cold(b, &params) : 0;
+    if (rc == 0) rc = app_load_model(a, &params);
     if (rc == 0) {
+        b->load_peak_bytes = peak_bytes();
         gsa_device_info_get(a->device, &b->device);
         gsa_model_plan_get(a->model, &b->plan);
         b->is_reference = b->device.type == GSA_DEVICE_REFERENCE;
         rc = describe_weights(b, &params);
     }
+    if (rc == 0 && o->profile) {
+        rc = bench_profile(b);
+        free(b);
+        return rc;
+    }
+    if (rc == 0 && !o->synthetic && gsa_model_identity_wait(a->model, &b->model_hash) != GSA_OK) rc = fail_library();
     if (rc == 0) rc = bench_measure(b);
     if (rc == 0) rc = bench_verify(b);
     if (rc == 0 && (o->check || (a->info.weight_bytes <= SMALL_MODEL_BYTES && !o->no_verify)))
@@ -101,6 +147,8 @@ static int settle(app *a, bench_options *o, const char *lengths)
     if (!a->model_path == !o->synthetic) return cli_mistake(a->spec, "give -m PATH or --synthetic SHAPE");
     if (o->type && !o->synthetic) return cli_mistake(a->spec, "--type is for synthetic weights");
     if (o->markdown + o->csv + a->json > 1) return cli_mistake(a->spec, "give one of --json, --md and --csv");
+    if (o->profile && (o->markdown || o->csv)) return cli_mistake(a->spec, "--profile has no --md and no --csv");
+    a->profile = o->profile;
     if (o->n == 0) o->n = o->quick ? 16 : 64;
     if (o->reps == 0) o->reps = o->quick ? 1 : 3;
     return take_lengths(a->spec, lengths ? lengths : o->quick ? "128" : "128,512,2048", o);
@@ -114,7 +162,7 @@ int cmd_bench(int argc, char **argv)
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
         {CLI_TEXT, 0, "synthetic", "SHAPE", "random weights: 340m, 1.3b, 2.7b or 7b", &o.synthetic},
-        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 or bf16 (f16)", &o.type},
+        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 (default), bf16,\nq8_0, q4_0, q4_k, q6_k", &o.type},
         {CLI_UINT, 0, "weight-seed", "N", "of synthetic weights (1)", &o.weight_seed, 0, 0},
         {CLI_GROUP, .help = "what to measure"},
         {CLI_TEXT, 0, "prefill", "LIST", "prompt lengths (128,512,2048)", &lengths},
@@ -127,6 +175,10 @@ int cmd_bench(int argc, char **argv)
         {CLI_FLAG, 0, "check", NULL,
             "compare logits with the CPU reference, however large the\nmodel; small ones are always compared",
             &o.check},
+        {CLI_FLAG, 0, "cold", NULL, "start twice: without a pipeline cache, then with the one\nthat leaves", &o.cold},
+        {CLI_FLAG, 0, "profile", NULL,
+            "instead of all that: GPU time of each call of a decode\nstep and of a prefill of the first length",
+            &o.profile},
         {CLI_FLAG, 0, "no-verify", NULL, "ask no known questions: rows are then INVALID", &o.no_verify},
         APP_DEVICE_OPTIONS(&a),
         APP_OUTPUT_OPTIONS(&a),
@@ -139,6 +191,7 @@ int cmd_bench(int argc, char **argv)
         "then check the device's kernels. Rows without a pass are marked INVALID. --json: one object per measurement.",
         "  gsa-vk bench -m path/to/model\n"
         "  gsa-vk bench --synthetic 1.3b --type f16 --json > 1.3b.jsonl\n"
+        "  gsa-vk bench --synthetic 1.3b --profile --prefill 512\n"
         "  gsa-vk bench --synthetic 340m --context 4096 --prefill 512 --reps 10 --md\n",
         options, APP_COUNT(options), 0};
     cli_args args;

@@ -1,7 +1,9 @@
 /* gsa-vk inspect: a model without a GPU. */
 #include "app.h"
 #include "commands.h"
+#include "data.h"
 #include "format.h"
+#include "inspect_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,11 +95,21 @@ static json_t *plan_json(const gsa_memory_plan *p, const char *device)
         (json_int_t)p->device_bytes, "host_bytes", (json_int_t)p->host_bytes, "load_bytes", (json_int_t)p->load_bytes);
 }
 
+/* A model in one file. */
+static bool is_file(const app *a)
+{
+    struct stat st;
+    return a->model_path && stat(a->model_path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static bool has_tokenizer(const app *a)
 {
     char path[4200];
     struct stat st;
+    gsa_file_info info;
     if (!a->model_path) return false;
+    if (is_file(a))
+        return gsa_file_inspect(a->model_path, NULL, &info, NULL, NULL, NULL) == GSA_OK && info.has_tokenizer;
     const int n = snprintf(path, sizeof path, "%s/tokenizer.json", a->model_path);
     return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0;
 }
@@ -160,6 +172,9 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
         gsa_device_info_get(a->device, &device_info);
         device = device_info.name;
     }
+    gsa_file_info file = {.is_model = true};
+    if (is_file(a) && gsa_file_inspect(a->model_path, NULL, &file, NULL, NULL, NULL) != GSA_OK) return fail_library();
+    if (!file.is_model) return inspect_file(a->model_path, no_tensors, root);
     if (gsa_model_inspect(params, a->device, &info, NULL, NULL, &plan) != GSA_OK) return fail_library();
     if (root) {
         json_object_set_new(root, "model", model_json(&info));
@@ -167,6 +182,7 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
         print_model(&info);
     }
     rc = show_tokenizer(a, &info, root);
+    if (rc == 0 && is_file(a)) rc = inspect_metadata(a->model_path, root);
     if (rc) return rc;
     tensor_list list = {.json = root && !no_tensors ? json_array() : NULL, .print = !root && !no_tensors};
     if (root) {
@@ -179,34 +195,66 @@ static int show(app *a, const gsa_model_params *params, bool no_tensors, json_t 
     return gsa_model_inspect(params, a->device, NULL, on_tensor, &list, NULL) == GSA_OK ? 0 : fail_library();
 }
 
+typedef struct dump {
+    output out;
+    int rc;
+} dump;
+
+static bool on_values(void *user, const float *values, size_t n)
+{
+    dump *d = user;
+    float copy[4096];
+    for (; n > 0 && d->rc == 0; values += 4096) {
+        const size_t some = n < 4096 ? n : 4096;
+        memcpy(copy, values, some * sizeof *copy);
+        d->rc = output_floats(&d->out, copy, some);
+        n -= some;
+    }
+    return d->rc == 0;
+}
+
+/* The numbers of one tensor to a file. */
+static int dump_tensor(const gsa_model_params *params, const char *name, const char *path)
+{
+    dump d = {0};
+    int rc = output_open(&d.out, path);
+    if (rc) return rc;
+    if (gsa_tensor_read(params, name, on_values, &d) != GSA_OK && d.rc == 0) d.rc = fail_library();
+    return output_finish(&d.out, d.rc);
+}
+
 int cmd_inspect(int argc, char **argv)
 {
     app a = {0};
     bool no_tensors = false;
-    const char *synthetic = NULL, *type = NULL;
+    const char *synthetic = NULL, *type = NULL, *tensor = NULL, *out = NULL;
     uint64_t slots = 0, max_rows = 0;
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
         {CLI_TEXT, 0, "synthetic", "SHAPE", "instead of -m: 340m, 1.3b, 2.7b or 7b", &synthetic},
-        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 or bf16 (f16)", &type},
+        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 (default), bf16,\nq8_0, q4_0, q4_k, q6_k", &type},
         {CLI_UINT, 0, "slots", "N", "sessions and snapshots to plan for (8)", &slots, 1, 65536},
         {CLI_UINT, 0, "max-rows", "N", "tokens of a pass at most; default: by the device", &max_rows, 1, 1e6},
         {CLI_FLAG, 0, "no-tensors", NULL, "leave out the tensor table", &no_tensors},
+        {CLI_TEXT, 0, "tensor", "NAME", "only write the numbers of this tensor to -o", &tensor},
+        {CLI_TEXT, 'o', "output", "FILE", "raw little-endian f32, last dimension contiguous", &out},
         APP_DEVICE_OPTIONS(&a),
         APP_OUTPUT_OPTIONS(&a),
     };
     const cli_spec spec = {"inspect", "-m PATH [options]",
         "Show a model's config, tokenizer, memory plan and tensors. Needs no GPU; with -d the plan is for that "
         "device's\n"
-        "limits.",
+        "limits. Of a GGUF file with another architecture: its metadata and tensors.",
         "  gsa-vk inspect -m path/to/model\n"
         "  gsa-vk inspect -m path/to/model -d 0 --slots 64 --no-tensors\n"
-        "  gsa-vk inspect --synthetic 7b --json\n",
+        "  gsa-vk inspect --synthetic 7b --json\n"
+        "  gsa-vk inspect -m model.gguf --tensor blk.0.attn_q.weight -o q.f32\n",
         options, APP_COUNT(options), 0};
     cli_args args;
     int rc = app_parse(&a, &spec, argc, argv, &args);
     if (rc == CLI_GO) rc = synthetic ? CLI_GO : app_need_model(&a);
     if (rc == CLI_GO && synthetic && a.model_path) rc = cli_mistake(&spec, "give -m or --synthetic, not both");
+    if (rc == CLI_GO && !tensor != !out) rc = cli_mistake(&spec, "--tensor and -o go together");
     if (rc != CLI_GO) return rc;
     json_t *root = a.json ? json_object() : NULL;
     const gsa_model_params params = {.struct_size = sizeof params,
@@ -215,8 +263,8 @@ int cmd_inspect(int argc, char **argv)
         .synthetic_type = type,
         .n_slots = (uint32_t)slots,
         .max_rows = (uint32_t)max_rows};
-    rc = show(&a, &params, no_tensors, root);
-    if (root && rc == 0) {
+    rc = tensor ? dump_tensor(&params, tensor, out) : show(&a, &params, no_tensors, root);
+    if (root && rc == 0 && !tensor) {
         rc = format_json_print(root, 2);
     } else {
         json_decref(root);

@@ -26,18 +26,6 @@ static int read_tokens(const logits_options *o, ids *v)
     return rc;
 }
 
-static int write_floats(output *out, float *values, size_t n)
-{
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    unsigned char *p = (unsigned char *)values;
-    for (size_t i = 0; i < n; i++, p += 4) {
-        const unsigned char b[4] = {p[3], p[2], p[1], p[0]};
-        memcpy(p, b, 4);
-    }
-#endif
-    return output_write(out, values, n * sizeof *values);
-}
-
 static size_t slice_of(const logits_options *o, size_t n_tokens, size_t n_vocab)
 {
     size_t slice = o->slice ? (size_t)o->slice : n_tokens;
@@ -59,7 +47,7 @@ static int evaluate(app *a, const logits_options *o, gsa_session *session, const
         } else if (gsa_session_eval_wait(session, v->data + at, n, logits) != GSA_OK) {
             rc = fail_library();
         } else if (!o->last) {
-            rc = write_floats(out, logits, n * n_vocab);
+            rc = output_floats(out, logits, n * n_vocab);
         }
     }
     report_progress(0, NULL);
@@ -67,7 +55,7 @@ static int evaluate(app *a, const logits_options *o, gsa_session *session, const
         logits = malloc(n_vocab * sizeof *logits);
         if (!logits) return fail("out of memory for %zu logits", n_vocab);
         memcpy(logits, gsa_session_logits(session), n_vocab * sizeof *logits);
-        rc = write_floats(out, logits, n_vocab);
+        rc = output_floats(out, logits, n_vocab);
     }
     free(logits);
     return rc;

@@ -32,7 +32,7 @@ int cmd_tokenize(int argc, char **argv)
     app a = {0};
     bool no_bos = false;
     const cli_option options[] = {
-        APP_MODEL_OPTION(&a, "a folder with tokenizer.json, or such a file"),
+        APP_MODEL_OPTION(&a, "a folder with tokenizer.json, such a file, or any\nGGUF file with a tokenizer"),
         {CLI_FLAG, 0, "no-bos", NULL, "add no special tokens; default: as the tokenizer's own\npost-processing does",
             &no_bos},
         APP_OUTPUT_OPTIONS(&a),
@@ -87,7 +87,7 @@ int cmd_detokenize(int argc, char **argv)
     app a = {0};
     bool skip_special = false;
     const cli_option options[] = {
-        APP_MODEL_OPTION(&a, "a folder with tokenizer.json, or such a file"),
+        APP_MODEL_OPTION(&a, "a folder with tokenizer.json, such a file, or any\nGGUF file with a tokenizer"),
         {CLI_FLAG, 0, "skip-special", NULL, "leave out special tokens", &skip_special},
         APP_OUTPUT_OPTIONS(&a),
     };

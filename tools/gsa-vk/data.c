@@ -134,6 +134,18 @@ int output_write(output *o, const void *data, size_t size)
     return fail("%s: cannot write: %s", o->path, strerror(errno));
 }
 
+int output_floats(output *out, float *values, size_t n)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    unsigned char *p = (unsigned char *)values;
+    for (size_t i = 0; i < n; i++, p += 4) {
+        const unsigned char b[4] = {p[3], p[2], p[1], p[0]};
+        memcpy(p, b, 4);
+    }
+#endif
+    return output_write(out, values, n * sizeof *values);
+}
+
 int output_finish(output *o, int rc)
 {
     if (!o->file) return rc;

@@ -38,6 +38,7 @@ typedef struct output {
 } output;
 int output_open(output *o, const char *path);
 int output_write(output *o, const void *data, size_t size);
+int output_floats(output *o, float *values, size_t n); /* little-endian; values may be changed */
 int output_finish(output *o, int rc); /* rc not 0: take back what was written. Returns rc, or 1 after fail() */
 
 #endif

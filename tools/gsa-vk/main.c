@@ -18,6 +18,7 @@ static const struct {
     {"logits", "logits of a token sequence, to a file", cmd_logits},
     {"perplexity", "how well a model foretells a text", cmd_perplexity},
     {"inspect", "what a model is: config, tensors, tokenizer, memory plan", cmd_inspect},
+    {"convert", "a model as one GGUF file, its weights in other number types", cmd_convert},
     {"verify", "check every kernel of a device against the CPU reference", cmd_verify},
     {"bench", "measure speed, with proof that the results are right", cmd_bench},
 };

@@ -27,6 +27,8 @@ def metaspace(**more): return {'type': 'Metaspace', 'replacement': '\u2581', **m
 def steps(*parts): return {'type': 'Sequence', 'decoders': list(parts)}
 
 
+QWEN2 = ("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+         "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
 REPLACE = {'type': 'Replace', 'pattern': {'String': '\u2581'}, 'content': ' '}
 TEMPLATE = {'type': 'TemplateProcessing',
             'single': [{'SpecialToken': {'id': 'B', 'type_id': 0}}, {'Sequence': {'id': 'A', 'type_id': 0}}, {'SpecialToken': {'id': 'E', 'type_id': 0}}],
@@ -68,6 +70,9 @@ VARIANTS = [
     ('bytelevel', {'post_processor': {'type': 'Sequence', 'processors': [B, TEMPLATE]}}, []),
     ('llama3', {'model': {'ignore_merges': True}, 'post_processor': {'type': 'Sequence', 'processors': [B, TEMPLATE]}}, []),
     ('llama3', {'added_tokens': added(0, ('<|endoftext|>', 's')) + added(700, *TOKENS)}, []),
+    ('llama3', {'pre_tokenizer': {'type': 'Sequence', 'pretokenizers': [
+        {'type': 'Split', 'pattern': {'Regex': QWEN2}, 'behavior': 'Isolated', 'invert': False}, {**B, 'use_regex': False}]}}, []),
+    ('llama3', {'pre_tokenizer': {'type': 'Sequence', 'pretokenizers': [{'type': 'Digits', 'individual_digits': True}, B]}}, []),
 ]
 
 TEXTS = ['', ' ', '  two  spaces ', 'Hello world', "I'm, we'LL, it'\u017f; don't!", 'foo foobar _foo foo.', 'a<x>b <x><y><x c', ' [L] a  [L]b [R]  c[R]\t\nd [LR] [LR]  e',

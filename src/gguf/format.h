@@ -7,6 +7,8 @@
 #define GSAI_GGUF_MAGIC     0x46554747u /* "GGUF", little-endian */
 #define GSAI_GGUF_VERSION   3u
 #define GSAI_GGUF_ALIGNMENT 32u /* of tensor data, unless general.alignment says otherwise */
+#define GSAI_GGUF_MAX_DIMS  4
+#define GSAI_GGUF_MAX_NAME  256 /* bytes of a tensor's name with its NUL; other readers stop at 64 */
 
 typedef enum gsai_gguf_kind { /* of a metadata value */
     GSAI_GGUF_U8,
@@ -24,6 +26,11 @@ typedef enum gsai_gguf_kind { /* of a metadata value */
     GSAI_GGUF_F64,
     GSAI_GGUF_N_KINDS
 } gsai_gguf_kind;
+
+typedef struct gsai_text { /* bytes of a string, any bytes, no NUL behind them */
+    const char *bytes;
+    size_t length;
+} gsai_text;
 
 /* ggml's number of a tensor type. */
 static inline uint32_t gsai_gguf_type_id(gsai_type type)

@@ -3,14 +3,9 @@
 #ifndef GSAI_GGUF_WRITE_H
 #define GSAI_GGUF_WRITE_H
 
-#include "model/gguf_format.h"
+#include "gguf/format.h"
 
 typedef struct gsai_gguf_writer gsai_gguf_writer;
-
-typedef struct gsai_text { /* bytes of a string, any bytes */
-    const char *bytes;
-    size_t length;
-} gsai_text;
 
 gsa_status gsai_gguf_writer_create(const gsa_allocator *allocator, gsai_gguf_writer **out);
 /* Frees it; a file that was begun and not finished is removed. NULL is fine. */
@@ -36,6 +31,9 @@ uint32_t gsai_gguf_add_tensor(
 gsa_status gsai_gguf_begin(gsai_gguf_writer *w, const char *path);
 /* Bytes [offset, offset + size) of a tensor. Any thread; different ranges at once. */
 gsa_status gsai_gguf_write(gsai_gguf_writer *w, uint32_t tensor, uint64_t offset, const void *bytes, uint64_t size);
+/* The path under which the file lies until finish, for reading back what was written; NULL when none is begun. */
+const char *gsai_gguf_begun_path(const gsai_gguf_writer *w);
+uint64_t gsai_gguf_file_bytes(const gsai_gguf_writer *w); /* of the whole file, once it is begun */
 /* Flush, then rename to path. On failure the temporary file is removed and path is what it was. */
 gsa_status gsai_gguf_finish(gsai_gguf_writer *w);
 

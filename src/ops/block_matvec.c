@@ -1,0 +1,32 @@
+/* Shapes of block_matvec.comp. */
+#include "ops/matvec.h"
+
+gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_variant *v, uint32_t n_rows,
+    uint32_t row_units, uint32_t n_tokens, uint32_t rows_each)
+{
+    const gsai_caps *caps = &dev->caps;
+    const uint32_t wave = (caps->n_cores ? caps->n_cores : 32) * 32;
+    gsai_matvec_shape s = {.columns = 1, .rows = 1, .unroll = 1, .group_size = 128, .team = 32};
+
+    while (s.columns < n_tokens) s.columns *= 2;
+    s.rows_per_group = s.group_size / s.team;
+    if (!(v->caps & GSAI_CAP_SUBGROUP)) return s;
+
+    const uint32_t lanes = caps->subgroup_size;
+    uint32_t subgroups = 4;
+    while (subgroups > 1 && subgroups * lanes > caps->max_invocations) subgroups /= 2;
+    s.group_size = subgroups * lanes;
+    s.team = 1;
+    if (gsai_caps_has(caps, GSAI_CAP_SUBGROUP_SIZE)) s.subgroup_size = lanes;
+    /* Measured on an H200. A unit's x costs more to read than the unit: it should serve several weight rows, as far as
+     * there are rows for the whole device. With eight tokens their sums need the registers. */
+    if (s.subgroup_size)
+        while (s.team < subgroups && n_rows * s.team < wave / 2 && row_units >= 4 * lanes * s.team) s.team *= 2;
+    if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU) {
+        const uint32_t all = n_rows * rows_each;
+        uint32_t wanted = all >= 2 * wave && s.columns < 8 ? 4 : all >= wave / 4 ? 2 : 1;
+        while (s.rows * rows_each < wanted) s.rows *= 2;
+    }
+    s.rows_per_group = subgroups / s.team * s.rows;
+    return s;
+}

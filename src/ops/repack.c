@@ -1,0 +1,174 @@
+/* Rows as kernels read them (shaders/common/weight_blocks.glsl explains the layout), out of rows as files hold them. */
+#include "ops/ops.h"
+
+#include <string.h>
+
+enum { UNIT_BYTES = 16, QUAD = 4 /* units */, RUN = 32 /* columns */ };
+
+/* Of the block types: runs of columns in a quad; bytes each plane after the units takes for every two quads. */
+static const struct {
+    uint32_t runs, planes[3];
+} layouts[GSAI_N_TYPES] = {
+    [GSAI_Q8_0] = {2, {8}},
+    [GSAI_Q4_0] = {4, {16}},
+    [GSAI_Q4_K] = {4, {16}},
+    [GSAI_Q6_K] = {4, {64, 16, 2}},
+};
+
+static uint64_t quads_of(gsai_type type, uint32_t n_cols)
+{
+    const uint64_t columns = layouts[type].runs * RUN;
+    return (n_cols + columns - 1) / columns;
+}
+
+static uint64_t plane_bytes(gsai_type type, uint64_t quads, int plane)
+{
+    return gsai_round_up(quads * layouts[type].planes[plane] / 2, UNIT_BYTES);
+}
+
+uint64_t gsai_matrix_row_bytes(gsai_type type, uint32_t n_cols)
+{
+    if (!gsai_type_is_quantised(type)) return gsai_round_up(gsai_type_bytes(type, n_cols), UNIT_BYTES);
+    const uint64_t quads = quads_of(type, n_cols);
+    uint64_t bytes = quads * QUAD * UNIT_BYTES;
+    for (int i = 0; i < 3; i++) bytes += plane_bytes(type, quads, i);
+    return bytes;
+}
+
+uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols)
+{
+    if (gsai_type_is_quantised(type)) return (uint32_t)quads_of(type, n_cols) * QUAD;
+    return (uint32_t)(gsai_matrix_row_bytes(type, n_cols) / UNIT_BYTES);
+}
+
+static uint32_t word_at(const uint8_t *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+#define LOW 0x0f0f0f0fu
+
+/* Two quads, or one, put together; planes as these two have them. */
+typedef struct pair {
+    uint32_t units[2 * QUAD][4];
+    uint8_t planes[3][64];
+} pair;
+
+/* Where vec p (0 .. 7) of a run goes: the unit of its quad, and which of the unit's two vecs of the run it is. */
+static uint32_t unit_of(uint32_t p)
+{
+    return p / 4 * 2 + p % 2;
+}
+static uint32_t second_of(uint32_t p)
+{
+    return p / 2 % 2;
+}
+
+/* Numbers of four bits, one a byte in the low halves of bytes, vec p of run r. */
+static void put_four(pair *to, uint32_t r, uint32_t p, uint32_t bytes)
+{
+    to->units[r / 4 * QUAD + unit_of(p)][r % 4] |= (bytes & LOW) << second_of(p) * 4;
+}
+
+/* Block b of the pair (q8_0: 4 blocks, q4_0: 8, else one). */
+static void q8_0_block(const uint8_t *from, uint32_t b, pair *to)
+{
+    for (uint32_t p = 0; p < 8; p++)
+        to->units[b / 2 * QUAD + unit_of(p)][b % 2 * 2 + second_of(p)] = word_at(from + 2 + 4 * p);
+    memcpy(to->planes[0] + 2 * b, from, 2);
+}
+
+static void q4_0_block(const uint8_t *from, uint32_t b, pair *to)
+{
+    for (uint32_t p = 0; p < 4; p++) {
+        const uint32_t w = word_at(from + 2 + 4 * p);
+        put_four(to, b, p, w);
+        put_four(to, b, p + 4, w >> 4);
+    }
+    memcpy(to->planes[0] + 2 * b, from, 2);
+}
+
+static void q4_k_block(const uint8_t *from, uint32_t b, pair *to)
+{
+    (void)b;
+    for (uint32_t m = 0; m < 4; m++)
+        for (uint32_t p = 0; p < 8; p++) {
+            const uint32_t w = word_at(from + 16 + 32 * m + 4 * p);
+            put_four(to, 2 * m, p, w);
+            put_four(to, 2 * m + 1, p, w >> 4);
+        }
+    memcpy(to->planes[0], from, 4);
+    for (uint32_t r = 0; r < 8; r++) {
+        uint8_t scale, min;
+        gsai_q4_k_scale_min(from + 4, r, &scale, &min);
+        to->planes[0][4 + r] = (uint8_t)(scale | (min & 3) << 6);
+        to->planes[0][12 + r % 4] |= (uint8_t)((min >> 2) << r / 4 * 4);
+    }
+}
+
+static void q6_k_block(const uint8_t *from, uint32_t b, pair *to)
+{
+    (void)b;
+    for (uint32_t r = 0; r < 8; r++) {
+        const uint32_t h = r / 4, k = r % 4;
+        for (uint32_t p = 0; p < 8; p++) {
+            const uint32_t u = h * QUAD + unit_of(p), v = k * 2 + second_of(p);
+            put_four(to, r, p, word_at(from + 64 * h + 32 * (k % 2) + 4 * p) >> 4 * (k / 2));
+            const uint32_t two = word_at(from + 128 + 32 * h + 4 * p) >> 2 * k & 0x03030303u;
+            uint8_t *upper = to->planes[0] + 8 * u + v / 4 * 4;
+            const uint32_t w = word_at(upper) | two << 2 * (v % 4);
+            memcpy(upper, &w, sizeof w);
+        }
+        to->planes[1][8 * h + k] = from[192 + 2 * r];
+        to->planes[1][8 * h + 4 + k] = from[193 + 2 * r];
+    }
+    memcpy(to->planes[2], from + 208, 2);
+}
+
+void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst)
+{
+    const uint64_t from_bytes = gsai_type_bytes(type, n_cols), to_bytes = gsai_matrix_row_bytes(type, n_cols);
+
+    if (!gsai_type_is_quantised(type)) {
+        if (from_bytes == to_bytes) {
+            memcpy(dst, src, (size_t)(n_rows * to_bytes));
+            return;
+        }
+        for (uint64_t r = 0; r < n_rows; r++, src += from_bytes, dst += to_bytes) {
+            memcpy(dst, src, (size_t)from_bytes);
+            memset(dst + from_bytes, 0, (size_t)(to_bytes - from_bytes));
+        }
+        return;
+    }
+    static void (*const block_of[GSAI_N_TYPES])(const uint8_t *from, uint32_t b, pair *to) = {
+        [GSAI_Q8_0] = q8_0_block,
+        [GSAI_Q4_0] = q4_0_block,
+        [GSAI_Q4_K] = q4_k_block,
+        [GSAI_Q6_K] = q6_k_block,
+    };
+    const uint32_t n_blocks = n_cols / gsai_type_block(type), block_bytes = gsai_type_block_bytes(type);
+    const uint32_t in_pair = 2 * layouts[type].runs * RUN / gsai_type_block(type);
+    const uint64_t quads = quads_of(type, n_cols);
+    for (uint64_t r = 0; r < n_rows; r++, dst += to_bytes) {
+        uint8_t *planes[3], *end = dst + quads * QUAD * UNIT_BYTES;
+        for (int i = 0; i < 3; i++) {
+            planes[i] = end;
+            end += plane_bytes(type, quads, i);
+        }
+        for (uint64_t quad = 0, block = 0; quad < quads; quad += 2) {
+            pair made = {{{0}}, {{0}}};
+            for (uint32_t b = 0; b < in_pair && block < n_blocks; b++, block++, src += block_bytes)
+                block_of[type](src, b, &made);
+            const size_t n = quads - quad < 2 ? 1 : 2;
+            memcpy(dst + quad * QUAD * UNIT_BYTES, made.units, n * sizeof made.units / 2);
+            for (int i = 0; i < 3; i++) {
+                const uint64_t at = quad / 2 * layouts[type].planes[i], left = plane_bytes(type, quads, i) - at;
+                /* The last pair fills the plane's padding. */
+                const uint64_t whole = quad + 2 >= quads ? left : layouts[type].planes[i];
+                if (layouts[type].planes[i]) memcpy(planes[i] + at, made.planes[i], (size_t)whole);
+            }
+        }
+    }
+}

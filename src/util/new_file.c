@@ -1,0 +1,124 @@
+#define _GNU_SOURCE
+#include "util/new_file.h"
+
+#include "util/alloc.h"
+#include "util/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void forget(gsai_new_file *f)
+{
+    if (f->path) gsai_free(&f->allocator, f->path);
+    if (f->temporary) gsai_free(&f->allocator, f->temporary);
+    *f = (gsai_new_file){0};
+}
+
+gsa_status gsai_new_file_begin(gsai_new_file *f, const char *path, const gsa_allocator *allocator)
+{
+    *f = (gsai_new_file){.allocator = gsai_allocator_or_default(allocator), .fd = -1};
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        *f = (gsai_new_file){0};
+        return gsai_fail(GSA_ERROR_FILE, "%s: cannot create: it is a directory", path);
+    }
+    const size_t size = strlen(path) + sizeof ".XXXXXX";
+    f->path = gsai_strdup(&f->allocator, path);
+    f->temporary = gsai_alloc(&f->allocator, size);
+    if (!f->path || !f->temporary) {
+        forget(f);
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "%s: no memory for its name", path);
+    }
+    snprintf(f->temporary, size, "%s.XXXXXX", path);
+    f->fd = mkostemp(f->temporary, O_CLOEXEC);
+    if (f->fd < 0) {
+        const int error = errno;
+        forget(f);
+        return gsai_fail(GSA_ERROR_FILE, "%s: cannot create a file beside it: %s", path, strerror(error));
+    }
+    f->open = true;
+    return GSA_OK;
+}
+
+gsa_status gsai_new_file_reserve(const gsai_new_file *f, uint64_t size)
+{
+    int error = 0;
+    if (size > INT64_MAX)
+        error = EFBIG;
+    else if (ftruncate(f->fd, (off_t)size) != 0)
+        error = errno;
+#ifdef __linux__
+    /* Not posix_fallocate, which writes every block where the file system cannot set space aside. */
+    else if (size > 0 && fallocate(f->fd, 0, 0, (off_t)size) != 0 &&
+             (errno == ENOSPC || errno == EFBIG || errno == EDQUOT))
+        error = errno;
+#endif
+    if (!error) return GSA_OK;
+    return gsai_fail(
+        GSA_ERROR_FILE, "%s: cannot reserve %llu bytes: %s", f->path, (unsigned long long)size, strerror(error));
+}
+
+gsa_status gsai_new_file_write(const gsai_new_file *f, uint64_t offset, const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    while (size > 0) {
+        const ssize_t n = pwrite(f->fd, p, size, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            return gsai_fail(GSA_ERROR_FILE, "%s: cannot write %zu bytes at offset %llu: %s", f->path, size,
+                (unsigned long long)offset, n < 0 ? strerror(errno) : "nothing was written");
+        p += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return GSA_OK;
+}
+
+/* The rename itself must reach the disk, too. Not every file system can; the file is whole either way. */
+static void flush_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    const size_t n = slash ? (size_t)(slash - path) : 0;
+    if (n >= sizeof folder) return;
+    snprintf(folder, sizeof folder, "%.*s", (int)n, path);
+    const int fd = open(!slash ? "." : n ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+gsa_status gsai_new_file_commit(gsai_new_file *f)
+{
+    /* mkostemp makes the file private; give it what an ordinary create would. */
+    const mode_t mask = umask(0);
+    umask(mask);
+    int error = 0;
+    if (fchmod(f->fd, 0666 & ~mask) != 0 || fsync(f->fd) != 0) error = errno;
+    if (close(f->fd) != 0 && !error) error = errno;
+    f->open = false;
+    if (!error && rename(f->temporary, f->path) != 0) error = errno;
+    gsa_status status = GSA_OK;
+    if (error) {
+        unlink(f->temporary);
+        status = gsai_fail(GSA_ERROR_FILE, "%s: cannot replace: %s", f->path, strerror(error));
+    } else {
+        flush_folder(f->path);
+    }
+    forget(f);
+    return status;
+}
+
+void gsai_new_file_abandon(gsai_new_file *f)
+{
+    if (f->open) {
+        close(f->fd);
+        unlink(f->temporary);
+    }
+    if (f->path) forget(f);
+}
