@@ -41,8 +41,8 @@ static gsa_status new_device(const gsa_device_params *p, gsa_device **out)
     dev->profile = p->profile;
     dev->self_test = p->self_test;
     atomic_store(&dev->cost_permille, 1000);
-    gsai_mutex_init(&dev->self_test_mutex);
     atomic_store(&dev->math_permille, 1000);
+    gsai_mutex_init(&dev->self_test_mutex);
     *out = dev;
     return GSA_OK;
 }

@@ -520,3 +520,13 @@ void inn_ask(inn *w, inn_question what, size_t i, inn_turn *turn)
     turn->was_told = f != &other;
     turn->told = f->turn;
 }
+
+void inn_ask_plainly(inn *w, inn_turn *turn)
+{
+    *turn = begin_turn(w, INN_ASK);
+    char possessive[INN_TEXT];
+    const inn_fact *f = &w->facts[0];
+    text t = {turn->guest, 0, sizeof turn->guest};
+    put_template(&t, inn_kinds[f->kind].ask[0], subject_voice(f, &voice_i, possessive), f, f->value, "");
+    turn->guest[0] = (char)toupper((unsigned char)turn->guest[0]);
+}

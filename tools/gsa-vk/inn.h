@@ -85,6 +85,14 @@ typedef enum inn_question {
 } inn_question;
 void inn_ask(inn *w, inn_question what, size_t i, inn_turn *turn);
 
+/* About the first fact, in the first wording. */
+void inn_ask_plainly(inn *w, inn_turn *turn);
+
+/* The facts that a text tells in the wordings that the templates know, at most max. Pronouns are not followed. */
+size_t inn_parse(const char *text, inn_fact *out, size_t max);
+/* "Where is the red key?" */
+void inn_question_text(const inn_fact *f, char out[256]);
+
 /* An examination: n_facts are told, about one in four is changed, small talk between and behind until the conversation
  * is n_tokens long; then the caller asks. */
 typedef struct inn_exam {

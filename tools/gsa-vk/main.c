@@ -11,6 +11,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"devices", "list the Vulkan devices, their limits, capabilities and kernels", cmd_devices},
+    {"demo", "an innkeeper who remembers what you say; no model needed", cmd_demo},
     {"run", "generate text or token ids", cmd_run},
     {"chat", "talk with a model; undo, fork, save and load its state", cmd_chat},
     {"tokenize", "text to token ids", cmd_tokenize},
