@@ -55,9 +55,9 @@ layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[];
 #endif
 
 #if defined(WEIGHT_BLOCKS)
-// Eight vecs, and one with the sums of columns 0 .. 15 and of 16 .. 31: lanes at neighbouring blocks meet other banks.
-const uint HELD = X_VECS / 8u * 9u;
-const uint SPAN_VECS = WEIGHT_VECS / WEIGHT_SPANS;
+// Two vecs of room behind each quad of units, so that neighbouring quads lie in different banks.
+const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS;
+const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
 #else
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
 struct WeightUnit {
@@ -85,6 +85,9 @@ const uint OUTPUTS = TEAMS * ROWS; // of the workgroup
 const uint LOADS = ROWS * PER;
 
 shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
+#if defined(WEIGHT_BLOCKS)
+shared float run_sums[STAGED ? COLUMNS * WEIGHT_RUNS * UNITS : 1u]; // of what a unit has of a run
+#endif
 shared float part[SUBGROUPS * LOADS * COLUMNS];
 shared float squares[COLUMNS * SUBGROUPS];
 #ifdef STEP
@@ -116,8 +119,8 @@ vec4 x_value(uint t, uint at)
 vec4 x_at(uint c, uint u, uint v)
 {
 #if defined(WEIGHT_BLOCKS)
-    const uint at = u * WEIGHT_VECS + v;
-    if (STAGED) return staged[c * HELD + at / 8u * 9u + at % 8u];
+    const uint at = weight_at(u, v);
+    if (STAGED) return staged[c * HELD + at + at / WEIGHT_QUAD_VECS * 2u];
 #else
     if (STAGED) return staged[c * HELD + v * X_UNITS + u];
     const uint at = u * WEIGHT_VECS + v;
@@ -126,18 +129,14 @@ vec4 x_at(uint c, uint u, uint v)
 }
 
 #if defined(WEIGHT_BLOCKS)
-float x_sum(uint c, uint u, uint span)
+float x_sum(uint c, uint u, uint run)
 {
 #if defined(WEIGHT_Q8_0)
     return 0.0; // not asked for
 #else
-    if (STAGED) {
-        const vec4 sums = staged[c * HELD + u * 9u + 8u];
-        return WEIGHT_SPANS == 2u ? (span == 0u ? sums.x : sums.y) : sums.x + sums.y;
-    }
-    precise vec4 sum = vec4(0.0);
-    [[unroll]] for (uint v = 0u; v < SPAN_VECS; v++) sum += x_at(c, u, span * SPAN_VECS + v);
-    return sum_of(sum);
+    if (STAGED) return run_sums[(c * WEIGHT_RUNS + run) * UNITS + u];
+    precise const float sum = sum_of(x_at(c, u, 2u * run)) + sum_of(x_at(c, u, 2u * run + 1u));
+    return sum;
 #endif
 }
 #endif
@@ -155,16 +154,23 @@ void stage()
                 if (NORM && push.weighted != 0u) value *= norm[i];
                 if (!STAGED) continue;
 #if defined(WEIGHT_BLOCKS)
-                staged[c * HELD + i / 8u * 9u + i % 8u] = value;
-                precise float all = sum_of(value); // four lanes hold 16 columns
-                all += subgroupShuffleXor(all, 1u);
-                all += subgroupShuffleXor(all, 2u);
-                if (i % 4u == 0u) staged[c * HELD + i / 8u * 9u + 8u][i % 8u / 4u] = all;
+                staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = value;
+                const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
+                precise const float both = mine + subgroupShuffleXor(mine, 2u);
+                const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
+                if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = both;
 #else
                 staged[c * HELD + i % WEIGHT_VECS * X_UNITS + i / WEIGHT_VECS] = value;
 #endif
             }
-#if !defined(WEIGHT_BLOCKS)
+#if defined(WEIGHT_BLOCKS)
+        if (STAGED) // what the last quad has beyond the row
+            for (uint i = X_VECS + gl_LocalInvocationIndex; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
+                const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
+                staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
+                if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = 0.0;
+            }
+#else
         if (STAGED && gl_LocalInvocationIndex < HELD - X_VECS) // at most one
             staged[c * HELD + HELD - 1u] = vec4(0.0);
 #endif
@@ -256,26 +262,27 @@ void main()
         [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
             const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
 #if defined(WEIGHT_BLOCKS)
-            [[unroll]] for (uint span = 0u; span < WEIGHT_SPANS; span++) {
-                float product[LOADS * COLUMNS], of_x[COLUMNS];
-                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) of_x[c] = x_sum(c, at, span);
-                [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) product[s] = weight_start(of_x[s % COLUMNS]);
-                [[unroll]] for (uint j = 0u; j < SPAN_VECS; j++) {
-                    const uint v = span * SPAN_VECS + j;
-                    vec4 numbers[LOADS];
-                    [[unroll]] for (uint r = 0u; r < LOADS; r++) numbers[r] = weight_numbers(unit[u * LOADS + r], v);
-                    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                        const vec4 xs = x_at(c, at, v);
-                        [[unroll]] for (uint r = 0u; r < LOADS; r++) {
-                            precise float more = product[r * COLUMNS + c];
-                            [[unroll]] for (uint k = 0u; k < 4u; k++) more = fma(numbers[r][k], xs[k], more);
-                            product[r * COLUMNS + c] = more;
-                        }
+            WeightPart unit_part[LOADS * COLUMNS];
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
+            [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
+                vec4 numbers[LOADS * 2u];
+                [[unroll]] for (uint r = 0u; r < LOADS * 2u; r++)
+                    numbers[r] = weight_numbers(unit[u * LOADS + r / 2u], run * 2u + r % 2u);
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const vec4 x_0 = x_at(c, at, run * 2u), x_1 = x_at(c, at, run * 2u + 1u);
+                    const float of_x = x_sum(c, at, run);
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++) {
+                        precise float product = weight_start(of_x);
+                        [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(numbers[2u * r][k], x_0[k], product);
+                        [[unroll]] for (uint k = 0u; k < 4u; k++)
+                            product = fma(numbers[2u * r + 1u][k], x_1[k], product);
+                        const uint s = r * COLUMNS + c;
+                        unit_part[s] = weight_add(unit[u * LOADS + r], run, product, of_x, unit_part[s]);
                     }
                 }
-                [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
-                    sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], span, product[s], of_x[s % COLUMNS], sum[s]);
             }
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
+                sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], unit_part[s], sum[s]);
 #else
             [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++)
                 [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {

@@ -1,5 +1,6 @@
 /* The ops: each checks shapes, picks its variant, fills push constants and records its call(s). Activations are f32
- * matrices of T rows in one buffer range; weights are matrices in parts. Every variant uses at most 4 storage buffers.
+ * matrices of T rows in one buffer range; weights are matrices in parts. Every op can be
+ * done by variants of at most 4 storage buffers, which is what every device has.
  *
  * Bits: an output element depends only on its own row's inputs and on the variant, never on how many rows there are.
  * Which variant serves a row is decided by gsai_row_class alone. */

@@ -100,7 +100,7 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
     uint32_t columns = 1;
     while (columns < n_tokens) columns *= 2;
     const uint32_t x_vecs = a->n_cols / 4, loads = s.rows * (a->swiglu ? 2 : 1);
-    const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs / 8 * 9ull : x_vecs + 1ull;
+    const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs * 5 / 4 + 68ull : x_vecs + 1ull;
     const uint64_t shared =
         16ull * columns * held + 4ull * columns * (s.group_size / s.lanes * (loads + 1) + s.outputs);
     const uint32_t unroll = columns >= 4 ? 1 : s.unroll;

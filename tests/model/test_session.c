@@ -250,6 +250,56 @@ static void session_generates_in_company(void **state)
     }
 }
 
+/* Single tokens of enough sessions for the kernels of batches: with deterministic the bits of a session alone, otherwise
+ * what products of f16 allow. */
+static void batches_agree_with_sessions_alone(int deterministic)
+{
+    enum { N = 6, STEPS = 12 };
+    golden_model m = golden_model_open(device, "gsa-bf16-sharded", 1);
+    const gsa_model_params params = {
+        .struct_size = sizeof params, .path = m.path, .n_slots = 2 * N, .deterministic = deterministic};
+    golden_model own = m;
+    OK(gsa_model_load(device, &params, &own.model));
+    gsa_session *alone[N], *together[N];
+    for (uint32_t i = 0; i < N; i++) {
+        alone[i] = new_session(&own);
+        together[i] = new_session(&own);
+    }
+    for (uint32_t t = 0; t < STEPS; t++) {
+        gsa_step_item items[N];
+        for (uint32_t i = 0; i < N; i++) {
+            OK(gsa_session_eval_wait(alone[i], prompt + i + t, 1, NULL));
+            items[i] = (gsa_step_item){
+                .session = together[i], .tokens = prompt + i + t, .n_tokens = 1, .want = GSA_WANT_LOGITS};
+        }
+        gsa_step *st = NULL;
+        OK(gsa_step_submit(own.model, items, N, 0, &st));
+        OK(gsa_step_wait(st, UINT64_MAX));
+        OK(gsa_step_collect(st));
+        for (uint32_t i = 0; i < N; i++) {
+            assert_int_equal(items[i].n_done, 1);
+            const double error =
+                goldens_error(gsa_session_logits(together[i]), gsa_session_logits(alone[i]), own.info.n_vocab);
+            if (!(error <= (deterministic ? 0 : 5e-3)))
+                fail_msg("session %u of %d, token %u: logits off by %.3g", i, N, t, error);
+        }
+    }
+    for (uint32_t i = 0; i < N; i++) {
+        if (deterministic) assert_same("alone and in a batch", alone[i], together[i]);
+        gsa_session_destroy(alone[i]);
+        gsa_session_destroy(together[i]);
+    }
+    gsa_model_destroy(own.model);
+    golden_model_close(&m);
+}
+
+static void session_batches_agree_with_sessions_alone(void **state)
+{
+    (void)state;
+    batches_agree_with_sessions_alone(0);
+    batches_agree_with_sessions_alone(1);
+}
+
 /* The company in a step: other sessions' prompts and single tokens beside ours change nothing. */
 static void session_company_in_a_step_changes_no_bits(void **state)
 {
@@ -584,6 +634,7 @@ int main(void)
         cmocka_unit_test(session_any_split_agrees_within_the_bound),
         cmocka_unit_test(session_generates_the_tokens_of_single_steps),
         cmocka_unit_test(session_generates_in_company),
+        cmocka_unit_test(session_batches_agree_with_sessions_alone),
         cmocka_unit_test(session_company_in_a_step_changes_no_bits),
         cmocka_unit_test(session_fork_restore_and_load_continue_with_the_same_bits),
         cmocka_unit_test(session_reset_is_a_new_session),
