@@ -10,6 +10,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_16bit_storage : require
+#extension GL_EXT_control_flow_attributes : require
 #include "common/push.h"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_cm_push push; };
@@ -30,6 +31,7 @@ const uint BLOCKS = GSA_CHUNK / GSA_BLOCK;
 const uint COLUMNS = GSA_MIXER_GROUP / BLOCKS;
 
 shared float total[GSA_MIXER_GROUP];
+shared float decays[GSA_BLOCK * GSA_MIXER_GROUP]; // each invocation's own: an array would lie in slow memory
 
 vec4 mapped(vec4 a, bool rectify)
 {
@@ -46,7 +48,7 @@ void copy(uint group, uint chunk, uint row, uint rows)
     const bool is_q = column < n_q, is_k = !is_q && column < n_q + n_k;
     const uint from = is_q ? push.q + column : is_k ? push.k + column - n_q : push.v + column - n_q - n_k;
     const bool rectify = (is_q || is_k) && (push.flags & GSA_CM_RELU) != 0u;
-    for (uint i = 0u; i < GSA_CM_COPY_ROWS; i++) {
+    [[unroll]] for (uint i = 0u; i < GSA_CM_COPY_ROWS; i++) {
         const uint t = group % steps * GSA_CM_COPY_ROWS + i;
         vec4 a = vec4(0.0);
         if (t < rows) a = mapped(x4[(push.x_offset + (row + t) * push.x_stride + from) / 4u], rectify);
@@ -56,37 +58,38 @@ void copy(uint group, uint chunk, uint row, uint rows)
     }
 }
 
+// Log decay of local row t, 0 past the chunk's end, and the write strength that belongs to it.
+float decay_of(uint t, uint from, uint rows)
+{
+    if (t >= rows) return 0.0;
+    const float g = x[from + push.g];
+    return (push.flags & GSA_CM_PROJECTIONS) != 0u ? log_decay(g, push.normalizer) : g;
+}
+float strength_of(uint t, uint from, uint rows, float g)
+{
+    if (t >= rows) return 0.0;
+    return (push.flags & GSA_CM_PROJECTIONS) != 0u ? one_minus_exp(g) : x[from + push.s];
+}
+
 void gates(uint group, uint chunk, uint row, uint rows)
 {
     const uint lane = gl_LocalInvocationIndex, block = lane / COLUMNS, gm = push.G * push.M;
-    const uint n = group * COLUMNS + lane % COLUMNS, first = block * GSA_BLOCK;
-    const bool inside = n < gm, projected = (push.flags & GSA_CM_PROJECTIONS) != 0u;
-    const uint at = chunk * GSA_CHUNK * gm + n;
-    float g[GSA_BLOCK], s[GSA_BLOCK];
+    const uint n = group * COLUMNS + lane % COLUMNS, first = block * GSA_BLOCK, end = n < gm ? rows : 0u;
+    const uint at = chunk * GSA_CHUNK * gm + n, column = push.x_offset + row * push.x_stride + n;
     precise float sum = 0.0;
 
     for (uint i = 0u; i < GSA_BLOCK; i++) {
-        const uint t = first + i, from = push.x_offset + (row + t) * push.x_stride + n;
-        g[i] = 0.0;
-        s[i] = 0.0;
-        if (inside && t < rows) {
-            g[i] = x[from + push.g];
-            if (projected) {
-                g[i] = log_decay(g[i], push.normalizer);
-                s[i] = one_minus_exp(g[i]);
-            } else {
-                s[i] = x[from + push.s];
-            }
-        }
-        sum += g[i];
-        if (!inside) continue;
+        const uint t = first + i;
+        const float g = decay_of(t, column + t * push.x_stride, end);
+        decays[i * GSA_MIXER_GROUP + lane] = g;
+        sum += g;
+        if (n >= gm) continue;
         scratch[push.pre + at + t * gm] = exp_neg(sum);
-        scratch[push.keep + at + t * gm] = exp_neg(g[i]);
-        scratch[push.write + at + t * gm] = s[i];
+        scratch[push.keep + at + t * gm] = exp_neg(g);
     }
     total[lane] = sum;
     barrier();
-    if (!inside) return;
+    if (n >= gm) return;
 
     precise float after = 0.0, all = 0.0;
     for (uint b = BLOCKS; b-- > 0u;) {
@@ -97,10 +100,13 @@ void gates(uint group, uint chunk, uint row, uint rows)
     const float to_end = exp_neg(after);
     sum = 0.0;
     for (uint i = GSA_BLOCK; i-- > 0u;) {
-        const float w = s[i] * exp_neg(sum);
-        scratch16[push.wsuf * 2u + at + (first + i) * gm] = float16_t(w);
-        scratch16[push.wend * 2u + at + (first + i) * gm] = float16_t(w * to_end);
-        sum += g[i];
+        const uint t = first + i;
+        const float g = decays[i * GSA_MIXER_GROUP + lane], s = strength_of(t, column + t * push.x_stride, end, g);
+        const float w = s * exp_neg(sum);
+        scratch[push.write + at + t * gm] = s;
+        scratch16[push.wsuf * 2u + at + t * gm] = float16_t(w);
+        scratch16[push.wend * 2u + at + t * gm] = float16_t(w * to_end);
+        sum += g;
     }
     scratch[push.total + (chunk * BLOCKS + block) * gm + n] = total[lane];
     if (block == 0u) {

@@ -42,10 +42,12 @@ const uint AT_VALUES = AT_PAIRS + ROWS * CHUNK_PITCH;   // [ROWS][64] f16: B
 const uint AT_SCORES = AT_VALUES + ROWS * CHUNK_PITCH;  // [ROWS][SLOTS] f32: scores, then p
 const uint AT_WROTE = AT_SCORES + ROWS * SCORE_PITCH;   // [3][16][SLOTS] f16: writes of blocks two and more before
 const uint AT_OWN = AT_WROTE + 3u * GSA_BLOCK * SLOT_PITCH; // [2][16][16] f32: A inside the blocks
+const uint AT_KEEP = AT_PAIRS;                          // [16][SLOTS] f32, when AT_PAIRS is done with
 const uint AT_SUMS = AT_WROTE;                          // [16][GROUP] f32, when AT_WROTE and AT_OWN are done with
 const uint AT_Q = 0u, AT_K = AT_Q + ROWS * CHUNK_PITCH, AT_HK = AT_K + GSA_CHUNK * CHUNK_PITCH; // tiles of the first phase
 const uint AT_HV = AT_SCORES, AT_V = AT_HV + GSA_CHUNK * SLOT_PITCH;                            // and of the last
-const uint AT_EDGE = 1728u;                             // [SUBS][FRAG_M][FRAG_N] f32
+const uint AT_EDGE = 1728u;                             // [SUBS][FRAG_M][FRAG_N] f32, at the very end
+const uint AT_DECAY = AT_EDGE;                          // before: [5][SLOTS] f32, see put_decays
 const uint AT_PART = 1984u;                             // [GROUP] f32
 shared uvec4 pool[2016];
 
@@ -175,21 +177,35 @@ void make_pairs()
     barrier();
 }
 
+// Decays from the chunk's start to each of our two blocks, then those from the ends of blocks 0, 0, 1 to the starts of
+// 2, 3, 3: the order of AT_WROTE.
+void put_decays()
+{
+    for (uint i = gl_LocalInvocationIndex; i < 5u * SLOTS; i += GROUP) {
+        const uint which = i / SLOTS, m = i % SLOTS;
+        const uint from = which < 2u ? 0u : which == 4u ? 2u : 1u;
+        const uint to = which < 2u ? block0 + which : which == 2u ? 2u : 3u;
+        set(AT_DECAY, i, exp_neg(total(from, to, m)));
+    }
+    barrier();
+}
+
 // What earlier blocks wrote, decayed to the start of each block of ours that is two or more later. scores *= lead.
 void make_writes()
 {
     const uint lane = gl_LocalInvocationIndex;
+    put_decays();
     for (uint i = lane; i < ROWS * SLOTS; i += GROUP) {
         const uint t = i / SLOTS, m = i % SLOTS, at = t * SCORE_PITCH * 4u + m;
-        set(AT_SCORES, at, get(AT_SCORES, at) * exp_neg(total(0u, block0 + t / GSA_BLOCK, m)));
+        set(AT_SCORES, at, get(AT_SCORES, at) * get(AT_DECAY, t / GSA_BLOCK * SLOTS + m));
     }
     if (block0 > 0u)
         for (uint i = lane; i < 3u * GSA_BLOCK * SLOTS / 2u; i += GROUP) {
-            const uint row = i / (SLOTS / 2u), pair = i % (SLOTS / 2u), slot = row / GSA_BLOCK;
-            const uint b = slot == 0u ? 2u : 3u, j = slot == 2u ? 1u : 0u;
-            const vec2 decay = vec2(exp_neg(total(j + 1u, b, 2u * pair)), exp_neg(total(j + 1u, b, 2u * pair + 1u)));
+            const uint row = i / (SLOTS / 2u), pair = i % (SLOTS / 2u), slot = row / GSA_BLOCK, j = slot == 2u ? 1u : 0u;
+            const uint decay = (2u + slot) * SLOTS + 2u * pair;
             const uint from = push.wsuf + (gate_row(chunk) + (j * GSA_BLOCK + row % GSA_BLOCK) * gm() + g * SLOTS) / 2u + pair;
-            set_pair(AT_WROTE, row * SLOT_PITCH * 4u + pair, unpackHalf2x16(scratch_pair[from]) * decay);
+            set_pair(AT_WROTE, row * SLOT_PITCH * 4u + pair,
+                unpackHalf2x16(scratch_pair[from]) * vec2(get(AT_DECAY, decay), get(AT_DECAY, decay + 1u)));
         }
     barrier();
 }
@@ -220,21 +236,39 @@ void add_earlier_blocks()
     barrier();
 }
 
-// scores = pre scores + the block's own writes, followed row by row
+// scores = pre scores + the block's own writes, followed row by row. What row j wrote is element j of w0 .. w3, 0 before:
+// variables of their own, since an array that a driver does not unroll lands in slow memory.
+#define OWN_ROW(T, W, C)                                                             \
+    {                                                                                \
+        const uint row = b * GSA_BLOCK + uint(T), at = gate(row, m);                 \
+        const uint to = row * SCORE_PITCH * 4u + m, own = AT_OWN + row * GSA_BLOCK / 4u; \
+        const float keep = scratch[push.keep + at];                                  \
+        w0 *= keep;                                                                  \
+        w1 *= keep;                                                                  \
+        w2 *= keep;                                                                  \
+        w3 *= keep;                                                                  \
+        W.C = scratch[push.write + at];                                              \
+        precise float sum = scratch[push.pre + at] * get(AT_SCORES, to);             \
+        sum = own_sum(uintBitsToFloat(pool[own]), w0, sum);                          \
+        sum = own_sum(uintBitsToFloat(pool[own + 1u]), w1, sum);                     \
+        sum = own_sum(uintBitsToFloat(pool[own + 2u]), w2, sum);                     \
+        sum = own_sum(uintBitsToFloat(pool[own + 3u]), w3, sum);                     \
+        set(AT_SCORES, to, sum);                                                     \
+    }
+float own_sum(vec4 a, vec4 w, float sum)
+{
+    precise const float all = fma(a.w, w.w, fma(a.z, w.z, fma(a.y, w.y, fma(a.x, w.x, sum))));
+    return all;
+}
 void add_own_block()
 {
     for (uint item = gl_LocalInvocationIndex; item < 2u * SLOTS; item += GROUP) {
         const uint b = item / SLOTS, m = item % SLOTS;
-        precise float wrote[GSA_BLOCK];
-        [[unroll]] for (uint t = 0u; t < GSA_BLOCK; t++) {
-            const uint at = gate(b * GSA_BLOCK + t, m), to = (b * GSA_BLOCK + t) * SCORE_PITCH * 4u + m;
-            const float keep = scratch[push.keep + at];
-            [[unroll]] for (uint j = 0u; j < t; j++) wrote[j] *= keep;
-            wrote[t] = scratch[push.write + at];
-            precise float sum = scratch[push.pre + at] * get(AT_SCORES, to);
-            [[unroll]] for (uint j = 0u; j <= t; j++) sum = fma(get(AT_OWN, (b * GSA_BLOCK + t) * GSA_BLOCK + j), wrote[j], sum);
-            set(AT_SCORES, to, sum);
-        }
+        precise vec4 w0 = vec4(0.0), w1 = vec4(0.0), w2 = vec4(0.0), w3 = vec4(0.0);
+        OWN_ROW(0, w0, x) OWN_ROW(1, w0, y) OWN_ROW(2, w0, z) OWN_ROW(3, w0, w)
+        OWN_ROW(4, w1, x) OWN_ROW(5, w1, y) OWN_ROW(6, w1, z) OWN_ROW(7, w1, w)
+        OWN_ROW(8, w2, x) OWN_ROW(9, w2, y) OWN_ROW(10, w2, z) OWN_ROW(11, w2, w)
+        OWN_ROW(12, w3, x) OWN_ROW(13, w3, y) OWN_ROW(14, w3, z) OWN_ROW(15, w3, w)
     }
     barrier();
 }
@@ -268,14 +302,20 @@ void put_read_weights(bool led)
     for (uint i = gl_LocalInvocationIndex; i < ROWS * SLOTS / 2u; i += GROUP) {
         const uint t = i / (SLOTS / 2u), m = i % (SLOTS / 2u) * 2u, at = gate(t, m), from = t * SCORE_PITCH * 4u + m;
         vec2 p = vec2(get(AT_SCORES, from) * scratch[push.pre + at], get(AT_SCORES, from + 1u) * scratch[push.pre + at + 1u]);
-        if (led) {
-            const uint b = block0 + t / GSA_BLOCK;
-            p *= vec2(exp_neg(total(0u, b, m)), exp_neg(total(0u, b, m + 1u)));
-        }
+        const uint lead = t / GSA_BLOCK * SLOTS + m;
+        if (led) p *= vec2(get(AT_DECAY, lead), get(AT_DECAY, lead + 1u));
         set_pair(AT_PAIRS, t * CHUNK_PITCH * 4u + m / 2u, p);
     }
     barrier();
 }
+
+#define INSIDE_ROWS(DO) \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+#define INSIDE_DECLARE(T) precise float inside##T = 0.0;
+#define INSIDE_FOLLOW(T)                                                      \
+    run *= uint(T) > j ? get(AT_KEEP, uint(T) * SLOTS + m) : 1.0;             \
+    inside##T = fma(get(AT_SCORES, (b * GSA_BLOCK + uint(T)) * SCORE_PITCH * 4u + m), uint(T) >= j ? run : 0.0, inside##T);
+#define INSIDE_STORE(T) set(AT_SUMS, uint(T) * GROUP + lane, inside##T);
 
 // B into AT_VALUES
 void make_values_weights()
@@ -303,27 +343,30 @@ void make_values_weights()
     }
     barrier();
 
-    // Inside the block: an invocation follows the write of one row j through every fourth slot.
-    const uint b = lane / 64u, mine = lane % 64u / 4u;
-    precise float inside[GSA_BLOCK];
-    [[unroll]] for (uint t = 0u; t < GSA_BLOCK; t++) inside[t] = 0.0;
-    for (uint m = lane % 4u; m < SLOTS; m += 4u) {
-        precise float run = scratch[push.write + gate(b * GSA_BLOCK + mine, m)];
-        [[unroll]] for (uint t = 0u; t < GSA_BLOCK; t++) {
-            if (t > mine) run *= scratch[push.keep + gate(b * GSA_BLOCK + t, m)];
-            if (t >= mine) inside[t] = fma(get(AT_SCORES, (b * GSA_BLOCK + t) * SCORE_PITCH * 4u + m), run, inside[t]);
+    // Inside the blocks, one after the other: an invocation follows the write of one row j through every eighth slot.
+    for (uint b = 0u; b < 2u; b++) {
+        for (uint i = lane; i < GSA_BLOCK * SLOTS / 4u; i += GROUP)
+            pool[AT_KEEP + i] = scratch_vec[(push.keep + gate(b * GSA_BLOCK + i / (SLOTS / 4u), i % (SLOTS / 4u) * 4u)) / 4u];
+        barrier();
+        const uint j = lane / 8u;
+        INSIDE_ROWS(INSIDE_DECLARE)
+        for (uint m = lane % 8u; m < SLOTS; m += 8u) {
+            precise float run = scratch[push.write + gate(b * GSA_BLOCK + j, m)];
+            INSIDE_ROWS(INSIDE_FOLLOW)
         }
-    }
-    [[unroll]] for (uint t = 0u; t < GSA_BLOCK; t++) set(AT_SUMS, t * GROUP + lane, inside[t]);
-    barrier();
-    for (uint i = lane; i < ROWS * GSA_BLOCK / 2u; i += GROUP) {
-        const uint t = i / (GSA_BLOCK / 2u), pair = i % (GSA_BLOCK / 2u);
-        const uint from = t % GSA_BLOCK * GROUP + t / GSA_BLOCK * 64u + pair * 8u;
+        INSIDE_ROWS(INSIDE_STORE)
+        barrier();
+        // GROUP words of two neighbouring columns each
+        const uint t = lane / 8u, pair = lane % 8u;
         vec2 sum = vec2(0.0);
-        for (uint e = 0u; e < 4u; e++) sum += vec2(get(AT_SUMS, from + e), get(AT_SUMS, from + 4u + e));
-        set_pair(AT_VALUES, t * CHUNK_PITCH * 4u + (block0 + t / GSA_BLOCK) * GSA_BLOCK / 2u + pair, sum);
+        for (uint e = 0u; e < 2u; e++) {
+            const uint from = AT_SUMS + (t * GROUP + pair * 16u) / 4u + e;
+            const vec4 first = uintBitsToFloat(pool[from]), second = uintBitsToFloat(pool[from + 2u]);
+            sum += vec2((first.x + first.y) + (first.z + first.w), (second.x + second.y) + (second.z + second.w));
+        }
+        set_pair(AT_VALUES, (b * GSA_BLOCK + t) * CHUNK_PITCH * 4u + (block0 + b) * GSA_BLOCK / 2u + pair, sum);
+        barrier();
     }
-    barrier();
 }
 
 uvec4 v_next[N_K];

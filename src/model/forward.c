@@ -4,10 +4,12 @@
 static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s,
     const gsai_state *state, const gsai_pass *p)
 {
-    const gsai_work *work = &p->work;
+    gsai_work with_type = p->work;
+    with_type.half = gsai_matmul_input(r, &w->qkvf, p->work.rows, s->h).half;
+    const gsai_work *work = &with_type;
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
-    const bool whole = gsai_gsa_takes_projections(r, c, work->rows); /* maps, gates and silu happen inside the step */
+    const bool whole = gsai_gsa_takes_projections(r, c, work); /* maps, gates and silu happen inside the step */
     const gsai_norm_matmul_args qkvf = {.y = projected->rows,
         .x = s->x,
         .norm = w->attn_norm,

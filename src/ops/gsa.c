@@ -64,10 +64,10 @@ uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32
     return chunked > one ? chunked : one;
 }
 
-bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, gsai_row_class rows)
+bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
     if (c->W != 0 || c->feature_map == GSAI_FEATURE_T2R) return false;
-    return rows == GSAI_ROWS_ONE || gsai_gsa_chunk_cm_has(r, c, rows);
+    return work->rows == GSAI_ROWS_ONE || gsai_gsa_chunk_cm_has(r, c, work);
 }
 
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
@@ -88,7 +88,7 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
     }
     if (work->rows == GSAI_ROWS_ONE) {
         gsai_op_gsa_step(r, c, o, x, state, work, scratch, projections);
-    } else if (gsai_gsa_chunk_cm_has(r, c, work->rows)) {
+    } else if (gsai_gsa_chunk_cm_has(r, c, work)) {
         gsai_op_gsa_chunk_cm(r, c, o, x, state, work, scratch, projections);
     } else {
         gsai_op_gsa_chunk(r, c, o, x, state, work, scratch);

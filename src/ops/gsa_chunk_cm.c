@@ -6,8 +6,6 @@
 #include "ops/mixer.h"
 #include "util/status.h"
 
-#include <string.h>
-
 #define BLOCKS     (GSA_CHUNK / GSA_BLOCK)
 #define POOL_FRAGS 1024 /* floats of all subgroups' fragments that gsa_cm_read.comp has room for */
 
@@ -44,16 +42,15 @@ uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks)
     return shapes_fit(c) ? lay_out(c, n_chunks).end : 0;
 }
 
-bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, gsai_row_class rows)
+bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
     static const char *const ops[] = {"gsa_cm_prepare", "gsa_cm_scan", "gsa_cm_read"};
     const gsa_device *dev = gsai_recorder_device(r);
-    const gsai_variant *forced = gsai_recorder_forced(r);
     const uint32_t lanes = dev->caps.subgroup_size;
     gsai_coopmat_shape frag;
 
-    if (rows != GSAI_ROWS_MANY || !shapes_fit(c) || !gsai_caps_matrix_shape(&dev->caps, &frag)) return false;
-    if (forced && strncmp(forced->op, "gsa_chunk_", 10) == 0) return false;
+    if (!work->half || work->rows != GSAI_ROWS_MANY || !shapes_fit(c) || !gsai_caps_matrix_shape(&dev->caps, &frag))
+        return false;
     if (frag.k > GSA_BLOCK || lanes > GSA_MIXER_GROUP || GSA_MIXER_GROUP / lanes * frag.m * frag.n > POOL_FRAGS)
         return false;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)

@@ -32,7 +32,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
 /* On matrix units; no floats where the model's shapes do not suit them. Takes projections when W is 0 and the map is
  * none that needs weights. */
 uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks);
-bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, gsai_row_class rows);
+bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work);
 void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x,
     const gsai_state *state, const gsai_work *work, gsai_range scratch, bool projections);
 void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,

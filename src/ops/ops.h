@@ -132,6 +132,7 @@ typedef struct gsai_work {
     uint32_t spans, chunks; /* base index of each table */
     uint32_t n_spans, n_chunks, n_rows;
     gsai_row_class rows;
+    bool half; /* products of many rows may be of f16: the weights were not f32 */
 } gsai_work;
 
 /* Short convolution + silu of q, k, v from in to out (same columns), then the state takes the last W inputs. */
@@ -163,7 +164,7 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a);
 
 /* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
  * may projections be true. */
-bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, gsai_row_class rows);
+bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, const gsai_work *work);
 
 /* --- variants --- */
 typedef struct gsai_variant {

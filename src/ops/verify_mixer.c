@@ -195,7 +195,8 @@ void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly,
     x.rows = gsai_check_rows(c, m->x, m->T, x.width, GSAI_CHECK_IN);
     const gsai_rows o = gsai_check_rows(c, NULL, m->T, width, GSAI_CHECK_OUT);
     const gsai_state state = {gsai_check_place(c, m->state, n_state * 4, GSAI_CHECK_INOUT), m->at};
-    const gsai_check_works works = gsai_check_cut(c, m->spans, m->n_spans, singly);
+    gsai_check_works works = gsai_check_cut(c, m->spans, m->n_spans, singly);
+    for (uint32_t i = 0; i < works.n; i++) works.work[i].half = strncmp(gsai_check_op(c), "gsa_cm_", 7) == 0;
     gsai_range scratch[GSAI_CHECK_MAX_WORKS] = {0};
     for (uint32_t i = 0; i < works.n; i++) /* no more than is needed: a write beyond it is found */
         scratch[i] = gsai_check_place(c, NULL, gsai_gsa_work_floats(f, &works.work[i]) * 4, GSAI_CHECK_OUT);

@@ -179,10 +179,10 @@ static double pass_estimate_ns(const gpu_engine *e, uint32_t rows)
 static uint32_t row_budget(const gpu_engine *e, double budget_ns)
 {
     const gsai_config *c = e->config;
-    const uint64_t columns = c->D > c->F ? c->D : c->F;
+    const uint64_t ffn = 2ull * c->F * c->D, qkvf = (uint64_t)e->k.qkvf_width * c->D, most = ffn > qkvf ? ffn : qkvf;
     uint32_t rows = e->k.max_rows;
     while (rows > GSA_CHUNK) {
-        const double product = gsai_estimate_ns(e->dev, 0, 4ull * rows * c->F * columns / e->speedup);
+        const double product = gsai_estimate_ns(e->dev, 0, 2 * rows * most / e->speedup);
         if (product <= e->dev->max_submit_us * 1e3 && (budget_ns == 0 || pass_estimate_ns(e, rows) <= budget_ns)) break;
         rows -= GSA_CHUNK;
     }
@@ -234,7 +234,8 @@ static gsa_status gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spa
         lane *l = free_lane(e, &index);
         if (!l) break;
         uint32_t *table = (uint32_t *)((char *)e->staging.mapped + index * gsai_capacity_staging_stride(&e->k));
-        if (!gsai_pack_next(&e->k, spans, n_spans, done, row_budget(e, left_ns), table, &l->pack)) break;
+        if (!gsai_pack_next(&e->k, spans, n_spans, done, row_budget(e, budget_us ? left_ns : 0), table, &l->pack))
+            break;
         const double estimate = pass_estimate_ns(e, l->pack.n_rows);
         if (budget_us && job->n_lanes > 0 && estimate > left_ns) break;
         uint32_t left = l->pack.generate, n = repeat_of(left, estimate, left_ns);
