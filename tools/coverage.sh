@@ -26,6 +26,7 @@ find "$build" -name '*.gcda' -delete
 quietly meson test -C "$build" --suite unit --suite fuzz -t 8
 cd "$build"
 python3 "$root/tools/coverage.py" "$root" "$show" src/model/hf.c src/model/hf_config.c src/model/hf_files.c \
-    src/model/safetensors.c src/model/config.c src/model/tensor.c src/model/checkpoint.c src/session/state_file.c \
-    src/util/json.c src/util/file.c src/util/status.c src/util/alloc.c src/util/hash.c \
-    "$root"/src/model/gguf*.c "$root"/src/text/*.c
+    src/model/safetensors.c src/model/config.c src/model/tensor.c src/model/checkpoint.c src/model/gguf_checkpoint.c \
+    src/model/gguf_config.c src/session/state_file.c src/util/json.c src/util/file.c src/util/source.c \
+    src/util/status.c src/util/alloc.c src/util/hash.c src/gguf/gguf.c src/gguf/types.c src/gguf/value.c \
+    src/gguf/walk.c "$root"/src/text/*.c

@@ -69,6 +69,8 @@ typedef enum gsa_want {
     GSA_WANT_TOKEN = 3       /* a token chosen on the device after the item's last token; no logits come back */
 } gsa_want;
 
+#define GSA_MAX_STOP_IDS 4
+
 typedef struct gsa_step_item {
     gsa_session *session;  /* each session at most once in a step */
     const int32_t *tokens; /* [n_tokens] ids below n_vocab; copied before return */
@@ -78,7 +80,14 @@ typedef struct gsa_step_item {
         *sampler;    /* GSA_WANT_TOKEN: rules and seed, advanced when collected; NULL = greedy. Must outlive the step */
     float *logits;   /* GSA_WANT_ALL_LOGITS: room for [n_tokens, n_vocab]; rows [0, n_done) are filled when collected */
     uint32_t n_done; /* out, at submit: tokens queued; call again with the rest */
-    int32_t token;   /* out, when collected: the chosen token, or -1 while n_done < n_tokens */
+    int32_t token;   /* out, when collected: the (last) chosen token, or -1 while n_done < n_tokens */
+    /* GSA_WANT_TOKEN, several tokens in a row: each chosen token is fed back on the device, without the host between
+     * them; the last one is chosen, but not yet evaluated. All zero: one token. */
+    uint32_t n_generate;     /* tokens to choose at most */
+    int32_t *generated;      /* room for [n_generate] when above 1; filled when collected; must outlive the step */
+    const int32_t *stop_ids; /* [n_stop]: the token after which to choose no more; must outlive the step */
+    uint32_t n_stop;         /* at most GSA_MAX_STOP_IDS */
+    uint32_t n_generated;    /* out, when collected: tokens in generated, a stop id included */
 } gsa_step_item;
 
 /* Queue work for one or many sessions of one model. Submits; never blocks.
@@ -89,6 +98,9 @@ typedef struct gsa_step_item {
  * Slicing: tokens are evaluated in chunks of 64 counted from the first token of the item; continuing with the rest
  * after n_done gives the same bits as a step that took all at once. What an item wants besides the state is delivered
  * when its last token is done.
+ * Generation: an item that begins with one token (the last one chosen) gets up to n_generate more, fewer when the budget,
+ * the step's room (64) or another item of the step that asks for fewer ends it earlier: call again with the last one. An
+ * item that begins with a longer prompt gets one. The tokens are those of as many steps with one token each.
  * OK; ARGUMENT (bad id, session twice, other model: nothing queued), BUSY (too many steps in flight, or a session's
  * step is not collected), HOST_MEMORY, DEVICE_LOST: *step is NULL, sessions unchanged. */
 GSA_API gsa_status gsa_step_submit(

@@ -68,6 +68,41 @@ struct gsa_norm_matvec_push {
     float eps;
 };
 
+/* staged_matvec: the same without its choice of rows. */
+struct gsa_staged_push {
+    uint n_tokens;
+    uint first_row, n_rows, row_vecs, x_vecs;
+    uint x_offset, x_stride; /* in 4-float vectors */
+    uint y_offset, y_stride; /* in floats */
+    uint accumulate;
+    uint weighted;
+    uint width;
+    uint up_rows;
+    uint act;
+    float eps;
+};
+
+/* With STEP. Rows are those of the whole matrix: q from 0, then k, v, f. */
+struct gsa_staged_step_push {
+    uint n_tokens;
+    uint first_row, n_rows, row_vecs, x_vecs;
+    uint x_offset, x_stride;
+    uint y_offset, y_stride;
+    uint weighted;
+    uint width;
+    uint up_rows; /* 0 */
+    float eps;
+    uint part_row; /* row of the matrix where the part begins */
+    uint k_row, v_row, f_row;
+    uint K, M, R, n_heads;
+    uint state_stride, hk;
+    uint chunks;  /* of the first token, in the work table */
+    uint token;   /* the first one's number in the scratch */
+    uint partial; /* base in the scratch */
+    float scale, normalizer;
+    uint map; /* GSA_MAP_* of mixer.h */
+};
+
 /* add: x += y; silu: y = silu(x); swiglu: y = act(x[:, 0:F]) * x[:, F:2F] */
 struct gsa_elementwise_push {
     uint n_rows;
@@ -84,6 +119,12 @@ struct gsa_pick_push { /* argmax, penalty, sample */
     uint n_vocab;
     uint x_offset, x_stride;
     uint params; /* index of the first row's sampling parameters in the work table */
+};
+
+struct gsa_advance_push {
+    uint n_rows;
+    uint params; /* index of the first row's sampling parameters in the work table */
+    uint chunks; /* base of the chunks there */
 };
 
 struct gsa_read_push {

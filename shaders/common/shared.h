@@ -36,6 +36,10 @@ typedef uint32_t uint;
 #define GSA_SAMPLE_N_RECENT    9u
 #define GSA_SAMPLE_RECENT      10u
 #define GSA_SAMPLE_MAX_RECENT  256u
+#define GSA_SAMPLE_WINDOW      266u /* recent tokens that count: the rest of the parameters serve generation */
+#define GSA_SAMPLE_N_STOP      267u
+#define GSA_SAMPLE_STOP        268u
+#define GSA_SAMPLE_MAX_STOP    4u
 #define GSA_SAMPLE_STRIDE      272u
 
 #endif

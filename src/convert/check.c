@@ -3,6 +3,7 @@
 #include "convert/convert.h"
 
 #include "util/alloc.h"
+#include "util/file.h"
 #include "util/status.h"
 
 #include <math.h>
@@ -77,6 +78,8 @@ static gsa_status check_item(const gsai_convert_item *item, const gsai_tensor *f
         if (!status) status = check_row(item, row, x, y, s);
         if (status) return status;
     }
+    if (item->from->is_mapped) gsai_file_pages_drop(item->from->data, item->from->n_bytes);
+    if (found->is_mapped) gsai_file_pages_drop(found->data, found->n_bytes);
     return GSA_OK;
 }
 

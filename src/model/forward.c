@@ -16,7 +16,7 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .eps = c->norm_eps,
         .w = &w->qkvf,
         .T = T,
-        .rows = work->rows,
+        .rows = p->product_class,
         .h = s->h,
         .half = s->h.range,
         .label = "matmul qkvf"};
@@ -26,13 +26,18 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .eps = c->g_norm_eps,
         .w = &w->o,
         .T = T,
-        .rows = work->rows,
+        .rows = p->product_class,
         .accumulate = true,
         .pre_silu = !whole,
         .h = s->o,
         .half = s->h.range,
         .label = "matmul o"};
 
+    const gsai_step_args step = {c, &qkvf, &s->qkvf, s->o, state, work, s->gsa};
+    if (p->product_class == GSAI_ROWS_ONE && gsai_op_gsa_whole_step(r, &step)) {
+        gsai_op_norm_matmul(r, &output);
+        return;
+    }
     gsai_op_norm_matmul(r, &qkvf);
     if (c->W) gsai_op_conv1d(r, c, &s->qkvf, &s->raw, w->conv_taps, state, work);
     if (!whole) {
@@ -47,14 +52,14 @@ static void feed_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const uint32_t T = p->work.n_rows;
-    const gsai_rows act = gsai_matmul_input(r, &w->down, p->work.rows, s->act);
+    const gsai_rows act = gsai_matmul_input(r, &w->down, p->product_class, s->act);
     const gsai_norm_matmul_args gate_up = {.y = act,
         .x = s->x,
         .norm = w->ffn_norm,
         .eps = c->norm_eps,
         .w = &w->gate_up,
         .T = T,
-        .rows = p->work.rows,
+        .rows = p->product_class,
         .swiglu = true,
         .act = c->ffn_act,
         .h = s->h,
@@ -63,12 +68,12 @@ static void feed_forward(
         .label = "matmul gate_up"};
 
     gsai_op_norm_matmul(r, &gate_up);
-    gsai_op_matmul(r, s->x, act, &w->down, T, p->work.rows, true, "matmul down");
+    gsai_op_matmul(r, s->x, act, &w->down, T, p->product_class, true, "matmul down");
 }
 
 /* Logits of the wanted rows, as many at a time as one binding holds, chosen from and copied out. */
-static void logits(
-    gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
+static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,
+    const gsai_pass *p, gsai_range tokens)
 {
     for (uint32_t first = 0; first < p->n_wanted; first += s->max_wanted_at_once) {
         const uint32_t n = p->n_wanted - first < s->max_wanted_at_once ? p->n_wanted - first : s->max_wanted_at_once;
@@ -84,25 +89,34 @@ static void logits(
                 gsai_recorder_copy(r, s->logits.range, (s->logits.offset + (uint64_t)i * s->logits.stride) * 4,
                     p->readback, p->logits_at + (first + i) * row_bytes, row_bytes);
         }
-        if (p->choose == GSAI_CHOOSE_ARGMAX) gsai_op_argmax(r, s->tokens, s->logits, n, c->n_vocab);
+        if (p->choose == GSAI_CHOOSE_ARGMAX) gsai_op_argmax(r, tokens, s->logits, n, c->n_vocab);
         if (p->choose == GSAI_CHOOSE_SAMPLE) {
             const gsai_table params = {p->sample_params.range, p->sample_params.base + first * GSA_SAMPLE_STRIDE};
-            gsai_op_sample(r, s->tokens, s->logits, params, n, c->n_vocab);
+            gsai_op_sample(r, tokens, s->logits, params, n, c->n_vocab);
         }
-        if (p->choose != GSAI_CHOOSE_NOTHING)
-            gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at + first * 4ull, n * 4ull);
+        if (p->choose != GSAI_CHOOSE_NOTHING && p->repeat == 1)
+            gsai_recorder_copy(r, tokens, 0, p->readback, p->tokens_at + first * 4ull, n * 4ull);
     }
 }
 
 void gsai_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
-    gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
-    gsai_op_embed(r, s->x, &w->embed, p->ids, p->work.n_rows);
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        mixer(r, c, &w->layers[i], s, &p->states[i], p);
-        feed_forward(r, c, &w->layers[i], s, p);
+    const gsai_table chosen = {{s->tokens.buffer, s->tokens.offset, p->tokens_stride}, 0};
+    gsai_table ids = p->chained ? chosen : p->ids;
+    if (!p->chained) gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
+    for (uint32_t run = 0; run < p->repeat; run++) {
+        gsai_range tokens = chosen.range;
+        tokens.offset += (p->repeat - 1 - run) * p->tokens_stride;
+        gsai_op_embed(r, s->x, &w->embed, ids, p->work.n_rows);
+        for (uint32_t i = 0; i < c->n_layers; i++) {
+            mixer(r, c, &w->layers[i], s, &p->states[i], p);
+            feed_forward(r, c, &w->layers[i], s, p);
+        }
+        logits(r, c, w, s, p, tokens);
+        if (p->advance) gsai_op_advance(r, p->sample_params, p->work.chunks, tokens, p->n_wanted);
+        ids = (gsai_table){tokens, 0};
     }
-    logits(r, c, w, s, p);
+    if (p->repeat > 1) gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at, p->repeat * p->tokens_stride);
     gsai_recorder_to_host(r);
 }

@@ -30,10 +30,18 @@ typedef struct gsai_pass {
     gsai_table ids;    /* [work.n_rows] */
     gsai_table wanted; /* [n_wanted] rows whose logits are wanted */
     uint32_t n_wanted;
+    gsai_row_class product_class; /* of the layers' products: work.rows, or MANY for single tokens of many sessions */
     gsai_row_class wanted_class; /* ONE: last rows of spans; else whole chunks */
     gsai_choose choose;
     gsai_table sample_params; /* [n_wanted] of GSA_SAMPLE_STRIDE */
     bool copy_logits;
+    /* Generation: rows are single tokens, every one wanted and chosen from. The pass runs repeat times, each run on the
+     * tokens that the one before chose; a chained pass begins with those that the pass before it on the queue left, and
+     * with its work table. Run i leaves its tokens tokens_stride bytes after those of run i + 1, the last run at the
+     * start of both ranges. */
+    uint32_t repeat;       /* at least 1 */
+    bool chained, advance; /* advance: draws, penalties or stop ids need gsai_op_advance after each token */
+    uint64_t tokens_stride;
     gsai_range staging; /* host-written work table, copied first */
     uint64_t staging_bytes;
     gsai_range readback; /* logits [n_wanted, n_vocab] at logits_at, tokens [n_wanted] at tokens_at */

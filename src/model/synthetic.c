@@ -276,7 +276,7 @@ static gsai_type type_of(gsai_role role, gsai_type type, uint64_t columns)
     if (role == GSAI_ROLE_CONV_Q || role == GSAI_ROLE_CONV_K || role == GSAI_ROLE_CONV_V || role == GSAI_ROLE_T2R)
         return GSAI_F32;
     if ((role == GSAI_ROLE_EMBED || role == GSAI_ROLE_HEAD) && type != GSAI_Q8_0) type = GSAI_Q6_K;
-    if (columns % gsai_type_block(type) != 0) type = GSAI_Q8_0;
+    if (columns % gsai_type_block(type) != 0) type = type == GSAI_Q4_K ? GSAI_Q4_0 : GSAI_Q8_0;
     return columns % gsai_type_block(type) != 0 ? GSAI_F16 : type;
 }
 

@@ -18,14 +18,16 @@ gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_var
     s.group_size = subgroups * lanes;
     s.team = 1;
     if (gsai_caps_has(caps, GSAI_CAP_SUBGROUP_SIZE)) s.subgroup_size = lanes;
-    /* Measured on an H200. A unit's x costs more to read than the unit: it should serve several weight rows, as far as
-     * there are rows for the whole device. With eight tokens their sums need the registers. */
+    /* Reading a unit's x costs more than reading the unit, so x should serve several weight rows (on an H200 two to four)
+     * as far as there are rows for the whole device; with eight tokens the registers are needed for their sums. Where
+     * subgroups are few, several share a row and each has more loads in flight. */
     if (s.subgroup_size)
         while (s.team < subgroups && n_rows * s.team < wave / 2 && row_units >= 4 * lanes * s.team) s.team *= 2;
     if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU) {
-        const uint32_t all = n_rows * rows_each;
-        uint32_t wanted = all >= 2 * wave && s.columns < 8 ? 4 : all >= wave / 4 ? 2 : 1;
+        const uint32_t weight_rows = n_rows * rows_each;
+        const uint32_t wanted = weight_rows >= 2 * wave && s.columns < 8 ? 4 : weight_rows >= wave / 4 ? 2 : 1;
         while (s.rows * rows_each < wanted) s.rows *= 2;
+        if (n_rows / s.rows * s.team <= wave / 2 && row_units >= 2 * lanes * s.team && s.columns < 4) s.unroll = 2;
     }
     s.rows_per_group = subgroups / s.team * s.rows;
     return s;

@@ -1,12 +1,19 @@
 /* Chunks of one row: two dispatches over tiles of the state. The tiles follow from the model alone, because the sums
  * they cut the scores into are part of a result's bits; how many tiles a workgroup takes is free. */
 #include "ops/op_util.h"
+#include "ops/staged.h"
 
 #include "ops/mixer.h"
+#include "util/status.h"
 
 /* Tiles are small enough for this many workgroups where the state of one session is that large. */
-#define WANTED_GROUPS 160u
-#define MIN_TILE      16u
+#define WANTED_GROUPS      160u
+#define MIN_TILE           16u
+
+/* gsai_op_gsa_whole_step: least rows of a tile, columns of a workgroup, most slots. */
+#define WHOLE_STEP_TILE    8u
+#define WHOLE_STEP_COLUMNS 16u
+#define WHOLE_STEP_SLOTS   128u
 
 /* Rows of hk per tile. */
 static uint32_t k_tile(const gsai_config *c)
@@ -45,7 +52,9 @@ static uint32_t v_heads(const gsai_config *c)
 
 uint64_t gsai_gsa_step_floats(const gsai_config *c, uint32_t n_spans, uint32_t n_chunks)
 {
-    const uint32_t tile = k_tile(c), tiles = (c->K + tile - 1) / tile;
+    const uint32_t tile = k_tile(c), least = WHOLE_STEP_TILE;
+    uint32_t tiles = (c->K + tile - 1) / tile;
+    if (tiles < c->K / least) tiles = c->K / least;
 
     return 4ull * n_spans + n_chunks + (uint64_t)n_chunks * c->H * tiles * c->M;
 }
@@ -127,4 +136,103 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
                  (c->G * (uint64_t)c->V * (6 + 2 * R) + call.groups[0] * c->H * (20ull + k_tiles));
     if (!call.pipeline) return;
     gsai_recorder_call(r, &call);
+}
+
+/* Rows of the key memory that a workgroup of the product reads; 0 when a part or the shape does not fit. */
+static uint32_t whole_step_tile(gsai_recorder *r, const gsai_step_args *a)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_config *c = a->config;
+    const gsai_matrix *w = a->qkvf->w;
+    const uint32_t R = c->H / c->G, n_q = c->H * c->K;
+    uint32_t tile = 0;
+
+    if (a->work->rows != GSAI_ROWS_ONE || a->work->n_chunks != a->work->n_rows ||
+        !gsai_gsa_takes_projections(r, c, GSAI_ROWS_ONE) || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS || c->V % 4 != 0 ||
+        c->K % 4 != 0 || R > GSA_STEP_HEADS || !gsai_variant_pick(dev, "gsa_step_mix"))
+        return 0;
+    for (uint32_t i = 0; i < w->n_parts; i++) {
+        const gsai_matrix_part *part = &w->parts[i];
+        if (!gsai_staged_serves(r, part->type, w->n_cols)) return 0;
+        if (part->first_row >= n_q) continue; /* no queries: any shape serves */
+        const gsai_staged_shape s = gsai_staged_choose(dev, part->type, part->n_rows, w->n_cols, false, c->K);
+        if (tile == 0) tile = s.outputs;
+        const uint32_t end = part->first_row + part->n_rows;
+        if (s.outputs != tile || tile < WHOLE_STEP_TILE || c->K % tile != 0 || part->first_row % tile != 0 ||
+            (end < n_q && end % tile != 0))
+            return 0;
+    }
+    return tile;
+}
+
+bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
+{
+    const gsai_config *c = a->config;
+    const gsai_norm_matmul_args *p = a->qkvf;
+    const uint32_t tile = whole_step_tile(r, a), R = c->H / c->G;
+    if (tile == 0 || a->work->n_rows == 0) return false;
+    if (!gsai_op_check_rows(r, "gsa", "x", &a->x->rows, a->work->n_rows, a->x->width) ||
+        !gsai_op_check_rows(r, "gsa", "o", &a->o, a->work->n_rows, c->H * c->V) ||
+        !gsai_op_check_rows(r, "gsa", "residual stream", &p->x, a->work->n_rows, p->w->n_cols) ||
+        !gsai_mixer_check_work(r, "gsa", a->state, a->work) ||
+        !gsai_op_check_words(
+            r, "gsa", "scratch", &a->scratch, 0, (uint64_t)a->work->n_chunks * c->H * (c->K / tile) * c->M))
+        return true;
+
+    const gsai_staged_step step = {c, a->state, a->work, a->scratch, tile};
+    for (uint32_t i = 0; i < p->w->n_parts; i++) {
+        const gsai_matrix_part *part = &p->w->parts[i];
+        gsai_staged_record(r, &(gsai_staged_args){.y = a->x->rows,
+                                  .x = p->x,
+                                  .norm = p->norm,
+                                  .eps = p->eps,
+                                  .part = part,
+                                  .n_cols = p->w->n_cols,
+                                  .n_rows = part->n_rows,
+                                  .T = p->T,
+                                  .is_normed = true,
+                                  .step = &step,
+                                  .label = p->label});
+    }
+
+    const uint32_t v_tiles = (c->V + WHOLE_STEP_COLUMNS - 1) / WHOLE_STEP_COLUMNS;
+    const struct gsa_step_push push = {
+        .R = R,
+        .G = c->G,
+        .K = c->K,
+        .V = c->V,
+        .M = c->M,
+        .x_offset = a->x->rows.offset,
+        .x_stride = a->x->rows.stride,
+        .q = a->x->q,
+        .k = a->x->k,
+        .v = a->x->v,
+        .g = a->x->g,
+        .o_offset = a->o.offset,
+        .o_stride = a->o.stride,
+        .state_stride = (uint32_t)a->state->at.n_floats,
+        .hk = (uint32_t)a->state->at.hk,
+        .hv = (uint32_t)a->state->at.hv,
+        .spans = a->work->spans,
+        .chunks = a->work->chunks,
+        .k_tiles = c->K / tile,
+        .tiles = (c->K + v_tiles - 1) / v_tiles,
+    };
+    const gsai_variant *v = gsai_op_variant(r, "gsa_step_mix");
+    if (!v) return true;
+    const uint32_t spec[] = {R, (c->M + 31) / 32};
+    gsai_call call = {.label = "gsa_step_mix", .n_bind = 5, .push = &push, .push_bytes = sizeof push};
+    call.pipeline = gsai_op_pipeline(r, v, spec, 2, gsai_recorder_device(r)->caps.subgroup_size);
+    call.bind[0] = GSAI_BIND(a->x->rows.range, GSAI_READ);
+    call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
+    call.bind[2] = GSAI_BIND(a->state->range, GSAI_READ_WRITE);
+    call.bind[3] = GSAI_BIND(a->scratch, GSAI_READ);
+    call.bind[4] = GSAI_BIND(a->o.range, GSAI_WRITE);
+    call.groups[0] = v_tiles;
+    call.groups[1] = c->G;
+    call.groups[2] = a->work->n_chunks;
+    call.bytes = (uint64_t)a->work->n_chunks * c->G * c->M * 8ull * (c->K + c->V);
+    call.flops = (uint64_t)a->work->n_chunks * c->G * c->M * (c->K * 4ull + c->V * (4ull + 2 * R));
+    if (call.pipeline) gsai_recorder_call(r, &call);
+    return true;
 }

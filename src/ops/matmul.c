@@ -1,6 +1,7 @@
 #include "ops/matmul_cm.h"
 #include "ops/matvec.h"
 #include "ops/op_util.h"
+#include "ops/staged.h"
 
 #include "util/status.h"
 
@@ -171,6 +172,16 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
                                       .label = label});
             } else if (rows == GSAI_ROWS_MANY) {
                 tiled(&m, T, n, n_rows);
+            } else if (rows == GSAI_ROWS_ONE && gsai_staged_serves(r, part->type, w->n_cols)) {
+                gsai_staged_record(r, &(gsai_staged_args){.y = y,
+                                          .x = x,
+                                          .part = part,
+                                          .n_cols = w->n_cols,
+                                          .first_row = n,
+                                          .n_rows = n_rows,
+                                          .T = T,
+                                          .accumulate = accumulate,
+                                          .label = label});
             } else {
                 matvec(&m, T, n, n_rows);
             }

@@ -2,6 +2,7 @@
 #include "ops/matmul_cm.h"
 #include "ops/matvec.h"
 #include "ops/op_util.h"
+#include "ops/staged.h"
 
 static const char *const op_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16",
     "norm_matvec_q8_0", "norm_matvec_q4_0", "norm_matvec_q4_k", "norm_matvec_q6_k"};
@@ -13,8 +14,10 @@ static bool fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
 
     if (a->rows != GSAI_ROWS_ONE || a->pre_silu || a->w->n_cols % 4 != 0 || (a->swiglu && a->w->n_parts != 1))
         return false;
-    for (uint32_t i = 0; i < a->w->n_parts; i++)
-        if (!gsai_variant_pick(dev, op_of_type[a->w->parts[i].type])) return false;
+    for (uint32_t i = 0; i < a->w->n_parts; i++) {
+        const gsai_type type = a->w->parts[i].type;
+        if (!gsai_staged_serves(r, type, a->w->n_cols) && !gsai_variant_pick(dev, op_of_type[type])) return false;
+    }
     return true;
 }
 
@@ -104,8 +107,26 @@ void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a)
         !gsai_op_check_rows(r, a->label, "y", &a->y, a->T, a->swiglu ? a->w->n_rows / 2 : a->w->n_rows) ||
         (a->norm.size > 0 && !gsai_op_check_words(r, a->label, "norm", &a->norm, 0, a->w->n_cols)))
         return;
-    for (uint32_t i = 0; i < a->w->n_parts && gsai_recorder_status(r) == GSA_OK; i++)
-        for (uint32_t t = 0; t < a->T && gsai_op_check_part(r, a->label, a->w, &a->w->parts[i]);
-             t += GSAI_MATVEC_COLUMNS)
-            record(r, a, &a->w->parts[i], t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
+    for (uint32_t i = 0; i < a->w->n_parts && gsai_recorder_status(r) == GSA_OK; i++) {
+        const gsai_matrix_part *part = &a->w->parts[i];
+        if (!gsai_op_check_part(r, a->label, a->w, part)) return;
+        if (gsai_staged_serves(r, part->type, a->w->n_cols)) {
+            gsai_staged_record(r, &(gsai_staged_args){.y = a->y,
+                                      .x = a->x,
+                                      .norm = a->norm,
+                                      .eps = a->eps,
+                                      .part = part,
+                                      .n_cols = a->w->n_cols,
+                                      .n_rows = part->n_rows,
+                                      .T = a->T,
+                                      .is_normed = true,
+                                      .accumulate = a->accumulate,
+                                      .swiglu = a->swiglu,
+                                      .act = a->act,
+                                      .label = a->label});
+            continue;
+        }
+        for (uint32_t t = 0; t < a->T; t += GSAI_MATVEC_COLUMNS)
+            record(r, a, part, t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
+    }
 }

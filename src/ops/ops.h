@@ -1,5 +1,6 @@
 /* The ops: each checks shapes, picks its variant, fills push constants and records its call(s). Activations are f32
- * matrices of T rows in one buffer range; weights are matrices in parts. Every variant uses at most 4 storage buffers.
+ * matrices of T rows in one buffer range; weights are matrices in parts. Every op can be
+ * done by variants of at most 4 storage buffers, which is what every device has.
  *
  * Bits: an output element depends only on its own row's inputs and on the variant, never on how many rows there are.
  * Which variant serves a row is decided by gsai_row_class alone. */
@@ -106,6 +107,10 @@ void gsai_op_argmax(gsai_recorder *r, gsai_range tokens, gsai_rows logits, uint3
 void gsai_op_sample(
     gsai_recorder *r, gsai_range tokens, gsai_rows logits, gsai_table params, uint32_t n_rows, uint32_t n_vocab);
 
+/* What the host does after a token, done on the device: draws counted, the token among the recent ones, chunk i (one row)
+ * emptied when token i is one of its stop ids. table: params at table.base + i * GSA_SAMPLE_STRIDE, chunks at chunks */
+void gsai_op_advance(gsai_recorder *r, gsai_table params, uint32_t chunks, gsai_range tokens, uint32_t n_rows);
+
 /* --- the GSA mixer. One row of the projection buffer, in floats: [q H*K | k G*K | v G*V | f -> g G*M | s G*M]. --- */
 typedef struct gsai_qkvf {
     gsai_rows rows;
@@ -144,6 +149,19 @@ uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32
  * chunked form (work->rows tells which; a call never mixes them). */
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch, bool projections);
+/* Chunks of one row, from the residual stream to silu(o): norm, q k v f product and both passes, in two calls. False,
+ * with nothing recorded: this device, shape or weight type takes the product and gsai_op_gsa. */
+typedef struct gsai_step_args {
+    const gsai_config *config;
+    const gsai_norm_matmul_args *qkvf; /* its y is x.rows */
+    const gsai_qkvf *x;
+    gsai_rows o; /* silu(o) */
+    const gsai_state *state;
+    const gsai_work *work;
+    gsai_range scratch;
+} gsai_step_args;
+bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a);
+
 /* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
  * may projections be true. */
 bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, const gsai_work *work);

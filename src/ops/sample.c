@@ -38,3 +38,23 @@ void gsai_op_sample(
     call.flops = (uint64_t)n_rows * n_vocab * passes * 8;
     gsai_recorder_call(r, &call);
 }
+
+void gsai_op_advance(gsai_recorder *r, gsai_table params, uint32_t chunks, gsai_range tokens, uint32_t n_rows)
+{
+    if (n_rows == 0) return;
+    if (!gsai_op_check_words(r, "advance", "tokens", &tokens, 0, n_rows) ||
+        !gsai_op_check_words(r, "advance", "chunks", &params.range, chunks, (uint64_t)n_rows * GSA_WORK_STRIDE) ||
+        !gsai_op_check_words(r, "advance", "params", &params.range, params.base, (uint64_t)n_rows * GSA_SAMPLE_STRIDE))
+        return;
+    const gsai_variant *v = gsai_op_variant(r, "advance");
+    if (!v) return;
+    gsai_call call = {.label = "advance", .n_bind = 2, .pipeline = gsai_op_pipeline(r, v, NULL, 0, 0)};
+    if (!call.pipeline || !gsai_op_grid(r, n_rows, 128, call.groups)) return;
+    const struct gsa_advance_push push = {n_rows, params.base, chunks};
+    call.push = &push;
+    call.push_bytes = sizeof push;
+    call.bind[0] = GSAI_BIND(params.range, GSAI_READ_WRITE);
+    call.bind[1] = GSAI_BIND(tokens, GSAI_READ);
+    call.bytes = (uint64_t)n_rows * GSA_SAMPLE_STRIDE * 8;
+    gsai_recorder_call(r, &call);
+}

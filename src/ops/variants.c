@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#define SG       (GSAI_CAP_SUBGROUP)
-#define CM       (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
+#define SG  (GSAI_CAP_SUBGROUP)
+#define SGS (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
+#define CM  (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
 
 #define CM_WANTS "cooperative matrices of f16 with f32 sums"
 
@@ -43,6 +44,21 @@
     X("norm_matvec_q4_0", "norm_matvec_q4_0", SG, 128, 0, "subgroup arithmetic")                                       \
     X("norm_matvec_q4_k", "norm_matvec_q4_k", SG, 128, 0, "subgroup arithmetic")                                       \
     X("norm_matvec_q6_k", "norm_matvec_q6_k", SG, 128, 0, "subgroup arithmetic")                                       \
+    X("staged_matvec_f32", "staged_matvec_f32", SGS, 128, 16384, "subgroups of a known size")                          \
+    X("staged_matvec_f16", "staged_matvec_f16", SGS, 128, 16384, "subgroups of a known size")                          \
+    X("staged_matvec_bf16", "staged_matvec_bf16", SGS, 128, 16384, "subgroups of a known size")                        \
+    X("staged_matvec_q8_0", "staged_matvec_q8_0", SGS, 128, 16384, "subgroups of a known size")                        \
+    X("staged_matvec_q4_0", "staged_matvec_q4_0", SGS, 128, 16384, "subgroups of a known size")                        \
+    X("staged_matvec_q4_k", "staged_matvec_q4_k", SGS, 128, 16384, "subgroups of a known size")                        \
+    X("staged_matvec_q6_k", "staged_matvec_q6_k", SGS, 128, 16384, "subgroups of a known size")                        \
+    X("staged_step_f32", "staged_step_f32", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                   \
+    X("staged_step_f16", "staged_step_f16", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                   \
+    X("staged_step_bf16", "staged_step_bf16", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
+    X("staged_step_q8_0", "staged_step_q8_0", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
+    X("staged_step_q4_0", "staged_step_q4_0", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
+    X("staged_step_q4_k", "staged_step_q4_k", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
+    X("staged_step_q6_k", "staged_step_q6_k", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
+    X("gsa_step_mix", "gsa_step_mix", SGS, 128, 16384, "subgroups of a known size, 5 buffers")                         \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
@@ -63,6 +79,7 @@
     X("matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q6_k", "matmul_cm_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                       \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
+    X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
     X("swiglu_half", "swiglu_half", 0, 128, 0, "runs anywhere")                                                        \
     X("swiglu", "swiglu", 0, 128, 0, "runs anywhere")                                                                  \
@@ -106,11 +123,13 @@ static const char *const why[][2][GSAI_N_VARIANT_OFF] = {VARIANTS(WHY)};
 
 static gsai_variant_off judge(const gsai_caps *caps, const gsai_variant *v)
 {
-    if (!gsai_shader_find(v->shader)) return GSAI_VARIANT_NOT_BUILT;
+    const gsai_shader *shader = gsai_shader_find(v->shader);
     gsai_coopmat_shape shape;
+    if (!shader) return GSAI_VARIANT_NOT_BUILT;
     if (!gsai_caps_has(caps, v->caps)) return GSAI_VARIANT_NO_CAP;
     if ((v->caps & GSAI_CAP_COOPMAT) && !gsai_caps_matrix_shape(caps, &shape)) return GSAI_VARIANT_NO_CAP;
-    if (v->min_invocations > caps->max_invocations || v->min_shared_bytes > caps->max_shared_bytes)
+    if (v->min_invocations > caps->max_invocations || v->min_shared_bytes > caps->max_shared_bytes ||
+        shader->n_bindings > caps->max_storage_buffers || shader->push_bytes > caps->max_push_bytes)
         return GSAI_VARIANT_LIMIT;
     return GSAI_VARIANT_USABLE;
 }

@@ -115,11 +115,12 @@ static void run_matmul(gsai_check *c, const gsai_verify_case *k)
     gsai_check_compare_rows(c, ry, want, T, N);
 }
 
-/* T, N, C, most rows of a part, kind: 0 y =, 1 y +=, 2 swiglu with swish, 3 with powlu, 4 y = without norm weights */
+/* T, N, C, most rows of a part, kind: 0 y =, 1 y +=, 2 swiglu with swish, 3 with powlu, 4 y = without norm weights, 5 y +=
+ * without any norm */
 static void run_norm_matvec(gsai_check *c, const gsai_verify_case *k)
 {
     const uint32_t T = k->n[0], N = k->n[1], C = k->n[2], kind = k->n[4];
-    const bool swiglu = kind == 2 || kind == 3;
+    const bool swiglu = kind == 2 || kind == 3, adds = kind == 1 || kind == 5;
     const uint32_t out = swiglu ? N / 2 : N;
     const float eps = 1e-5f;
     gsai_tensor tensor;
@@ -129,31 +130,37 @@ static void run_norm_matvec(gsai_check *c, const gsai_verify_case *k)
     float *h = gsai_check_alloc(c, (uint64_t)T * C), *z = gsai_check_alloc(c, (uint64_t)T * N);
     float *want = gsai_check_alloc(c, (uint64_t)T * out);
     const gsai_rows rx = gsai_check_rows(c, x, T, C, GSAI_CHECK_IN);
-    const gsai_rows ry =
-        gsai_check_rows(c, kind == 1 ? before : NULL, T, out, kind == 1 ? GSAI_CHECK_INOUT : GSAI_CHECK_OUT);
+    const gsai_rows ry = gsai_check_rows(c, adds ? before : NULL, T, out, adds ? GSAI_CHECK_INOUT : GSAI_CHECK_OUT);
     const gsai_vector weights = kind == 4 ? (gsai_vector){0} : gsai_check_place(c, norm, C * 4ull, GSAI_CHECK_IN);
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
-    gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = ry,
-                               .x = rx,
-                               .norm = weights,
-                               .eps = eps,
-                               .w = &w,
-                               .T = T,
-                               .rows = GSAI_ROWS_ONE,
-                               .accumulate = kind == 1,
-                               .swiglu = swiglu,
-                               .act = kind == 3 ? GSAI_FFN_POWLU : GSAI_FFN_SWISH,
-                               .label = "norm_matvec known question"});
+    if (kind == 5) {
+        gsai_op_matmul(r, ry, rx, &w, T, GSAI_ROWS_ONE, true, "product known question");
+    } else {
+        gsai_op_norm_matmul(r, &(gsai_norm_matmul_args){.y = ry,
+                                   .x = rx,
+                                   .norm = weights,
+                                   .eps = eps,
+                                   .w = &w,
+                                   .T = T,
+                                   .rows = GSAI_ROWS_ONE,
+                                   .accumulate = adds,
+                                   .swiglu = swiglu,
+                                   .act = kind == 3 ? GSAI_FFN_POWLU : GSAI_FFN_SWISH,
+                                   .label = "norm_matvec known question"});
+    }
     if (gsai_check_end(c) != GSA_OK) return;
 
-    gsai_ref_rmsnorm(h, x, kind == 4 ? NULL : norm, T, C, eps);
+    if (kind == 5)
+        memcpy(h, x, (size_t)T * C * sizeof *h);
+    else
+        gsai_ref_rmsnorm(h, x, kind == 4 ? NULL : norm, T, C, eps);
     gsai_check_status(c, gsai_ref_matmul(z, N, h, C, &tensor, T));
     if (swiglu)
         gsai_ref_swiglu(want, z, T, out, kind == 3 ? GSAI_FFN_POWLU : GSAI_FFN_SWISH);
     else
         memcpy(want, z, (size_t)T * N * sizeof *want);
-    if (kind == 1) gsai_ref_add(want, before, (size_t)T * N);
+    if (adds) gsai_ref_add(want, before, (size_t)T * N);
     gsai_check_compare_rows(c, ry, want, T, out);
 }
 
@@ -163,6 +170,18 @@ static const gsai_verify_case norm_matvec_cases[] = {
     {"T 1 N 300 C 516, swiglu", TOLERANCE, {1, 300, 516, 300, 2}},
     {"T 11 N 74 C 36, swiglu with powlu", TOLERANCE, {11, 74, 36, 74, 3}},
     {"T 3 N 33 C 2048, no norm weights", TOLERANCE, {3, 33, 2048, 33, 4}},
+    {"T 2 N 11264 C 512, swiglu", TOLERANCE, {2, 11264, 512, 11264, 2}},
+};
+
+static const gsai_verify_case staged_cases[] = {
+    {"T 1 N 96 C 64", TOLERANCE, {1, 96, 64, 96, 0}},
+    {"T 5 N 129 C 260, parts, added", TOLERANCE, {5, 129, 260, 50, 1}},
+    {"T 1 N 300 C 516, swiglu", TOLERANCE, {1, 300, 516, 300, 2}},
+    {"T 11 N 74 C 36, swiglu with powlu", TOLERANCE, {11, 74, 36, 74, 3}},
+    {"T 3 N 33 C 2048, no norm weights", TOLERANCE, {3, 33, 2048, 33, 4}},
+    {"T 1 N 70 C 5632, added without norm", TOLERANCE, {1, 70, 5632, 70, 5}},
+    {"T 2 N 9 C 14336, added without norm", TOLERANCE, {2, 9, 14336, 9, 5}},
+    {"T 1 N 9001 C 132, added without norm", TOLERANCE, {1, 9001, 132, 9001, 5}},
     {"T 2 N 11264 C 512, swiglu", TOLERANCE, {2, 11264, 512, 11264, 2}},
 };
 
@@ -216,6 +235,16 @@ static const gsai_verify_case norm_matvec_block_cases[] = {
     {"T 1 N 300 C 2080, swiglu", TOLERANCE, {1, 300, 2080, 300, 2}},
     {"T 9 N 74 C 1024, swiglu with powlu", TOLERANCE, {9, 74, 1024, 74, 3}},
     {"T 3 N 33 C 2048, no norm weights", TOLERANCE, {3, 33, 2048, 33, 4}},
+    {"T 2 N 11264 C 256, swiglu", TOLERANCE, {2, 11264, 256, 11264, 2}},
+};
+
+static const gsai_verify_case staged_block_cases[] = {
+    {"T 1 N 96 C 256", TOLERANCE, {1, 96, 256, 96, 0}},
+    {"T 5 N 129 C 768, parts, added", TOLERANCE, {5, 129, 768, 50, 1}},
+    {"T 1 N 300 C 2080, swiglu", TOLERANCE, {1, 300, 2080, 300, 2}},
+    {"T 9 N 74 C 1024, swiglu with powlu", TOLERANCE, {9, 74, 1024, 74, 3}},
+    {"T 1 N 70 C 5632, added without norm", TOLERANCE, {1, 70, 5632, 70, 5}},
+    {"T 2 N 9 C 14336, added without norm", TOLERANCE, {2, 9, 14336, 9, 5}},
     {"T 2 N 11264 C 256, swiglu", TOLERANCE, {2, 11264, 256, 11264, 2}},
 };
 
@@ -373,6 +402,8 @@ const gsai_verify_set gsai_verify_general[] = {
     SET("rmsnorm", run_rmsnorm, rmsnorm_cases, 0),
     SETS_OF_TYPE("matvec", run_matmul, matvec_cases),
     SETS_OF_BLOCK_TYPE("matvec", run_matmul, matvec_block_cases),
+    SETS_OF_TYPE("staged_matvec", run_norm_matvec, staged_cases),
+    SETS_OF_BLOCK_TYPE("staged_matvec", run_norm_matvec, staged_block_cases),
     SETS_OF_TYPE("norm_matvec", run_norm_matvec, norm_matvec_cases),
     SETS_OF_BLOCK_TYPE("norm_matvec", run_norm_matvec, norm_matvec_block_cases),
     SETS_OF_TYPE("matmul", run_matmul, matmul_cases),

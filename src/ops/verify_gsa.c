@@ -1,6 +1,8 @@
 /* Known questions for the kernels of the mixer. The first case of a set is its self-test. */
 #include "ops/verify_mixer.h"
 
+#include "ops/mixer.h"
+
 #include "ref/ref.h"
 #include "util/status.h"
 
@@ -204,6 +206,102 @@ static void run_gsa(gsai_check *c, const gsai_verify_case *k)
     if (o) gsai_check_mixer_run(c, &m, k->n[10] != 0, o, state, NULL, NULL);
 }
 
+/* --- the whole step: n = H, G, K, V, M, sessions, idle one, width of the residual stream, map (1 swish, 2 relu) --- */
+
+/* Session i in slot n_slots - 1 - i; its state [hk | hv] and the projections of its row in, the state and o out. */
+static void whole_step_reference(gsai_check *c, const gsai_check_mixer *m, float *o)
+{
+    gsai_check_mixer inputs;
+    float *after = NULL;
+    if (!make_inputs(c, m, &inputs)) return;
+    const float *made = gsai_check_mixer_reference(c, &inputs, &after);
+    if (!made) return;
+    gsai_ref_silu(o, made, (size_t)m->T * m->config.H * m->config.V);
+    memcpy(m->state, after, m->n_slots * m->at.n_floats * sizeof *after);
+}
+
+static void run_whole_step(gsai_check *c, const gsai_verify_case *k)
+{
+    const gsai_config config = {.n_layers = 1,
+        .H = k->n[0],
+        .G = k->n[1],
+        .K = k->n[2],
+        .V = k->n[3],
+        .M = k->n[4],
+        .scale = 0.7f,
+        .gate_normalizer = 8,
+        .feature_map = k->n[8] == 2 ? GSAI_FEATURE_RELU : GSAI_FEATURE_SWISH};
+    const uint32_t T = k->n[5], D = k->n[7], idle = k->n[6], width = config.H * config.V;
+    gsai_check_mixer m;
+    gsai_tensor tensor;
+    if (!gsai_check_mixer_make(c, &config, T, 1, 0, GSAI_GATES_USUAL, &m)) return;
+    const uint32_t n_rows = m.columns.s; /* projections without the strengths */
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), n_rows, D, n_rows, 0.3f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * D, 2, false), *norm = gsai_check_random(c, D, 2, false);
+    float *h = gsai_check_alloc(c, (uint64_t)T * D), *z = gsai_check_alloc(c, (uint64_t)T * n_rows);
+    float *want = gsai_check_alloc(c, (uint64_t)T * width), *held = gsai_check_alloc(c, m.at.n_floats);
+    uint32_t *words = (uint32_t *)gsai_check_alloc(c, 4 + 4ull * T);
+    if (!x || !norm || !h || !z || !want || !held || !words) return;
+
+    const gsai_rows rx = gsai_check_rows(c, x, T, D, GSAI_CHECK_IN);
+    gsai_qkvf projected = m.columns;
+    projected.rows = gsai_check_rows(c, NULL, T, m.columns.width, GSAI_CHECK_OUT);
+    const gsai_rows o = gsai_check_rows(c, NULL, T, width, GSAI_CHECK_OUT);
+    const gsai_vector weights = gsai_check_place(c, norm, D * 4ull, GSAI_CHECK_IN);
+    const gsai_state state = {gsai_check_place(c, m.state, m.n_slots * m.at.n_floats * 4, GSAI_CHECK_INOUT), m.at};
+    for (uint32_t i = 0; i < T; i++) {
+        uint32_t *chunk = words + 4 + GSA_WORK_STRIDE * i;
+        chunk[0] = i;
+        chunk[1] = i + 1 != idle;
+        chunk[2] = m.spans[i].slot;
+    }
+    const gsai_table table = gsai_check_table(c, words, 4 + GSA_WORK_STRIDE * T);
+    const gsai_work work = {table.range, table.base, table.base + 4, 1, T, T, GSAI_ROWS_ONE};
+    const gsai_range scratch = gsai_check_place(c, NULL, gsai_gsa_step_floats(&config, T, T) * 4, GSAI_CHECK_OUT);
+    const gsai_norm_matmul_args qkvf = {.y = projected.rows,
+        .x = rx,
+        .norm = weights,
+        .eps = 1e-5f,
+        .w = &w,
+        .T = T,
+        .rows = GSAI_ROWS_ONE,
+        .label = "step known question"};
+    const gsai_step_args args = {&config, &qkvf, &projected, o, &state, &work, scratch};
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    if (!gsai_op_gsa_whole_step(r, &args)) {
+        gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED, "the whole step does not take this shape"));
+        gsai_check_end(c);
+        return;
+    }
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_ref_rmsnorm(h, x, norm, T, D, 1e-5f);
+    gsai_check_status(c, gsai_ref_matmul(z, n_rows, h, D, &tensor, T));
+    for (uint32_t t = 0; t < T; t++)
+        memcpy(m.x + (uint64_t)t * m.columns.width, z + (uint64_t)t * n_rows, n_rows * sizeof *z);
+    m.projections = true;
+    float *idle_state = idle ? m.state + m.spans[idle - 1].slot * m.at.n_floats : NULL;
+    if (idle) memcpy(held, idle_state, m.at.n_floats * sizeof *held);
+    whole_step_reference(c, &m, want);
+    if (idle) memcpy(idle_state, held, m.at.n_floats * sizeof *held);
+    const float *got = gsai_check_data(c, o.range), *after = gsai_check_data(c, state.range);
+    if (!got || !after) return;
+    for (uint32_t t = 0; t < T; t++)
+        if (t + 1 != idle)
+            gsai_check_compare(c, got + o.offset + (uint64_t)t * o.stride, want + (uint64_t)t * width, width);
+    for (uint32_t i = 0; i < m.n_slots; i++)
+        gsai_check_compare(c, after + i * m.at.n_floats, m.state + i * m.at.n_floats, m.at.n_floats);
+}
+
+static const gsai_verify_case whole_step_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16 D 64, 3 sessions", TOLERANCE, {4, 2, 32, 48, 16, 3, 0, 64, 1}},
+    {"H 4 G 4 K 64 V 60 M 64 D 256, 5 sessions, one idle, relu", TOLERANCE, {4, 4, 64, 60, 64, 5, 2, 256, 2}},
+    {"H 8 G 1 K 16 V 16 M 128 D 96, 11 sessions, one idle", TOLERANCE, {8, 1, 16, 16, 128, 11, 9, 96, 1}},
+    {"H 2 G 2 K 512 V 512 M 64 D 128, 1 session", TOLERANCE, {2, 2, 512, 512, 64, 1, 0, 128, 1}},
+    {"H 4 G 1 K 128 V 128 M 60 D 512, 2 sessions", TOLERANCE, {4, 1, 128, 128, 60, 2, 0, 512, 1}},
+};
+
 /* For the kernels of one-row chunks: every row is a chunk. */
 static const gsai_verify_case step_cases[] = {
     {"H 4 G 2 K 32 V 48 M 16, 3 x 2", TOLERANCE, {4, 2, 32, 48, 16, 3, 2, 0, GSAI_GATES_USUAL, 100, 1}},
@@ -246,9 +344,18 @@ static const gsai_verify_case cm_cases[] = {
     {"H 1 G 1 K 512 V 512 M 64, 1 x 256", TOLERANCE_HALF, {1, 1, 512, 512, 64, 1, 256, 0, GSAI_GATES_MIXED, 5, 0}},
 };
 
+static const gsai_verify_case whole_step_block_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16 D 256, 3 sessions", TOLERANCE, {4, 2, 32, 48, 16, 3, 0, 256, 1}},
+    {"H 4 G 4 K 64 V 60 M 64 D 512, 5 sessions, one idle", TOLERANCE, {4, 4, 64, 60, 64, 5, 2, 512, 2}},
+};
+
 #define SET(OP, RUN, CASES)                                                                                            \
     {                                                                                                                  \
         OP, RUN, CASES, sizeof CASES / sizeof *CASES, 0                                                                \
+    }
+#define STEP_SET(TYPE, CASES, ARG)                                                                                     \
+    {                                                                                                                  \
+        "staged_step_" TYPE, run_whole_step, CASES, sizeof CASES / sizeof *CASES, ARG                                  \
     }
 const gsai_verify_set gsai_verify_gsa[] = {
     SET("gate", run_gate, gate_cases),
@@ -259,6 +366,14 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("conv1d_state", run_conv1d, conv1d_cases),
     SET("gsa_step_k", run_gsa, step_cases),
     SET("gsa_step_v", run_gsa, step_cases),
+    SET("gsa_step_mix", run_whole_step, whole_step_cases),
+    STEP_SET("f32", whole_step_cases, GSAI_F32),
+    STEP_SET("f16", whole_step_cases, GSAI_F16),
+    STEP_SET("bf16", whole_step_cases, GSAI_BF16),
+    STEP_SET("q8_0", whole_step_block_cases, GSAI_Q8_0),
+    STEP_SET("q4_0", whole_step_block_cases, GSAI_Q4_0),
+    STEP_SET("q4_k", whole_step_block_cases, GSAI_Q4_K),
+    STEP_SET("q6_k", whole_step_block_cases, GSAI_Q6_K),
     SET("gsa_chunk_gate", run_gsa, chunk_cases),
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),

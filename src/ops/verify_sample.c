@@ -139,9 +139,56 @@ static const gsai_verify_case sample_cases[] = {
     {"rows 8 vocabulary 32000 temperature 0.8 top_k 50 top_p 0.9", 0, {8, 32000, 800, 50, 900, 0, 0, 0, 2}},
 };
 
+/* rows, window of recent tokens, recent ones before; row i stops at its own token when i is a multiple of 3 */
+static void run_advance(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t n_rows = k->n[0], window = k->n[1], n_recent = k->n[2], chunks = n_rows * GSA_SAMPLE_STRIDE;
+    const uint32_t n_words = chunks + n_rows * GSA_WORK_STRIDE;
+    uint32_t *words = (uint32_t *)gsai_check_alloc(c, n_words), *want = (uint32_t *)gsai_check_alloc(c, n_words);
+    uint32_t *chosen = (uint32_t *)gsai_check_alloc(c, n_rows);
+    if (!words || !want || !chosen) return;
+
+    for (uint32_t i = 0; i < n_words; i++) words[i] = gsai_check_random_u32(c) % 1000;
+    for (uint32_t t = 0; t < n_rows; t++) {
+        uint32_t *p = words + t * GSA_SAMPLE_STRIDE;
+        chosen[t] = 1000 + t;
+        p[GSA_SAMPLE_WINDOW] = window;
+        p[GSA_SAMPLE_N_RECENT] = n_recent;
+        p[GSA_SAMPLE_DRAW_LO] = t % 2 ? UINT32_MAX : 5;
+        p[GSA_SAMPLE_N_STOP] = t % (GSA_SAMPLE_MAX_STOP + 1);
+        if (t % 3 == 0 && p[GSA_SAMPLE_N_STOP]) p[GSA_SAMPLE_STOP + p[GSA_SAMPLE_N_STOP] - 1] = chosen[t];
+        words[chunks + t * GSA_WORK_STRIDE + 1] = 1;
+    }
+    memcpy(want, words, n_words * sizeof *words);
+    for (uint32_t t = 0; t < n_rows; t++) {
+        uint32_t *p = want + t * GSA_SAMPLE_STRIDE;
+        for (uint32_t i = window; i-- > 1;) p[GSA_SAMPLE_RECENT + i] = p[GSA_SAMPLE_RECENT + i - 1];
+        if (window) p[GSA_SAMPLE_RECENT] = chosen[t];
+        p[GSA_SAMPLE_N_RECENT] = n_recent < window ? n_recent + 1 : window;
+        if (++p[GSA_SAMPLE_DRAW_LO] == 0) p[GSA_SAMPLE_DRAW_HI]++;
+        if (t % 3 == 0 && p[GSA_SAMPLE_N_STOP]) want[chunks + t * GSA_WORK_STRIDE + 1] = 0;
+    }
+
+    const gsai_range table = gsai_check_place(c, words, n_words * 4ull, GSAI_CHECK_INOUT);
+    const gsai_range tokens = gsai_check_place(c, chosen, n_rows * 4ull, GSAI_CHECK_IN);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_advance(r, (gsai_table){table, 0}, chunks, tokens, n_rows);
+    if (gsai_check_end(c) != GSA_OK) return;
+    if (memcmp(gsai_check_data(c, table), want, n_words * sizeof *want) != 0) gsai_check_fail(c);
+}
+
+static const gsai_verify_case advance_cases[] = {
+    {"rows 1 window 1", 0, {1, 1, 0}},
+    {"rows 4 window 0", 0, {4, 0, 0}},
+    {"rows 30 window 64, 63 recent", 0, {30, 64, 63}},
+    {"rows 7 window 256, 256 recent", 0, {7, 256, 256}},
+};
+
 #define N(CASES) (sizeof CASES / sizeof *CASES)
 const gsai_verify_set gsai_verify_sampling[] = {
     {"penalty", run, penalty_cases, N(penalty_cases), 0},
     {"sample", run, sample_cases, N(sample_cases), 0},
+    {"advance", run_advance, advance_cases, N(advance_cases), 0},
 };
 const uint32_t gsai_n_verify_sampling = N(gsai_verify_sampling);

@@ -86,7 +86,8 @@ gsa_status gsai_capacity_of(
     if (k.work_uints * 4ull > max) return too_large("the work table", k.work_uints * 4ull, max);
 
     k.tokens_at = k.max_wanted * 4ull * c->n_vocab;
-    k.readback_bytes = k.tokens_at + k.max_wanted * 4ull;
+    k.tokens_stride = gsai_round_up(k.max_wanted * 4ull, limits->align < 256 ? 256 : limits->align);
+    k.readback_bytes = k.tokens_at + GSAI_MAX_REPEAT * k.tokens_stride;
     if (k.readback_bytes > limits->max_allocation)
         return too_large("the read-back of logits", k.readback_bytes, limits->max_allocation);
     *out = k;
@@ -109,7 +110,7 @@ gsa_status gsai_capacity_scratch(const gsai_config *c, const gsai_capacity *k, g
         {&out->act, rows * stride_of(c->F)},
         {&out->logits, (uint64_t)k->wanted_at_once * stride_of(c->n_vocab)},
         {&out->wanted, (uint64_t)k->wanted_at_once * stride_of(c->D)},
-        {&out->tokens, k->max_wanted},
+        {&out->tokens, GSAI_MAX_REPEAT * k->tokens_stride / 4},
         {&out->gsa, gsa_scratch_bytes(c, k->max_rows, k->max_chunks, k->max_spans) / 4},
         {&out->work, k->work_uints},
     };

@@ -4,8 +4,9 @@
 
 #include "model/forward.h"
 
-#define GSAI_N_LANES   4   /* passes in flight */
-#define GSAI_MAX_SPANS 256 /* sessions of one pass */
+#define GSAI_N_LANES    4   /* passes in flight */
+#define GSAI_MAX_SPANS  256 /* sessions of one pass */
+#define GSAI_MAX_REPEAT 16  /* tokens that a pass generates for each session at most */
 
 typedef struct gsai_limits { /* of the device, or common ones for a plan without a device */
     uint64_t max_range, max_allocation;
@@ -28,7 +29,7 @@ typedef struct gsai_capacity {
     uint32_t spans_at, chunks_at, ids_at, wanted_at, sample_at, work_uints;
     uint64_t layer_state_bytes, state_bytes;
     /* read-back of a lane, in bytes */
-    uint64_t tokens_at, readback_bytes;
+    uint64_t tokens_at, tokens_stride, readback_bytes;
 } gsai_capacity;
 
 /* LIMIT names what does not fit one binding of the device. */

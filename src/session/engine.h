@@ -17,7 +17,14 @@ typedef struct gsai_span {
     uint32_t n_done;    /* out of submit */
     float *last_logits; /* [n_vocab], filled by collect for LOGITS and ALL_LOGITS once the last token is done */
     float *all_logits;  /* [n_tokens, n_vocab] for ALL_LOGITS, rows [0, n_done) filled by collect */
-    int32_t token;      /* out of collect for TOKEN once the last token is done; else -1 */
+    int32_t token;      /* out of collect for TOKEN once the last token is done: the last chosen one; else -1 */
+    /* TOKEN: up to n_generate tokens in a row, each the input of the next, ended after a stop id */
+    uint32_t n_generate;     /* at least 1 */
+    int32_t *generated;      /* [n_generate], or NULL with n_generate 1 */
+    const int32_t *stop_ids; /* [n_stop], read during submit and collect */
+    uint32_t n_stop;
+    uint32_t n_generated; /* out of collect */
+    bool stopped;         /* by a stop id, out of collect */
 } gsai_span;
 
 typedef struct gsai_engine gsai_engine;
@@ -45,6 +52,7 @@ struct gsai_engine {
 typedef struct gsai_engine_params {
     const gsai_checkpoint *checkpoint; /* outlives the engine */
     uint32_t n_slots, max_rows;        /* max_rows 0 = choose */
+    bool deterministic;                /* company in a pass never changes bits */
     uint64_t max_device_bytes;         /* 0 = no cap */
     gsa_progress progress;
     void *progress_user;

@@ -29,15 +29,33 @@ static float *slot_state(const cpu_engine *e, uint32_t slot)
     return e->arena + slot * e->state_floats;
 }
 
-static gsa_status choose(const cpu_engine *e, gsai_span *s)
+static gsa_status choose(const cpu_engine *e, gsai_span *s, const float *logits)
 {
     const size_t n = e->checkpoint->config.n_vocab;
-    if (!s->sampler) {
-        s->token = gsai_ref_argmax(s->last_logits, n);
-        return GSA_OK;
+    gsa_status status = GSA_OK;
+    if (s->sampler) {
+        status = gsa_sampler_sample(s->sampler, logits, n, &s->token);
+        if (status == GSA_OK) gsa_sampler_accept(s->sampler, s->token);
+    } else {
+        s->token = gsai_ref_argmax(logits, n);
     }
-    const gsa_status status = gsa_sampler_sample(s->sampler, s->last_logits, n, &s->token);
-    if (status == GSA_OK) gsa_sampler_accept(s->sampler, s->token);
+    if (status != GSA_OK) return status;
+    if (s->generated) s->generated[s->n_generated] = s->token;
+    s->n_generated++;
+    for (uint32_t i = 0; i < s->n_stop; i++) s->stopped = s->stopped || s->stop_ids[i] == s->token;
+    return GSA_OK;
+}
+
+/* The last token done: choose the next one, and go on from it as long as the item wants and the budget lasts. */
+static gsa_status generate(cpu_engine *e, gsai_span *s, float *logits, uint64_t deadline_ns)
+{
+    gsa_status status = choose(e, s, logits);
+    while (status == GSA_OK && s->n_generated < s->n_generate && !s->stopped) {
+        if (deadline_ns && gsai_clock_ns() >= deadline_ns) break;
+        const gsai_ref_wants wants = {.logits = logits, .first_logits = 0};
+        status = gsai_ref_forward(e->checkpoint, e->working, &s->token, 1, &wants, &e->allocator);
+        if (status == GSA_OK) status = choose(e, s, logits);
+    }
     return status;
 }
 
@@ -70,11 +88,7 @@ static gsa_status run_span(cpu_engine *e, gsai_span *s, uint64_t deadline_ns, bo
     if (status == GSA_OK && s->n_done == s->n_tokens) {
         if (s->want == GSA_WANT_ALL_LOGITS)
             memcpy(s->last_logits, s->all_logits + (s->n_tokens - 1) * n_vocab, n_vocab * sizeof(float));
-        if (token_logits) {
-            s->last_logits = token_logits;
-            status = choose(e, s);
-            s->last_logits = NULL;
-        }
+        if (token_logits) status = generate(e, s, token_logits, deadline_ns);
     }
     if (status == GSA_OK) memcpy(slot_state(e, s->slot), e->working, e->state_floats * sizeof(float));
     gsai_free(&e->allocator, token_logits);
@@ -91,6 +105,8 @@ static gsa_status cpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spa
     for (uint32_t i = 0; i < n_spans; i++) {
         spans[i].n_done = 0;
         spans[i].token = -1;
+        spans[i].n_generated = 0;
+        spans[i].stopped = false;
     }
     for (uint32_t i = 0; i < n_spans; i++) {
         status = run_span(e, &spans[i], deadline_ns, i == 0);

@@ -17,6 +17,7 @@
 /* All that a recorded pass depends on. What else changes from step to step lies in the work table. */
 typedef struct plan_key {
     uint32_t lane, rows, page, n_rows, n_spans, n_chunks, n_wanted, wanted_class, choose, copy_logits;
+    uint32_t repeat, chained, advance; /* generation; see gsai_pass */
 } plan_key;
 
 typedef struct cached_plan {
@@ -32,6 +33,7 @@ typedef struct lane {
     gsai_ticket ticket;
     const cached_plan *plan;
     gsai_pack pack;
+    uint32_t repeat; /* tokens of each entry in the read-back, when they are chosen */
 } lane;
 
 typedef struct retired_plan { /* a one-time plan (a state copy), perhaps still in flight */
@@ -44,6 +46,7 @@ typedef struct gpu_engine {
     gsa_device *dev;
     const gsai_checkpoint *checkpoint;
     const gsai_config *config;
+    bool deterministic;
     gsai_capacity k;
     gsai_weights weights;
     gsai_heap scratch_heap, arena_heap;
@@ -76,6 +79,16 @@ static gsai_table table_at(const gpu_engine *e, uint32_t base)
     return (gsai_table){e->scratch.work, base};
 }
 
+/* Single tokens of this many sessions take the products of prompts where they run on matrix units: all weights are then
+ * read once. Their bits differ in the last digits from those of a session alone. */
+#define BATCH_LEAST 4
+
+static bool batched(const gpu_engine *e, const plan_key *key)
+{
+    return !e->deterministic && key->rows == GSAI_ROWS_ONE && key->n_rows >= BATCH_LEAST &&
+           gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
+}
+
 static gsa_status record_pass(gpu_engine *e, const plan_key *key, gsai_plan *plan)
 {
     const gsai_capacity *k = &e->k;
@@ -86,12 +99,17 @@ static gsa_status record_pass(gpu_engine *e, const plan_key *key, gsai_plan *pla
         .ids = table_at(e, k->ids_at),
         .wanted = table_at(e, k->wanted_at),
         .n_wanted = key->n_wanted,
-        .wanted_class = (gsai_row_class)key->wanted_class,
+        .product_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows,
+        .wanted_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->wanted_class,
         .choose = (gsai_choose)key->choose,
         .sample_params = table_at(e, k->sample_at),
         .copy_logits = key->copy_logits,
         .staging = {&e->staging, key->lane * stride, stride},
-        .staging_bytes = (key->choose == GSAI_CHOOSE_SAMPLE ? k->work_uints : k->sample_at) * 4ull,
+        .staging_bytes = (key->choose == GSAI_CHOOSE_SAMPLE || key->advance ? k->work_uints : k->sample_at) * 4ull,
+        .repeat = key->repeat,
+        .chained = key->chained,
+        .advance = key->advance,
+        .tokens_stride = k->tokens_stride,
         .readback = {&e->readback, key->lane * k->readback_bytes, k->readback_bytes},
         .logits_at = 0,
         .tokens_at = k->tokens_at,
@@ -171,11 +189,11 @@ static uint32_t row_budget(const gpu_engine *e, double budget_ns)
     return rows;
 }
 
-static gsa_status submit_pass(gpu_engine *e, lane *l, uint32_t lane_index)
+static gsa_status submit_pass(gpu_engine *e, lane *l, uint32_t lane_index, uint32_t repeat, bool chained)
 {
     const gsai_pack *p = &l->pack;
     const plan_key key = {lane_index, p->rows, p->page, p->n_rows, p->n_entries, p->n_chunks, p->n_wanted,
-        p->wanted_class, p->choose, p->copy_logits};
+        p->wanted_class, p->choose, p->copy_logits, repeat, chained, p->advance};
     const cached_plan *plan = NULL;
     gsa_status status = plan_for(e, &key, &plan);
     if (status != GSA_OK) return status;
@@ -185,7 +203,16 @@ static gsa_status submit_pass(gpu_engine *e, lane *l, uint32_t lane_index)
     if (status != GSA_OK) return status;
     l->plan = plan;
     l->busy = true;
+    l->repeat = repeat;
     return GSA_OK;
+}
+
+/* Tokens to generate with the next pass: a power of two, so that few plans serve all lengths. */
+static uint32_t repeat_of(uint32_t left, double estimate_ns, double budget_ns)
+{
+    uint32_t n = 1;
+    while (n < GSAI_MAX_REPEAT && 2 * n <= left && (budget_ns <= 0 || 2 * n * estimate_ns <= budget_ns)) n *= 2;
+    return n;
 }
 
 static gsa_status gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans, uint64_t budget_us, gsai_job **out)
@@ -211,12 +238,24 @@ static gsa_status gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spa
             break;
         const double estimate = pass_estimate_ns(e, l->pack.n_rows);
         if (budget_us && job->n_lanes > 0 && estimate > left_ns) break;
-        status = submit_pass(e, l, index);
+        uint32_t left = l->pack.generate, n = repeat_of(left, estimate, left_ns);
+        status = submit_pass(e, l, index, n, false);
         if (status != GSA_OK) break;
         for (uint32_t i = 0; i < l->pack.n_entries; i++) done[l->pack.entries[i].span] += l->pack.entries[i].n_tokens;
         job->lanes[job->n_lanes++] = index;
-        left_ns -= estimate;
-        if (budget_us && left_ns <= 0) break;
+        left_ns -= n * estimate;
+        for (left -= n; left > 0 && !(budget_us && left_ns < estimate); left -= n) { /* more tokens of the same rows */
+            const lane *before = l;
+            l = free_lane(e, &index);
+            if (!l) break;
+            l->pack = before->pack;
+            n = repeat_of(left, estimate, left_ns);
+            status = submit_pass(e, l, index, n, true);
+            if (status != GSA_OK) break;
+            job->lanes[job->n_lanes++] = index;
+            left_ns -= n * estimate;
+        }
+        if (status != GSA_OK || (budget_us && left_ns <= 0)) break;
     }
     if (job->n_lanes == 0 && status == GSA_OK)
         status = gsai_fail(GSA_ERROR_BUSY, "%d passes are in flight already: collect a step first", GSAI_N_LANES);
@@ -224,6 +263,8 @@ static gsa_status gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spa
     for (uint32_t i = 0; status == GSA_OK && i < n_spans; i++) {
         spans[i].n_done = done[i];
         spans[i].token = -1;
+        spans[i].n_generated = 0;
+        spans[i].stopped = false;
     }
 end:
     gsai_free(&e->dev->allocator, done);
@@ -260,12 +301,23 @@ static void gpu_profile(
         gsai_plan_profile(e->dev, &e->lanes[job->lanes[i]].plan->plan, call, user);
 }
 
+static void take_token(gsai_span *s, int32_t token)
+{
+    if (s->stopped) return;
+    s->token = token;
+    if (s->generated) s->generated[s->n_generated] = token;
+    s->n_generated++;
+    for (uint32_t i = 0; i < s->n_stop; i++) s->stopped = s->stopped || s->stop_ids[i] == token;
+    if (!s->sampler) return;
+    s->sampler->n_drawn++;
+    gsa_sampler_accept(s->sampler, token);
+}
+
 static void deliver(const gpu_engine *e, const lane *l, uint32_t lane_index, gsai_span *spans)
 {
     const size_t n_vocab = e->config->n_vocab;
     const char *back = (const char *)e->readback.mapped + lane_index * e->k.readback_bytes;
     const float *rows = (const float *)back;
-    const int32_t *tokens = (const int32_t *)(back + e->k.tokens_at);
     for (uint32_t i = 0; i < l->pack.n_entries; i++) {
         const gsai_pack_entry *en = &l->pack.entries[i];
         gsai_span *s = &spans[en->span];
@@ -275,14 +327,14 @@ static void deliver(const gpu_engine *e, const lane *l, uint32_t lane_index, gsa
                 en->n_wanted * n_vocab * sizeof(float));
         if (!en->last) continue;
         const uint32_t row = en->first_wanted + en->n_wanted - 1;
-        if (s->want == GSA_WANT_TOKEN) {
-            s->token = tokens[row];
-            if (s->sampler) {
-                s->sampler->n_drawn++;
-                gsa_sampler_accept(s->sampler, s->token);
-            }
-        } else {
+        if (s->want != GSA_WANT_TOKEN) {
             memcpy(s->last_logits, rows + row * n_vocab, n_vocab * sizeof(float));
+            continue;
+        }
+        for (uint32_t n = l->repeat; n-- > 0;) { /* the first of them lies last */
+            int32_t token;
+            memcpy(&token, back + e->k.tokens_at + n * e->k.tokens_stride + row * sizeof token, sizeof token);
+            take_token(s, token);
         }
     }
 }
@@ -540,7 +592,9 @@ static gsa_status record_all(gpu_engine *e, const gsai_engine_params *params)
             .n_wanted = 1,
             .wanted_class = class == GSAI_ROWS_MANY ? GSAI_ROWS_MANY : GSAI_ROWS_ONE,
             .choose = rows % 2 ? GSAI_CHOOSE_ARGMAX : GSAI_CHOOSE_SAMPLE,
-            .copy_logits = true};
+            .copy_logits = true,
+            .repeat = 1,
+            .advance = rows == 2};
         gsai_plan plan = {0};
         status = record_pass(e, &key, &plan);
         gsai_plan_destroy(e->dev, &plan);
@@ -590,6 +644,7 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     e->dev = dev;
     e->checkpoint = params->checkpoint;
     e->config = &params->checkpoint->config;
+    e->deterministic = params->deterministic;
     const gsai_limits limits = gsai_limits_of(dev);
     gsai_upload *up = NULL;
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);

@@ -17,11 +17,14 @@ static bool is_greedy(const gsa_sampler *s)
     return s->params.temperature == 0 && (penalty == 0 || penalty == 1);
 }
 
-static void fill_sample_params(uint32_t *p, const gsa_sampler *s)
+static void fill_sample_params(uint32_t *p, const gsai_span *span)
 {
+    const gsa_sampler *s = span->want == GSA_WANT_TOKEN ? span->sampler : NULL;
     memset(p, 0, GSA_SAMPLE_STRIDE * sizeof *p);
     const float one = 1;
     memcpy(&p[GSA_SAMPLE_PENALTY], &one, sizeof one);
+    p[GSA_SAMPLE_N_STOP] = span->n_stop;
+    for (uint32_t i = 0; i < span->n_stop; i++) p[GSA_SAMPLE_STOP + i] = (uint32_t)span->stop_ids[i];
     if (!s) return;
     const gsa_sampler_params *q = &s->params;
     memcpy(&p[GSA_SAMPLE_TEMPERATURE], &q->temperature, 4);
@@ -35,6 +38,7 @@ static void fill_sample_params(uint32_t *p, const gsa_sampler *s)
     p[GSA_SAMPLE_DRAW_HI] = (uint32_t)(s->n_drawn >> 32);
     const uint32_t n = q->repeat_last_n < s->n_recent ? q->repeat_last_n : s->n_recent;
     p[GSA_SAMPLE_N_RECENT] = n;
+    p[GSA_SAMPLE_WINDOW] = q->repeat_last_n;
     for (uint32_t i = 0; i < n; i++)
         p[GSA_SAMPLE_RECENT + i] = (uint32_t)s->recent[(s->next_recent + GSAI_MAX_RECENT - 1 - i) % GSAI_MAX_RECENT];
 }
@@ -64,7 +68,8 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
     if (first == n_spans) return false;
 
     *out = (gsai_pack){.rows = gsai_row_class_of(next_chunk_rows(&spans[first], done[first])),
-        .page = spans[first].slot / k->slots_per_page};
+        .page = spans[first].slot / k->slots_per_page,
+        .generate = UINT32_MAX};
     const bool all_logits = spans[first].want == GSA_WANT_ALL_LOGITS;
     out->wanted_class = all_logits ? out->rows : GSAI_ROWS_ONE;
     uint32_t max_rows = out->rows == GSAI_ROWS_MANY  ? k->max_rows
@@ -109,8 +114,7 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
         else if (e->last && s->want != GSA_WANT_NOTHING)
             first_wanted_row = row + n - 1;
         for (uint32_t t = first_wanted_row; t < row + n; t++) {
-            fill_sample_params(table + k->sample_at + out->n_wanted * GSA_SAMPLE_STRIDE,
-                s->want == GSA_WANT_TOKEN ? s->sampler : NULL);
+            fill_sample_params(table + k->sample_at + out->n_wanted * GSA_SAMPLE_STRIDE, s);
             table[k->wanted_at + out->n_wanted++] = t;
             e->n_wanted++;
         }
@@ -119,10 +123,16 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
             choosing = true;
             drawing = drawing || !is_greedy(s->sampler);
         }
+        if (out->generate > s->n_generate) out->generate = s->n_generate;
+        if (s->n_stop > 0 || !is_greedy(s->sampler)) out->advance = true;
         row += n;
         out->n_entries++;
     }
     out->choose = !choosing ? GSAI_CHOOSE_NOTHING : drawing ? GSAI_CHOOSE_SAMPLE : GSAI_CHOOSE_ARGMAX;
+    if (out->rows != GSAI_ROWS_ONE || out->n_wanted != out->n_entries || out->copy_logits ||
+        out->n_wanted > k->wanted_at_once || out->generate == 0)
+        out->generate = 1;
+    out->advance = out->advance && out->generate > 1;
     out->n_rows = out->rows == GSAI_ROWS_MANY ? (uint32_t)gsai_round_up(row, GSA_CHUNK) : row;
     return true;
 }

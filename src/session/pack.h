@@ -24,6 +24,8 @@ typedef struct gsai_pack {
     gsai_row_class wanted_class;
     gsai_choose choose;
     bool copy_logits;
+    uint32_t generate; /* tokens that every session of the pass may generate in a row; at least 1 */
+    bool advance;      /* they need gsai_op_advance */
     gsai_pack_entry entries[GSAI_MAX_SPANS];
 } gsai_pack;
 

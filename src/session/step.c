@@ -13,6 +13,12 @@ static gsa_status check_item(const gsa_model *m, const gsa_step_item *it, uint32
         return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u wants all logits but gives no room for them", i);
     if (it->want < GSA_WANT_NOTHING || it->want > GSA_WANT_TOKEN)
         return gsai_fail(GSA_ERROR_ARGUMENT, "step item %u: want %d is not known", i, (int)it->want);
+    if (it->n_generate > 1 && (it->want != GSA_WANT_TOKEN || !it->generated))
+        return gsai_fail(GSA_ERROR_ARGUMENT,
+            "step item %u generates %u tokens: it must want a token and give room for them", i, it->n_generate);
+    if (it->n_stop > GSA_MAX_STOP_IDS || (it->n_stop && !it->stop_ids))
+        return gsai_fail(
+            GSA_ERROR_ARGUMENT, "step item %u has %u stop ids, 0 to %d can be given", i, it->n_stop, GSA_MAX_STOP_IDS);
     for (uint32_t t = 0; t < it->n_tokens; t++)
         if (it->tokens[t] < 0 || (uint32_t)it->tokens[t] >= m->info.n_vocab)
             return gsai_fail(GSA_ERROR_ARGUMENT, "token %u of step item %u is %d, but the vocabulary has ids 0 to %u",
@@ -52,7 +58,11 @@ gsa_status gsai_step_submit(gsa_model *m, gsa_step_item *items, uint32_t n_items
                 .want = items[i].want,
                 .sampler = items[i].sampler,
                 .last_logits = items[i].session->logits,
-                .all_logits = items[i].logits};
+                .all_logits = items[i].logits,
+                .n_generate = items[i].n_generate > 1 ? items[i].n_generate : 1,
+                .generated = items[i].generated,
+                .stop_ids = items[i].stop_ids,
+                .n_stop = items[i].n_stop};
         gsai_mutex_lock(&m->lock);
         status = m->engine->ops->submit(m->engine, s->spans, n_items, budget_us, &s->job);
         gsai_mutex_unlock(&m->lock);
@@ -65,6 +75,7 @@ gsa_status gsai_step_submit(gsa_model *m, gsa_step_item *items, uint32_t n_items
     for (uint32_t i = 0; i < n_items; i++) {
         items[i].n_done = s->spans[i].n_done;
         items[i].token = -1;
+        items[i].n_generated = 0;
         if (items[i].n_done) items[i].session->has_logits = false;
     }
     *out = s;
@@ -90,8 +101,9 @@ gsa_status gsai_step_collect(gsa_step *s)
         const gsai_span *span = &s->spans[i];
         session->in_step = false;
         if (status != GSA_OK) continue;
-        session->position += span->n_done;
+        session->position += span->n_done + (span->n_generated > 1 ? span->n_generated - 1 : 0);
         s->items[i].token = span->token;
+        s->items[i].n_generated = span->n_generated;
         session->has_logits =
             span->n_done == span->n_tokens && (span->want == GSA_WANT_LOGITS || span->want == GSA_WANT_ALL_LOGITS);
     }

@@ -25,21 +25,21 @@ gsa_status gsai_new_file_begin(gsai_new_file *f, const char *path, const gsa_all
     struct stat st;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
         *f = (gsai_new_file){0};
-        return gsai_fail(GSA_ERROR_FILE, "%s: cannot create: it is a directory", path);
+        return gsai_fail(GSA_ERROR_FILE, "%.500s: cannot create: it is a directory", path);
     }
     const size_t size = strlen(path) + sizeof ".XXXXXX";
     f->path = gsai_strdup(&f->allocator, path);
     f->temporary = gsai_alloc(&f->allocator, size);
     if (!f->path || !f->temporary) {
         forget(f);
-        return gsai_fail(GSA_ERROR_HOST_MEMORY, "%s: no memory for its name", path);
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "%.500s: no memory for its name", path);
     }
     snprintf(f->temporary, size, "%s.XXXXXX", path);
     f->fd = mkostemp(f->temporary, O_CLOEXEC);
     if (f->fd < 0) {
         const int error = errno;
         forget(f);
-        return gsai_fail(GSA_ERROR_FILE, "%s: cannot create a file beside it: %s", path, strerror(error));
+        return gsai_fail(GSA_ERROR_FILE, "%.500s: cannot create a file beside it: %s", path, strerror(error));
     }
     f->open = true;
     return GSA_OK;

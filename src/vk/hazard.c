@@ -1,6 +1,6 @@
 #include "vk/hazard.h"
 
-#define ROOM 4 /* accesses of one call */
+#define ROOM 8 /* accesses of one call */
 
 bool gsai_hazards_conflict(const gsai_hazards *h, gsai_range range, gsai_access access)
 {

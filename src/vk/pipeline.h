@@ -6,7 +6,7 @@
 #include "vk/shaders.h"
 
 #define GSAI_MAX_SPEC     12
-#define GSAI_MAX_BINDINGS 4 /* what Vulkan 1.1 guarantees per stage; every variant keeps to it */
+#define GSAI_MAX_BINDINGS 8 /* Vulkan 1.1 guarantees 4 per stage: each op has a variant that keeps to it */
 #define GSAI_PUSH_BYTES   128
 
 typedef struct gsai_pipeline {

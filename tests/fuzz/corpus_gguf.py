@@ -113,6 +113,7 @@ def header_files():
     yield tensor("name-control", ("a\x1b[2J", (1,), 0))
     yield tensor("name-nul", ("a\0", (1,), 0))
     yield tensor("name-twice", ("a", (1,), 0), ("b", (1,), 0), ("a", (1,), 0))
+    yield tensor("name-of-200", ("n" * 200, (2**50,), 0))
     yield tensor("name-not-utf8", (b"\xff\xfe", (2**48 + 1,), 0))
     yield tensor("5-dims", ("a", (1, 1, 1, 1, 1), 0))
     yield "bad-tensor-huge-dims", gguf([ARCH], raw_tensors=text("a") + struct.pack("<IIQ", 2**32 - 1, 0, 0), n_tensors=1)
@@ -191,6 +192,7 @@ def model_files():
         model_tensors(dict(CONFIG, num_kv_heads=2)))
     yield "good-model-other-kinds", gguf([(k, {U32: U64, F32: F64}.get(t, t), v) for k, t, v in MODEL], MODEL_TENSORS)
     conv = dict(CONFIG, use_short_conv=True, conv_size=3, feature_map="t2r")
+    yield "good-model-signed-kinds", gguf([(k, I32 if t == U32 else t, v) for k, t, v in MODEL], MODEL_TENSORS)
     yield "good-model-conv-t2r", gguf(model_pairs(conv) + [
         ("gsa.shortconv.l_cache", U8, 3), ("gsa.feed_forward.activation", STR, "powlu"), ("gsa.slot.scale", F32, 0.5),
         ("gsa.attention.sub_norm_epsilon", F32, 1e-4), ("split.count", U16, 1)], model_tensors(conv, 0))
@@ -239,6 +241,8 @@ def model_files():
     yield key("bos-outside", "tokenizer.ggml.bos_token_id", U32, 5)
     yield key("eos-negative", "tokenizer.ggml.eos_token_id", I32, -1)
     yield key("eos-text", "tokenizer.ggml.eos_token_id", STR, "</s>")
+    yield key("architecture-long", "general.architecture", STR, "x" * 100)
+    yield key("map-long", "gsa.slot.feature_map", STR, "x" * 100)
     yield key("part", "split.count", U16, 3)
     yield key("part-text", "split.count", STR, "3")
     yield key("products", "gsa.attention.head_count", U32, 2**20)
@@ -341,6 +345,15 @@ def tokenizer_files():
     yield "bad-type-7", llama(token_type=(ARR, (I32, [7] * 15)))
     yield "bad-type-negative", llama(token_type=(ARR, (I32, [-1] * 15)))
     yield "bad-scores-missing", llama(scores=None)
+    yield "bad-scores-text", llama(scores=(STR, "1"))
+    yield "bad-scores-texts", llama(scores=strs("1"))
+    yield "bad-pre-long", gpt2(pre=(STR, "x" * 100))
+    yield "bad-gpt2-setting", gpt2(add_bos_token=(U8, 1))
+    yield "bad-no-tokens-but-bos", llama(tokens=strs(), token_type=None, scores=None, bos_token_id=(U32, 1))
+    yield "good-no-tokens", llama(tokens=strs(), token_type=None, scores=(ARR, (F32, [])), bos_token_id=(U32, 0),
+                                  eos_token_id=None, unknown_token_id=None, add_bos_token=None)
+    yield "good-one-token", llama(tokens=strs("a"), token_type=None, scores=(ARR, (F32, [0.5])), bos_token_id=None,
+                                  eos_token_id=None, unknown_token_id=None, add_bos_token=None)
     yield "bad-scores-fewer", llama(scores=(ARR, (F32, [0.0] * 14)))
     yield "bad-scores-f64", llama(scores=(ARR, (F64, [0.0] * 15)))
     yield "bad-scores-nan", llama(scores=(ARR, (F32, [float("nan")] * 15)))

@@ -138,6 +138,39 @@ def files():
             "model": {"vocab": {}, "merges": []}})
     split = BYTES["pre_tokenizer"]["pretokenizers"]
     yield "good-split-gpt2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": GPT2}))
+    yield "good-split-qwen2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": LLAMA3.replace("{1,3}", "")}))
+    # Tokenizers that GGUF's own keys cannot say, or say otherwise.
+    yield "good-for-json-key-only-1", dump(put(BASE, "model.ignore_merges", True))
+    yield "good-for-json-key-only-2", dump(put(BASE, "normalizer", BASE["normalizer"]["normalizers"][1]))
+    yield "good-for-json-key-only-3", dump(put(BYTES, "normalizer", {"type": "Prepend", "prepend": "a"}))
+    yield "good-for-json-key-only-4", dump(put(BYTES, "decoder", None))
+    yield "good-for-json-key-only-5", dump(put(BASE, "normalizer.normalizers.1.content", "_"))
+    yield "good-for-json-key-only-6", dump(put(BASE, "normalizer.normalizers.0.prepend", "_"))
+    yield "good-for-json-key-only-7", dump(put(put(m, "pre_tokenizer.prepend_scheme", "always"), "decoder", BASE["decoder"]))
+    yield "good-for-json-key-only-8", dump(put(put(BASE, "model.vocab", BASE["model"]["vocab"] | {"a▁b": 14, "[PAD17]": 15}),
+                                                   "added_tokens", BASE["added_tokens"][:2]))
+    yield "good-pair-twice", dump(put(BASE, "model.merges", ["a b", "▁ a", "a b"]))
+    yield "good-spaces-held", dump({"added_tokens": [added(2, "x", rstrip=True), added(3, " y")], "x   y x y x  x    y": None,
+                                    "model": {"vocab": {"a": 0, "b": 1}, "merges": []}})
+    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, split[1] | {"use_regex": True}]}
+    yield "good-digits", dump(put(BYTES, "pre_tokenizer", digits))
+    for name, path, value in (("alone", "pretokenizers.1", ...), ("in-groups", "pretokenizers.0.individual_digits", False),
+                              ("no-setting", "pretokenizers.0.individual_digits", ...), ("unknown", "pretokenizers.0.x", 1),
+                              ("number", "pretokenizers.0.individual_digits", 1), ("twice", "pretokenizers.1", digits["pretokenizers"][0]),
+                              ("no-regex", "pretokenizers.1.use_regex", False),
+                              ("prefix", "pretokenizers.1.add_prefix_space", True)):
+        yield f"bad-digits-{name}", dump(put(BYTES, "pre_tokenizer", put(digits, path, value)))
+    yield "good-added-longest-first", dump({"added_tokens": [added(i, "a" * (5 - i), rstrip=i > 2) for i in range(5)] + [
+        added(5, " ", rstrip=True), added(6, "x", rstrip=True), added(7, "}", single_word=True)], "x    x a  ": None,
+        "model": {"vocab": {}, "merges": []}})
+    yield "good-strip-wide", dump({"decoder": {"type": "Sequence", "decoders": [
+        {"type": "Fuse"}, {"type": "Strip", "content": "▁", "start": 2, "stop": 0}]},
+        "model": {"vocab": {"a": 0, "▁": 1, "▁▁": 2, "b": 3}, "merges": []}})
+    yield "good-empty-token-bytes", dump({"decoder": {"type": "ByteLevel"}, "model": {"vocab": {"": 0, "a": 1}, "merges": []}})
+    yield "bad-added-vanishes-first", dump({"added_tokens": [added(0, "a", normalized=True)], "normalizer": {
+        "type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": ""},
+                                            {"type": "Prepend", "prepend": "b"}]}, "model": {"vocab": {}, "merges": []}})
+    yield "bad-merge-long-name", dump({"model": {"vocab": {"a": 0}, "merges": ["x" * 300 + " a"]}})
     yield "good-split-only", dump({"pre_tokenizer": split[0], "model": {"vocab": {"a": 0}, "merges": []}})
     yield "good-bytes-no-regex", dump(put(BYTES, "pre_tokenizer", split[1]))
     yield "good-metaspace-nulls", dump(put(put(m, "pre_tokenizer", {
@@ -285,6 +318,10 @@ def files():
     yield bad("added-flags-null", "added_tokens.0.special", None)
     yield bad("added-content-number", "added_tokens.0.content", 1)
     yield "bad-added-id-taken", dump({"added_tokens": [added(2, "c")], "model": {"vocab": {"a": 0, "b": 2}, "merges": []}})
+    for name, value in (("real", 1.5), ("true", True), ("false", False), ("null", None)):
+        if value is not None:
+            yield bad(f"added-{name}", "added_tokens", value)
+        yield bad(f"added-entry-{name}", "added_tokens.0", value)
     for key, value in (("version", None), ("type", None)):
         yield f"bad-{key}-null", dump(put(BASE, key if key == "version" else "model.type", value))
     for name, value in (("true", True), ("text", "0"), ("tiny", 1e-9)):

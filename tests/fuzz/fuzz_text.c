@@ -72,7 +72,7 @@ void fuzz_use_tokenizer(const gsa_tokenizer *t, const uint8_t *data, size_t size
 {
     (void)allocator;
     static const char sample[] = "Hello  world's 1234567 caf\xc3\xa9 \xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x98\x80\r\n\n\t "
-                                 "<s></s> \xff\xc3\xe2\x82 \xef\xbf\xbd_a ab";
+                                 "<s></s> \xff\xc3\xe2\x82 \xef\xbf\xbd_a ab 'la 'vx 'rx 're 've 'll 'Re";
     const char *text = (const char *)data;
     const size_t part = size < 300 ? size : 300;
     encode(t, sample, sizeof sample, true); /* and the NUL */
@@ -94,6 +94,7 @@ void fuzz_use_tokenizer(const gsa_tokenizer *t, const uint8_t *data, size_t size
         if (name) FUZZ_CHECK(!name[n_text] && gsa_tokenizer_token_id(t, name, n_text) == (int32_t)i);
         (void)gsa_tokenizer_is_special(t, (int32_t)i);
     }
+    FUZZ_CHECK(strlen(gsa_tokenizer_kind(t)) > 2);
     const int32_t bos = gsa_tokenizer_bos(t), eos = gsa_tokenizer_eos(t);
     FUZZ_CHECK(bos >= -1 && bos < (int32_t)n_vocab && eos >= -1 && eos < (int32_t)n_vocab);
     FUZZ_CHECK(!gsa_tokenizer_token_text(t, -1, NULL) && !gsa_tokenizer_token_text(t, (int32_t)n_vocab, NULL));

@@ -113,6 +113,193 @@ static void session_any_split_agrees_within_the_bound(void **state)
     gsa_session_destroy(one);
 }
 
+enum { N_MADE = 45, N_COMPANY = 3 };
+
+static gsa_sampler *new_sampler(uint64_t seed)
+{
+    const gsa_sampler_params p = {.struct_size = sizeof p,
+        .temperature = 1.2f,
+        .top_k = 50,
+        .repeat_penalty = 1.4f,
+        .repeat_last_n = 7,
+        .seed = seed};
+    gsa_sampler *s = NULL;
+    OK(gsa_sampler_create(&p, &s));
+    return s;
+}
+
+/* Up to n tokens after token, at most most at a time; returns how many. */
+static uint32_t generated(gsa_session *s, gsa_sampler *sampler, int32_t token, uint32_t n, uint32_t most,
+    const int32_t *stop, uint64_t budget_us, int32_t *out)
+{
+    uint32_t done = 0;
+    while (done < n) {
+        const uint32_t left = n - done;
+        gsa_step_item item = {.session = s,
+            .tokens = &token,
+            .n_tokens = 1,
+            .want = GSA_WANT_TOKEN,
+            .sampler = sampler,
+            .n_generate = left < most ? left : most,
+            .generated = out + done,
+            .stop_ids = stop,
+            .n_stop = stop ? 1 : 0};
+        gsa_step *st = NULL;
+        OK(gsa_step_submit(gsa_session_model(s), &item, 1, budget_us, &st));
+        OK(gsa_step_wait(st, UINT64_MAX));
+        OK(gsa_step_collect(st));
+        assert_in_range(item.n_generated, 1, item.n_generate);
+        done += item.n_generated;
+        token = out[done - 1];
+        assert_int_equal(token, item.token);
+        if (stop && token == *stop) break;
+    }
+    return done;
+}
+
+/* The last chosen token goes in as well, so that states of different paths meet. */
+static void assert_same_after(const char *what, gsa_session *a, gsa_session *b, int32_t token)
+{
+    OK(gsa_session_eval_wait(a, &token, 1, NULL));
+    OK(gsa_session_eval_wait(b, &token, 1, NULL));
+    assert_same(what, a, b);
+}
+
+static void generates_the_tokens_of_single_steps(const golden_model *m, bool sampled)
+{
+    int32_t one[N_MADE], many[N_MADE];
+    for (uint64_t budget = 0; budget < 2; budget++) {
+        gsa_session *a = new_session(m), *b = new_session(m);
+        gsa_sampler *sa = sampled ? new_sampler(5) : NULL, *sb = sampled ? new_sampler(5) : NULL;
+        assert_int_equal(generated(a, sa, 7, N_MADE, 1, NULL, 0, one), N_MADE);
+        assert_int_equal(generated(b, sb, 7, N_MADE, N_MADE, NULL, budget, many), N_MADE);
+        assert_memory_equal(one, many, sizeof one);
+        assert_int_equal(gsa_session_position(a), gsa_session_position(b));
+        assert_same_after("one at a time and many", a, b, one[N_MADE - 1]);
+
+        /* Ended by the first token that did not occur before, if any: the state is the one after the tokens before it. */
+        uint32_t at = 20;
+        for (bool is_new = false; !is_new && ++at < N_MADE - 1;) {
+            is_new = true;
+            for (uint32_t i = 0; i < at; i++) is_new = is_new && one[i] != one[at];
+        }
+        OK(gsa_session_reset(a));
+        OK(gsa_session_reset(b));
+        if (sa) gsa_sampler_reset(sa);
+        if (sb) gsa_sampler_reset(sb);
+        const uint32_t n = generated(b, sb, 7, N_MADE, N_MADE, &one[at], budget, many);
+        if (at < N_MADE - 1) assert_int_equal(n, at + 1);
+        assert_memory_equal(one, many, n * sizeof *one);
+        assert_int_equal(generated(a, sa, 7, n, 1, NULL, 0, one), n);
+        assert_int_equal(gsa_session_position(a), gsa_session_position(b));
+        assert_same_after("stopped", a, b, one[n - 1]);
+        gsa_sampler_destroy(sa);
+        gsa_sampler_destroy(sb);
+        gsa_session_destroy(a);
+        gsa_session_destroy(b);
+    }
+}
+
+static void session_generates_the_tokens_of_single_steps(void **state)
+{
+    (void)state;
+    generates_the_tokens_of_single_steps(&tiny, false);
+    generates_the_tokens_of_single_steps(&tiny, true);
+    generates_the_tokens_of_single_steps(&conv, true);
+}
+
+/* Several sessions in one step, one of them stopped early, one asking for fewer. */
+static void session_generates_in_company(void **state)
+{
+    (void)state;
+    int32_t alone[N_COMPANY][N_MADE], made[N_COMPANY][N_MADE];
+    gsa_session *a[N_COMPANY], *b[N_COMPANY];
+    gsa_sampler *samplers[N_COMPANY];
+    gsa_step_item items[N_COMPANY];
+    const uint32_t n_wanted[N_COMPANY] = {20, 12, 30};
+    const int32_t first[N_COMPANY] = {3, 4, 5};
+    for (uint32_t i = 0; i < N_COMPANY; i++) {
+        a[i] = new_session(&tiny);
+        b[i] = new_session(&tiny);
+        gsa_sampler *sampler = new_sampler(i);
+        samplers[i] = new_sampler(i);
+        generated(a[i], sampler, first[i], n_wanted[i], 1, NULL, 0, alone[i]);
+        gsa_sampler_destroy(sampler);
+        items[i] = (gsa_step_item){.session = b[i],
+            .tokens = &first[i],
+            .n_tokens = 1,
+            .want = GSA_WANT_TOKEN,
+            .sampler = samplers[i],
+            .n_generate = n_wanted[i],
+            .generated = made[i]};
+    }
+    items[0].stop_ids = &alone[0][2];
+    items[0].n_stop = 1;
+    gsa_step *st = NULL;
+    OK(gsa_step_submit(tiny.model, items, N_COMPANY, 0, &st));
+    OK(gsa_step_wait(st, UINT64_MAX));
+    OK(gsa_step_collect(st));
+    assert_in_range(items[0].n_generated, 1, 3);
+    for (uint32_t i = 1; i < N_COMPANY; i++) assert_in_range(items[i].n_generated, 12, n_wanted[i]);
+    for (uint32_t i = 0; i < N_COMPANY; i++) {
+        assert_memory_equal(alone[i], made[i], items[i].n_generated * sizeof(int32_t));
+        assert_int_equal(gsa_session_position(b[i]), items[i].n_generated);
+        gsa_session_destroy(a[i]);
+        gsa_session_destroy(b[i]);
+        gsa_sampler_destroy(samplers[i]);
+    }
+}
+
+/* Single tokens of enough sessions for the kernels of batches: with deterministic the bits of a session alone, otherwise
+ * what products of f16 allow. */
+static void batches_agree_with_sessions_alone(int deterministic)
+{
+    enum { N = 6, STEPS = 12 };
+    golden_model m = golden_model_open(device, "gsa-bf16-sharded", 1);
+    const gsa_model_params params = {
+        .struct_size = sizeof params, .path = m.path, .n_slots = 2 * N, .deterministic = deterministic};
+    golden_model own = m;
+    OK(gsa_model_load(device, &params, &own.model));
+    gsa_session *alone[N], *together[N];
+    for (uint32_t i = 0; i < N; i++) {
+        alone[i] = new_session(&own);
+        together[i] = new_session(&own);
+    }
+    for (uint32_t t = 0; t < STEPS; t++) {
+        gsa_step_item items[N];
+        for (uint32_t i = 0; i < N; i++) {
+            OK(gsa_session_eval_wait(alone[i], prompt + i + t, 1, NULL));
+            items[i] = (gsa_step_item){
+                .session = together[i], .tokens = prompt + i + t, .n_tokens = 1, .want = GSA_WANT_LOGITS};
+        }
+        gsa_step *st = NULL;
+        OK(gsa_step_submit(own.model, items, N, 0, &st));
+        OK(gsa_step_wait(st, UINT64_MAX));
+        OK(gsa_step_collect(st));
+        for (uint32_t i = 0; i < N; i++) {
+            assert_int_equal(items[i].n_done, 1);
+            const double error =
+                goldens_error(gsa_session_logits(together[i]), gsa_session_logits(alone[i]), own.info.n_vocab);
+            if (!(error <= (deterministic ? 0 : 5e-3)))
+                fail_msg("session %u of %d, token %u: logits off by %.3g", i, N, t, error);
+        }
+    }
+    for (uint32_t i = 0; i < N; i++) {
+        if (deterministic) assert_same("alone and in a batch", alone[i], together[i]);
+        gsa_session_destroy(alone[i]);
+        gsa_session_destroy(together[i]);
+    }
+    gsa_model_destroy(own.model);
+    golden_model_close(&m);
+}
+
+static void session_batches_agree_with_sessions_alone(void **state)
+{
+    (void)state;
+    batches_agree_with_sessions_alone(0);
+    batches_agree_with_sessions_alone(1);
+}
+
 /* The company in a step: other sessions' prompts and single tokens beside ours change nothing. */
 static void session_company_in_a_step_changes_no_bits(void **state)
 {
@@ -445,6 +632,9 @@ int main(void)
         cmocka_unit_test(session_same_input_gives_same_bits),
         cmocka_unit_test(session_chunk_slices_give_identical_bits),
         cmocka_unit_test(session_any_split_agrees_within_the_bound),
+        cmocka_unit_test(session_generates_the_tokens_of_single_steps),
+        cmocka_unit_test(session_generates_in_company),
+        cmocka_unit_test(session_batches_agree_with_sessions_alone),
         cmocka_unit_test(session_company_in_a_step_changes_no_bits),
         cmocka_unit_test(session_fork_restore_and_load_continue_with_the_same_bits),
         cmocka_unit_test(session_reset_is_a_new_session),

@@ -8,7 +8,7 @@ import subprocess
 
 from harness import *
 
-COMMANDS = ["devices", "run", "chat", "tokenize", "detokenize", "logits", "perplexity", "inspect", "verify", "bench"]
+COMMANDS = ["devices", "run", "chat", "tokenize", "detokenize", "logits", "perplexity", "inspect", "convert", "verify", "bench"]
 
 
 def test_help_of_all_commands():
@@ -423,6 +423,42 @@ def test_bench_on_the_reference():
 
 def test_verify_of_the_reference():
     assert b"CPU reference" in good("verify", *CPU)
+
+
+def test_convert():
+    out = path("converted.gguf")
+    logits = ["--tokens", "1,2,3,4,5,6,7,8", *CPU]
+    text = good("convert", "-m", TINY, "-o", out, "--type", "f32", "--tensors").decode()
+    assert "blk.1.ffn_down.weight" in text and "read back and compared" in text
+    good("logits", "-m", TINY, "-o", path("a.f32"), *logits)
+    good("logits", "-m", out, "-o", path("b.f32"), *logits)
+    assert read(path("a.f32")) == read(path("b.f32"))
+    assert good("tokenize", "-m", out, "Once upon") == good("tokenize", "-m", TINY, "Once upon")
+    first = read(out)
+    j = json.loads(good("convert", "-m", out, "-o", path("small.gguf"), "-t", "q4_0", "--threads", "3", "--json",
+                        "--override", "blk.*.attn_slot_gate*=q8_0"))
+    assert j["checked"] and j["n_tensors"] == 25 and j["file_bytes"] == len(read(path("small.gguf")))
+    gates = [t for t in j["tensors"] if "slot_gate" in t["name"]]
+    assert len(gates) == 2 and all(t["type"] == "q8_0" and t["why"] == "override" for t in gates)
+    assert sum(t["parameters"] for t in j["types"]) == j["parameters"]
+    bad("convert", "-m", out, code=2, says="-o")
+    bad("convert", "-o", out, code=2, says="-m")
+    bad("convert", "-m", TINY, "-o", out, "--override", "q8_0", code=2, says="PATTERN=TYPE")
+    bad("convert", "-m", TINY, "-o", out, "--type", "q5_0", says=["q5_0", "q4_k"])
+    bad("convert", "-m", TINY, "-o", out, "--override", "blk.7.*=f16", says="blk.7.*")
+    bad("convert", "-m", path("nothing"), "-o", out, says="nothing")
+    bad("convert", "-m", TINY, "-o", path("no/such/folder.gguf"), says="no/such")
+    assert read(out) == first
+
+
+def test_inspect_writes_a_tensor():
+    good("inspect", "-m", TINY, "--tensor", "model.norm.weight", "-o", path("norm.f32"))
+    header, body = read_safetensors(os.path.join(TINY, "model.safetensors"))
+    begin, end = header["model.norm.weight"]["data_offsets"]
+    assert read(path("norm.f32")) == body[begin:end]
+    bad("inspect", "-m", TINY, "--tensor", "norm", "-o", path("none.f32"), says="norm")
+    assert not os.path.exists(path("none.f32"))
+    bad("inspect", "-m", TINY, "--tensor", "model.norm.weight", code=2, says="-o")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,14 @@ def test_against_another_model():
     bad("perplexity", "-m", TINY, "-f", file, "--against", GQA, *CPU, says="vocabulary")
 
 
+def test_a_quantised_file_against_what_it_was_made_from():
+    file, made = write("text.txt", TEXT), path("q8.gguf")
+    good("convert", "-m", TINY, "--type", "q8_0", "-o", made, "-q")
+    got = perplexity("-m", made, "-f", file, "--against", TINY, *CPU)
+    assert 0 < got["against"]["mean_kl"] < 1e-2 and got["against"]["same_first_choice"] > 0.9, got
+    near(got["perplexity"], got["against"]["perplexity"], 0.05)
+
+
 def test_mistakes():
     bad("perplexity", "-m", TINY, code=2, says="--tokens-file")
     bad("perplexity", "-m", TINY, "-f", path("absent"), *CPU, says="absent")

@@ -1,7 +1,9 @@
 /* Files that are too large or too deep to lie in the corpus, and calls that only a careless caller makes. */
 #include "gsa/tokenizer.h"
+#include "gguf/gguf.h"
 #include "model/hf.h"
 #include "support/counting_alloc.h"
+#include "text/vocab.h"
 #include "util/alloc.h"
 
 #include <setjmp.h>
@@ -103,8 +105,16 @@ static void tokenizer_of_more_than_128_mib_is_refused(void **state)
     assert_non_null(strstr(gsa_error_text(), "tokenizer.json: 8589934592 bytes are too many"));
     assert_null(t);
     write_file(folder, "tokenizer.json", "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", 0);
-    assert_int_equal(gsa_tokenizer_create(&params, &t), GSA_OK);
-    gsa_tokenizer_destroy(t);
+    gsa_status status = GSA_ERROR_HOST_MEMORY;
+    for (long n = 0; status != GSA_OK; n++) {
+        counting_alloc counter = {.fail_at = n};
+        const gsa_allocator a = counting_allocator(&counter);
+        const gsa_tokenizer_params counted = {.struct_size = sizeof counted, .path = folder, .allocator = &a};
+        status = gsa_tokenizer_create(&counted, &t);
+        assert_true(status == GSA_OK || status == GSA_ERROR_HOST_MEMORY);
+        gsa_tokenizer_destroy(t);
+        assert_int_equal(counter.alive, 0);
+    }
     remove_file(folder, "tokenizer.json");
     rmdir(folder);
 }
@@ -249,6 +259,161 @@ static void checkpoint_hash_passes_on_a_failed_read(void **state)
     gsai_checkpoint_close(bare);
 }
 
+/* ---- files of a size that nobody keeps: a few bytes at places, zeros between them ---- */
+
+typedef struct patches {
+    struct {
+        uint64_t at;
+        const void *bytes;
+        size_t n;
+    } list[4];
+    long reads_left; /* then reading fails; negative: never */
+} patches;
+
+static bool read_patches(void *user, uint64_t offset, size_t size, void *dst)
+{
+    patches *p = user;
+    if (p->reads_left == 0) return false;
+    if (p->reads_left > 0) p->reads_left--;
+    memset(dst, 0, size);
+    for (int i = 0; i < 4; i++) {
+        for (size_t k = 0; k < p->list[i].n; k++) {
+            const uint64_t at = p->list[i].at + k;
+            if (at >= offset && at - offset < size)
+                ((uint8_t *)dst)[at - offset] = ((const uint8_t *)p->list[i].bytes)[k];
+        }
+    }
+    return true;
+}
+
+static gsa_status open_gguf(patches *p, uint64_t size)
+{
+    const gsa_allocator a = gsai_allocator_or_default(NULL);
+    const gsa_source host = {.name = "FILE", .size = size, .read = read_patches, .user = p};
+    gsai_source *s = NULL;
+    gsai_gguf *g = NULL;
+    assert_int_equal(gsai_source_open_host(&host, &a, &s), GSA_OK);
+    const gsa_status status = gsai_gguf_open(s, &a, &g);
+    gsai_gguf_close(g);
+    gsai_source_close(s);
+    return status;
+}
+
+static gsa_status open_tokenizer(patches *p, uint64_t size)
+{
+    const gsa_source host = {.name = "FILE", .size = size, .read = read_patches, .user = p};
+    const gsa_tokenizer_params params = {.struct_size = sizeof params, .source = &host};
+    gsa_tokenizer *t = NULL;
+    const gsa_status status = gsa_tokenizer_create(&params, &t);
+    gsa_tokenizer_destroy(t);
+    return status;
+}
+
+#define U32(x)       (uint8_t)(x), (uint8_t)((x) >> 8), (uint8_t)((x) >> 16), (uint8_t)((uint32_t)(x) >> 24)
+#define U64(x)       U32(x), 0, 0, 0, 0
+#define HEAD(n_keys) 'G', 'G', 'U', 'F', U32(3), U64(0), U64(n_keys)
+
+static void gguf_header_of_more_than_256_mib_is_refused(void **state)
+{
+    (void)state;
+    const uint32_t mib = 1 << 20;
+    /* two strings, one array of bytes: the cap is passed by the second string or by the array */
+    const uint8_t strings[] = {HEAD(2), U64(1), 'a', U32(GSAI_GGUF_STRING), U64(140 * mib)};
+    const uint8_t second[] = {U64(1), 'b', U32(GSAI_GGUF_STRING), U64(100 * mib)};
+    const uint8_t array[] = {HEAD(1), U64(1), 'a', U32(GSAI_GGUF_ARRAY), U32(GSAI_GGUF_U8), U64(300 * mib)};
+    patches p = {
+        .reads_left = -1, .list = {{0, strings, sizeof strings}, {sizeof strings + 140 * mib, second, sizeof second}}};
+    assert_int_equal(open_gguf(&p, (uint64_t)1 << 30), GSA_OK);
+    ((uint8_t *)(uintptr_t)second)[sizeof second - 5] = 8; /* 228 MiB */
+    assert_int_equal(open_gguf(&p, (uint64_t)1 << 30), GSA_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(gsa_error_text(), "FILE: key b: the header has more than 268435456 bytes"));
+    patches q = {.reads_left = -1, .list = {{0, array, sizeof array}}};
+    assert_int_equal(open_gguf(&q, (uint64_t)1 << 30), GSA_ERROR_UNSUPPORTED);
+}
+
+/* An array of zeros is one of empty strings: nearly nothing in the file, but an entry for each of them in tables. */
+static void gguf_tokens_and_merges_past_the_caps_are_refused(void **state)
+{
+    (void)state;
+    const uint64_t size = (uint64_t)160 << 20;
+    const uint8_t model[] = {U64(20), 't', 'o', 'k', 'e', 'n', 'i', 'z', 'e', 'r', '.', 'g', 'g', 'm', 'l', '.', 'm',
+        'o', 'd', 'e', 'l', U32(GSAI_GGUF_STRING), U64(4), 'g', 'p', 't', '2'};
+    const uint8_t tokens[] = {U64(21), 't', 'o', 'k', 'e', 'n', 'i', 'z', 'e', 'r', '.', 'g', 'g', 'm', 'l', '.', 't',
+        'o', 'k', 'e', 'n', 's', U32(GSAI_GGUF_ARRAY), U32(GSAI_GGUF_STRING), U64(GSAI_MAX_TOKENS + 1)};
+    const uint8_t merges[] = {U64(21), 't', 'o', 'k', 'e', 'n', 'i', 'z', 'e', 'r', '.', 'g', 'g', 'm', 'l', '.', 'm',
+        'e', 'r', 'g', 'e', 's', U32(GSAI_GGUF_ARRAY), U32(GSAI_GGUF_STRING), U64(GSAI_MAX_MERGES + 1)};
+    const uint8_t no_tokens[] = {U64(21), 't', 'o', 'k', 'e', 'n', 'i', 'z', 'e', 'r', '.', 'g', 'g', 'm', 'l', '.',
+        't', 'o', 'k', 'e', 'n', 's', U32(GSAI_GGUF_ARRAY), U32(GSAI_GGUF_STRING), U64(0)};
+    const uint8_t two[] = {HEAD(2)}, three[] = {HEAD(3)};
+    patches p = {.reads_left = -1,
+        .list = {{0, two, 24}, {24, model, sizeof model}, {24 + sizeof model, tokens, sizeof tokens}}};
+    assert_int_equal(open_tokenizer(&p, size), GSA_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(gsa_error_text(), "tokens: has 16777217 items, at most 16777216"));
+    patches q = {.reads_left = -1,
+        .list = {{0, three, 24}, {24, model, sizeof model}, {24 + sizeof model, no_tokens, sizeof no_tokens},
+            {24 + sizeof model + sizeof no_tokens, merges, sizeof merges}}};
+    assert_int_equal(open_tokenizer(&q, size), GSA_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(gsa_error_text(), "merges: has 16777217 items, at most 16777216"));
+}
+
+static void source_that_fails_is_a_file_error_at_any_read(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}";
+    patches p = {.list = {{0, json, sizeof json - 1}}};
+    int n_failed = 0;
+    for (p.reads_left = 0;; p.reads_left = ++n_failed) {
+        const gsa_status status = open_tokenizer(&p, sizeof json - 1);
+        if (status == GSA_OK) break;
+
+        assert_int_equal(status, GSA_ERROR_FILE);
+        assert_true(n_failed < 10);
+    }
+    assert_int_equal(n_failed, 2);
+    p.reads_left = -1;
+    assert_int_equal(open_tokenizer(&p, (uint64_t)1 << 33), GSA_ERROR_UNSUPPORTED); /* too large, and not even read */
+    assert_int_equal(open_tokenizer(&p, 0), GSA_ERROR_FORMAT);
+
+    const uint8_t gguf[] = {HEAD(0)};
+    patches q = {.list = {{0, gguf, sizeof gguf}}, .reads_left = 0};
+    assert_int_equal(open_gguf(&q, sizeof gguf), GSA_ERROR_FILE);
+    assert_non_null(strstr(gsa_error_text(), "the read callback failed"));
+    q.reads_left = -1;
+    assert_int_equal(open_gguf(&q, sizeof gguf), GSA_OK);
+}
+
+static void source_that_fails_without_memory_says_so(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}";
+    patches p = {.list = {{0, json, sizeof json - 1}}, .reads_left = -1};
+    const gsa_source host = {.size = sizeof json - 1, .read = read_patches, .user = &p};
+    for (long n = 0;; n++) {
+        counting_alloc counter = {.fail_at = n};
+        const gsa_allocator a = counting_allocator(&counter);
+        const gsa_tokenizer_params params = {.struct_size = sizeof params, .source = &host, .allocator = &a};
+        gsa_tokenizer *t = NULL;
+        const gsa_status status = gsa_tokenizer_create(&params, &t);
+        gsa_tokenizer_destroy(t);
+        assert_int_equal(counter.alive, 0);
+        if (status == GSA_OK) break;
+        assert_int_equal(status, GSA_ERROR_HOST_MEMORY);
+        assert_true(n < 100);
+    }
+}
+
+static void gguf_kinds_that_are_none_have_no_name(void **state)
+{
+    (void)state;
+    assert_string_equal(gsai_gguf_kind_name(GSAI_GGUF_N_KINDS), "?");
+    assert_int_equal(gsai_gguf_kind_bytes(GSAI_GGUF_N_KINDS), 0);
+    assert_false(gsai_gguf_kind_is_signed(GSAI_GGUF_N_KINDS));
+    const gsai_checkpoint_options options = {gsai_allocator_or_default(NULL), NULL};
+    gsai_checkpoint *c = NULL;
+    assert_int_equal(gsai_checkpoint_open_gguf("/tmp/gsa-not-there.gguf", NULL, &options, &c), GSA_ERROR_FILE);
+    assert_null(c);
+}
+
 static void role_that_is_none_has_no_shape(void **state)
 {
     (void)state;
@@ -279,6 +444,9 @@ static void tensor_that_is_absent_has_nothing_to_read(void **state)
     t.file_type = "I32";
     assert_int_equal(gsai_tensor_read_floats(&t, 0, 1, &x), GSA_ERROR_UNSUPPORTED);
     assert_non_null(strstr(gsa_error_text(), "I32"));
+    t = (gsai_tensor){.name = "a", .type = GSAI_F32, .n_dims = 1, .dims = {2}, .n_bytes = 8, .read = failing_read};
+    reads_left = 0;
+    assert_int_equal(gsai_tensor_read_floats(&t, 0, 1, &x), GSA_ERROR_FILE);
 }
 
 int main(void)
@@ -291,6 +459,11 @@ int main(void)
         cmocka_unit_test(path_too_long_for_a_file_in_it_is_refused),
         cmocka_unit_test(tokenizer_calls_without_their_arguments_are_refused),
         cmocka_unit_test(checkpoint_hash_passes_on_a_failed_read),
+        cmocka_unit_test(gguf_header_of_more_than_256_mib_is_refused),
+        cmocka_unit_test(gguf_tokens_and_merges_past_the_caps_are_refused),
+        cmocka_unit_test(source_that_fails_is_a_file_error_at_any_read),
+        cmocka_unit_test(source_that_fails_without_memory_says_so),
+        cmocka_unit_test(gguf_kinds_that_are_none_have_no_name),
         cmocka_unit_test(role_that_is_none_has_no_shape),
         cmocka_unit_test(tensor_that_is_absent_has_nothing_to_read),
     };

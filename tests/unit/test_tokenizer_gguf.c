@@ -116,6 +116,8 @@ static void tokenizer_gguf_whole_json_gives_the_golden_ids_and_texts(void **stat
 
 /* ---- small files made by hand ---- */
 
+#define G "tokenizer.ggml."
+
 typedef struct key {
     const char *name, *words; /* kind and value, see gm_words */
 } key;
@@ -131,7 +133,7 @@ typedef struct keys {
  * small_llama, so that they stay readable. */
 static const key llama_keys[] = {
     {"tokenizer.ggml.model", "d8 sllama"},
-    {"tokenizer.ggml.tokens", "d9 d8 q14 s<unk> s<s> s</s> s<0xC3> s<0xA9> s_ sa sb sc sab sbc s_a s<user> sunused"},
+    {"tokenizer.ggml.tokens", "d9 d8 q14 s<unk> s<s> s</s> s<0xC3> s<0xA9> s_ sa sb sc sbc sab s_a s<user> sunused"},
     {"tokenizer.ggml.scores", "d9 d6 q14 d0 d0 d0 d0 d0 d0xc1200000 d0xc1200000 d0xc1200000 d0xc1200000 d0xbf800000 "
                               "d0xbf800000 d0xc0000000 d0 d0"},
     {"tokenizer.ggml.token_type", "d9 d5 q14 d2 d3 d3 d6 d6 d1 d1 d1 d1 d1 d1 d1 d4 d5"},
@@ -252,9 +254,9 @@ static void tokenizer_gguf_llama_merges_by_score(void **state)
     assert_int_equal(gsa_tokenizer_eos(t), -1); /* it is known but not added */
     assert_encodes(t, "a", true, "1 11");
     assert_encodes(t, "a", false, "11");
-    assert_encodes(t, "ab", false, "5 9");     /* ab has a better score than _a */
-    assert_encodes(t, "abc", false, "5 9 8");  /* ab and bc are equal: the left one */
-    assert_encodes(t, "cbc", false, "5 8 10"); /* and bc where ab is not */
+    assert_encodes(t, "ab", false, "5 10");    /* ab has a better score than _a */
+    assert_encodes(t, "abc", false, "5 10 8"); /* ab and bc are equal: the left one */
+    assert_encodes(t, "cbc", false, "5 8 9");  /* and bc where ab is not */
     assert_encodes(t, "", true, "1");
     assert_encodes(t, "b\xc3\xa9", false, "5 7 3 4"); /* bytes */
     assert_encodes(t, "\xc3\xa8", false, "5 0");      /* a byte has no token: unknown */
@@ -262,7 +264,7 @@ static void tokenizer_gguf_llama_merges_by_score(void **state)
     assert_encodes(t, "b<user>b", false, "5 7 12 5 7");
     assert_encodes(t, "unused", false, "5 0"); /* never made; unknown characters in a row are one */
     assert_true(gsa_tokenizer_is_special(t, 1) && !gsa_tokenizer_is_special(t, 12));
-    assert_decodes(t, (const int32_t[]){1, 11, 9, 5, 12, 3, 4}, 7, true, "aab <user>\xc3\xa9");
+    assert_decodes(t, (const int32_t[]){1, 11, 10, 5, 12, 3, 4}, 7, true, "aab <user>\xc3\xa9");
     assert_decodes(t, (const int32_t[]){1, 11}, 2, false, "<s> a");
     gsa_tokenizer_destroy(t);
 }
@@ -293,7 +295,7 @@ static void tokenizer_gguf_settings_are_followed(void **state)
     set_key(&k, "tokenizer.ggml.scores", "d9 d5 q14 d0 d0 d0 d0 d0 d0 d0 d0 d0 d1 d2 d3 d0 d0");
     set_key(&k, "tokenizer.ggml.token_type", NULL);
     t = open_keys(&k);
-    assert_encodes(t, "abc", false, "11 10");
+    assert_encodes(t, "abc", false, "11 9");
     assert_encodes(t, "<s>", true, "1 5"); /* the start token is added, but none stands in the text */
     gsa_tokenizer_destroy(t);
 }
@@ -345,6 +347,32 @@ static void tokenizer_gguf_byte_level_files_are_read(void **state)
     gsa_tokenizer_destroy(t);
 }
 
+static void tokenizer_gguf_rules_cut_digits_as_they_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pre, *ids, *ids_12;
+    } cases[] = {
+        {"d8 sgpt-2", "0 1 3", "5"},
+        {"d8 sllama-bpe", "0 1 1 2", "5"},
+        {"d8 sqwen2", "0 1 1 2", "2 6"},
+        {"d8 sstarcoder", "0 4 2", "2 6"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        keys k = GPT2; /* a, space, 1, space and 1, two spaces, 12, 2 */
+        set_key(&k, G "tokens",
+            "d9 d8 q7 sa x0200000000000000c4a0 s1 x0300000000000000c4a031 x0400000000000000c4a0c4a0 s12 s2");
+        set_key(
+            &k, G "merges", "d9 d8 q3 x0400000000000000c4a02031 x0500000000000000c4a020c4a0 x0300000000000000312032");
+        set_key(&k, G "token_type", NULL);
+        set_key(&k, G "pre", cases[i].pre);
+        gsa_tokenizer *t = open_keys(&k);
+        assert_encodes(t, "a  1", false, cases[i].ids);
+        assert_encodes(t, "12", false, cases[i].ids_12);
+        gsa_tokenizer_destroy(t);
+    }
+}
+
 typedef struct bad_key {
     bool gpt2;
     const char *name, *words;
@@ -354,7 +382,6 @@ typedef struct bad_key {
 
 #define F GSA_ERROR_FORMAT
 #define U GSA_ERROR_UNSUPPORTED
-#define G "tokenizer.ggml."
 
 static void tokenizer_gguf_bad_files_are_refused_by_name(void **state)
 {
@@ -614,6 +641,7 @@ int main(void)
         cmocka_unit_test(tokenizer_gguf_llama_merges_by_score),
         cmocka_unit_test(tokenizer_gguf_settings_are_followed),
         cmocka_unit_test(tokenizer_gguf_byte_level_files_are_read),
+        cmocka_unit_test(tokenizer_gguf_rules_cut_digits_as_they_say),
         cmocka_unit_test(tokenizer_gguf_bad_files_are_refused_by_name),
         cmocka_unit_test(tokenizer_gguf_json_that_is_not_known_here_is_passed_over),
         cmocka_unit_test(tokenizer_gguf_truncation_and_failing_memory_do_no_harm),

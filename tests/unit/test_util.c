@@ -151,11 +151,12 @@ static void file_pipe_or_folder_is_refused_at_once(void **state)
 static void file_too_large_to_map_is_refused(void **state)
 {
     (void)state;
-    char path[] = "/tmp/gsa-util-XXXXXX";
+    char path[40];
+    snprintf(path, sizeof path, "%s/gsa-util-XXXXXX", gsai_is_directory("/dev/shm") ? "/dev/shm" : "/tmp");
     const int fd = mkstemp(path);
     gsai_file_map map;
     assert_true(fd >= 0);
-    for (int bits = 62; bits > 47; bits--) { /* as large as the file system lets a hole be */
+    for (int bits = 62; bits > 46; bits--) { /* as large as the file system lets a hole be */
         if (ftruncate(fd, (off_t)1 << bits) != 0) continue;
         assert_int_equal(gsai_file_map_open(path, &map), GSA_ERROR_FILE);
         assert_non_null(strstr(gsa_error_text(), "cannot map"));
@@ -179,9 +180,41 @@ static void file_hints_outside_the_file_do_nothing(void **state)
     gsai_file_map_will_need(&map, 5000, UINT64_MAX);
     gsai_file_map_will_need(&map, 10000, 1);
     gsai_file_map_will_need(&empty, 0, 1);
+    gsai_file_pages_will_need(NULL, 1);
+    gsai_file_pages_will_need(map.data, 0);
+    gsai_file_pages_drop(NULL, 1);
+    gsai_file_pages_drop(map.data + 1, 100); /* no whole page */
+    gsai_file_pages_drop(map.data, map.size);
+    assert_int_equal(map.data[9999], 0);
     gsai_file_map_close(&map);
     gsai_file_map_close(&map);
     unlink(path);
+}
+
+static void file_pages_dropped_come_back(void **state)
+{
+    (void)state;
+    enum { SIZE = 300000 };
+    char path[] = "/tmp/gsa-test-pages-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    uint8_t *data = malloc(SIZE);
+    assert_non_null(data);
+    for (size_t i = 0; i < SIZE; i++) data[i] = (uint8_t)(i * 2654435761u >> 11);
+    assert_int_equal(write(fd, data, SIZE), SIZE);
+    close(fd);
+    gsai_file_map map;
+    assert_int_equal(gsai_file_map_open(path, &map), GSA_OK);
+    assert_memory_equal(map.data, data, SIZE);
+    gsai_file_pages_will_need(map.data + 5000, 100000);
+    gsai_file_pages_drop(map.data + 1, SIZE - 2);
+    gsai_file_pages_drop(map.data + 100, 50); /* less than a page: nothing to drop */
+    gsai_file_pages_drop(NULL, 0);
+    gsai_file_pages_will_need(NULL, 0);
+    assert_memory_equal(map.data, data, SIZE);
+    gsai_file_map_close(&map);
+    unlink(path);
+    free(data);
 }
 
 static void file_replace_is_whole_or_not_at_all(void **state)
@@ -270,6 +303,7 @@ int main(void)
         cmocka_unit_test(file_pipe_or_folder_is_refused_at_once),
         cmocka_unit_test(file_too_large_to_map_is_refused),
         cmocka_unit_test(file_hints_outside_the_file_do_nothing),
+        cmocka_unit_test(file_pages_dropped_come_back),
         cmocka_unit_test(file_replace_is_whole_or_not_at_all),
         cmocka_unit_test(file_paths_join_with_one_slash),
         cmocka_unit_test(json_values_are_counted_before_they_cost_memory),

@@ -51,6 +51,10 @@ static void vocab_more_than_was_reserved_is_refused(void **state)
     assert_int_equal(gsai_vocab_add_merge(&v, "aa", 2, "a", 1), GSA_ERROR_FORMAT);
     assert_int_equal(gsai_vocab_add_merge(&v, "a", 1, "a", 1), GSA_OK);
     assert_int_equal(gsai_vocab_add_merge(&v, "a", 1, "a", 1), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsai_vocab_add_pair(&v, 0, 0, 1, 0), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsai_vocab_reserve_merges(&v, 2, false), GSA_OK);
+    v.n_merges = 0;
+    assert_int_equal(gsai_vocab_add_pair(&v, 0, 0, 1, 0), GSA_ERROR_ARGUMENT); /* without priorities */
     assert_int_equal(gsai_vocab_add_added(&v, 2, 0, false), GSA_ERROR_ARGUMENT);
     assert_int_equal(gsai_vocab_add_added(&v, 0, 0, false), GSA_OK);
     assert_int_equal(gsai_vocab_add_added(&v, 1, 0, false), GSA_ERROR_ARGUMENT);
@@ -143,6 +147,42 @@ static void unicode_repair_without_memory_says_so(void **state)
     assert_true(n > 3);
 }
 
+/* A queue that grows while it empties, a text that grows while its spaces become marks: at every length, so that each
+ * list is once full where it is added to, and with every allocation failing in turn. */
+static void encode_without_memory_says_so_wherever_it_is(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"a", "b", "ab", "abab", "aba"};
+    char text[80];
+    for (size_t n = 2; n < 70; n++) {
+        bool ok = false;
+        for (size_t k = 0; k < n; k++) text[k] = "ab"[k % 2];
+        text[n] = ' ';
+        for (long fail = -1; !ok || fail <= 0; fail++) {
+            counting_alloc counter = {.fail_at = -1};
+            const gsa_allocator a = counting_allocator(&counter);
+            gsai_vocab v;
+            gsai_vocab_init(&v, &a);
+            memcpy(v.mark, "\xe2\x96\x81", 4);
+            assert_int_equal(gsai_vocab_reserve(&v, 5, 11, 3, 0), GSA_OK);
+            for (uint32_t i = 0; i < 5; i++)
+                assert_int_equal(gsai_vocab_add_token(&v, i, tokens[i], strlen(tokens[i]), true), GSA_OK);
+            assert_int_equal(gsai_vocab_add_merge(&v, "a", 1, "b", 1), GSA_OK);
+            assert_int_equal(gsai_vocab_add_merge(&v, "ab", 2, "ab", 2), GSA_OK);
+            assert_int_equal(gsai_vocab_add_merge(&v, "ab", 2, "a", 1), GSA_OK);
+            assert_int_equal(gsai_vocab_seal(&v), GSA_OK);
+            counter.fail_at = fail < 0 ? -1 : counter.calls + fail;
+            gsai_ids ids = {0};
+            const gsa_status status = gsai_encode(&v, text, n + 1, false, &ids);
+            ok = status == GSA_OK;
+            assert_true(ok || (status == GSA_ERROR_HOST_MEMORY && fail >= 0));
+            gsai_free(&a, ids.data);
+            gsai_vocab_finish(&v);
+            assert_int_equal(counter.alive, 0);
+        }
+    }
+}
+
 /* The rest of a text into a buffer that never saw the start of it. */
 static void decoder_finish_without_memory_keeps_what_it_held(void **state)
 {
@@ -176,6 +216,7 @@ int main(void)
         cmocka_unit_test(vocab_rewrites_grow_a_text_so_far_only),
         cmocka_unit_test(unicode_characters_of_every_size_are_written),
         cmocka_unit_test(unicode_repair_without_memory_says_so),
+        cmocka_unit_test(encode_without_memory_says_so_wherever_it_is),
         cmocka_unit_test(decoder_finish_without_memory_keeps_what_it_held),
     };
     return cmocka_run_group_tests_name("vocab", tests, NULL, NULL);

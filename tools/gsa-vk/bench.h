@@ -14,6 +14,8 @@ typedef struct bench_options {
     uint64_t weight_seed, max_rows;
     uint64_t prefill[BENCH_MAX_LENGTHS];
     size_t n_prefill;
+    uint64_t batch[BENCH_MAX_LENGTHS]; /* sessions that decode together */
+    size_t n_batch;
     uint64_t context, n, reps;
     bool quick, no_verify, check, profile, cold;
     bool markdown, csv;
@@ -22,7 +24,7 @@ typedef struct bench_options {
 /* One measurement: values of the repeats, and of the same repeats by the GPU's clock. */
 typedef struct bench_row {
     const char *measure, *unit;
-    uint64_t tokens, context; /* what it was measured at */
+    uint64_t tokens, context, batch; /* what it was measured at; batch 0 = one session */
     double values[BENCH_MAX_REPS], gpu_values[BENCH_MAX_REPS];
     size_t n, n_gpu; /* n_gpu 0: the device tells no times */
     double fraction; /* of the read bandwidth reached; NaN = does not apply */

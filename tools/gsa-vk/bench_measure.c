@@ -4,9 +4,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define MIN_COPY_REPS 7 /* what is left of a difference of two times is noisy */
-#define N_COPIES      4 /* state copies that are timed together: one is shorter than the way to the device and back */
+#define MIN_COPY_REPS 7  /* what is left of a difference of two times is noisy */
+#define AT_ONCE       64 /* tokens that a session generates in one step */
+#define N_COPIES      4  /* state copies that are timed together: one is shorter than the way to the device and back */
 
 void bench_tokens(int32_t *out, size_t n, uint32_t n_vocab, uint32_t seed)
 {
@@ -94,20 +96,85 @@ static int measure_decode(bench *b, gsa_session *s, int32_t *tokens)
         double sum_ms = 0, sum_ns = 0;
         rc = ok(gsa_session_restore(s, start));
         bench_tokens(&token, 1, b->a->info.n_vocab, (uint32_t)rep + 7);
-        for (uint64_t i = 0; i < n && rc == 0; i++) {
-            eval_result result;
-            double ms;
+        for (uint64_t i = 0; i < n && rc == 0;) {
+            int32_t made[AT_ONCE];
+            uint32_t n_made = 0;
+            double gpu_ns = 0;
             report_progress(((double)rep + (double)i / (double)n) / (double)(o->reps + 1), "decode");
-            rc = timed(s, &token, 1, GSA_WANT_TOKEN, &ms, &result);
-            token = result.token;
-            sum_ms += ms;
-            sum_ns += result.gpu_ns;
+            const double begin = app_now_ms();
+            rc = ok(eval_generate(
+                s, token, n - i < AT_ONCE ? (uint32_t)(n - i) : AT_ONCE, NULL, NULL, 0, made, &n_made, &gpu_ns));
+            if (rc) break;
+            token = made[n_made - 1];
+            sum_ms += app_now_ms() - begin;
+            sum_ns += gpu_ns;
+            i += n_made;
         }
         if (rc || rep == 0) continue;
         add(r, (double)n * 1e3 / sum_ms);
         if (sum_ns > 0) add_gpu(r, (double)n * 1e9 / sum_ns);
     }
     gsa_snapshot_destroy(start);
+    return rc;
+}
+
+/* Sessions forked from one, each generating in the same steps. */
+static int generate_batch(bench *b, gsa_step_item *items, uint32_t n_items, uint64_t n, double *ms, double *gpu_ns)
+{
+    const double begin = app_now_ms();
+    *gpu_ns = 0;
+    int rc = 0;
+    for (uint64_t i = 0; i < n && rc == 0;) {
+        gsa_step *step = NULL;
+        for (uint32_t k = 0; k < n_items; k++) items[k].n_generate = n - i < AT_ONCE ? (uint32_t)(n - i) : AT_ONCE;
+        rc = ok(gsa_step_submit(b->a->model, items, n_items, 0, &step));
+        if (rc) return rc;
+        rc = ok(gsa_step_wait(step, UINT64_MAX));
+        if (rc == 0) *gpu_ns += gsa_step_gpu_ns(step);
+        const int collected = ok(gsa_step_collect(step));
+        if (rc == 0) rc = collected;
+        i += items[0].n_generated;
+        for (uint32_t k = 0; k < n_items && rc == 0; k++) {
+            if (items[k].n_generated == 0) return fail("a step left out %u of %u sessions", n_items - k, n_items);
+            *(int32_t *)items[k].tokens = items[k].token;
+        }
+    }
+    *ms = app_now_ms() - begin;
+    return rc;
+}
+
+static int measure_batch(bench *b, gsa_session *s, uint32_t batch)
+{
+    const bench_options *o = b->options;
+    bench_row *r = new_row(b, "decode_batch", "tok/s");
+    gsa_session **sessions = calloc(batch, sizeof(gsa_session *));
+    gsa_step_item *items = calloc(batch, sizeof *items);
+    int32_t *made = calloc(batch, sizeof *made * (AT_ONCE + 1)), *first = made ? made + batch * AT_ONCE : NULL;
+    int rc = sessions && items && made ? 0 : fail("out of memory for %u sessions", batch);
+    r->tokens = o->n;
+    r->context = o->context;
+    r->batch = batch;
+    if (rc == 0) bench_tokens(first, batch, b->a->info.n_vocab, 5);
+    for (uint32_t i = 0; i < batch && rc == 0; i++) {
+        rc = ok(gsa_session_fork(s, &sessions[i]));
+        items[i] = (gsa_step_item){.session = sessions[i],
+            .tokens = &first[i],
+            .n_tokens = 1,
+            .want = GSA_WANT_TOKEN,
+            .generated = made + (size_t)i * AT_ONCE};
+    }
+    for (uint64_t rep = 0; rep <= o->reps && rc == 0; rep++) {
+        double ms = 0, gpu_ns = 0;
+        report_progress((double)rep / (double)(o->reps + 1), "decode of a batch");
+        rc = generate_batch(b, items, batch, o->n, &ms, &gpu_ns);
+        if (rc || rep == 0) continue;
+        add(r, (double)o->n * batch * 1e3 / ms);
+        if (gpu_ns > 0) add_gpu(r, (double)o->n * batch * 1e9 / gpu_ns);
+    }
+    for (uint32_t i = 0; i < batch && sessions; i++) gsa_session_destroy(sessions[i]);
+    free(sessions);
+    free(items);
+    free(made);
     return rc;
 }
 
@@ -191,6 +258,7 @@ int bench_measure(bench *b)
     int rc = ok(gsa_session_create(b->a->model, &s));
     for (size_t i = 0; i < o->n_prefill && rc == 0; i++) rc = measure_prefill(b, s, o->prefill[i], tokens);
     if (rc == 0) rc = measure_decode(b, s, tokens);
+    for (size_t i = 0; i < o->n_batch && rc == 0; i++) rc = measure_batch(b, s, (uint32_t)o->batch[i]);
     if (rc == 0) rc = measure_copies(b, s, true);
     if (rc == 0) rc = measure_copies(b, s, false);
     if (rc == 0) rc = measure_save(b, s);
@@ -200,7 +268,7 @@ int bench_measure(bench *b)
     report_progress(0, NULL);
     for (size_t i = 0; i < b->n_rows; i++) {
         bench_row *r = &b->rows[i];
-        if (r->measure[0] == 'd' && b->bandwidth > 0)
+        if (strcmp(r->measure, "decode") == 0 && b->bandwidth > 0)
             r->fraction = (double)b->read_bytes * bench_stats_of(r).median / b->bandwidth;
     }
     if (isfinite(b->bandwidth)) add(new_row(b, "read_bandwidth", "GB/s"), b->bandwidth * 1e-9);

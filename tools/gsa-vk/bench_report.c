@@ -95,9 +95,9 @@ static int report_json(const bench *b)
         const bench_stats s = bench_stats_of(r);
         json_t *line = json_pack("{s:s, s:o, s:s, s:I, s:I, s:i, s:o, s:o, s:o, s:i, s:o, s:o}", "measure", r->measure,
             "valid", json_boolean(is_valid(b)), "unit", r->unit, "tokens", (json_int_t)r->tokens, "context",
-            (json_int_t)r->context, "batch", 1, "median", format_json_real(s.median), "p5", format_json_real(s.p5),
-            "p95", format_json_real(s.p95), "n", (int)r->n, "gpu_median", format_json_real(s.gpu_median),
-            "fraction_of_read_bandwidth", format_json_real(r->fraction));
+            (json_int_t)r->context, "batch", (int)(r->batch ? r->batch : 1), "median", format_json_real(s.median), "p5",
+            format_json_real(s.p5), "p95", format_json_real(s.p95), "n", (int)r->n, "gpu_median",
+            format_json_real(s.gpu_median), "fraction_of_read_bandwidth", format_json_real(r->fraction));
         json_object_update_missing(line, same);
         rc = format_json_print(line, 0);
     }
@@ -124,7 +124,9 @@ static cells cells_of(const bench_row *r)
     cells c;
     const bench_stats s = bench_stats_of(r);
     c.at[0] = 0;
-    if (r->tokens && strcmp(r->measure, "decode") == 0) {
+    if (r->batch) {
+        snprintf(c.at, sizeof c.at, "%llu sessions", (unsigned long long)r->batch);
+    } else if (r->tokens && strcmp(r->measure, "decode") == 0) {
         snprintf(c.at, sizeof c.at, "context %llu", (unsigned long long)r->context);
     } else if (r->tokens) {
         snprintf(c.at, sizeof c.at, "%llu tokens", (unsigned long long)r->tokens);

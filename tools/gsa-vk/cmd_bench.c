@@ -11,6 +11,7 @@
 
 /* Models whose logits are compared with the CPU reference without being asked: it takes about a second. */
 #define SMALL_MODEL_BYTES (32u << 20)
+#define MAX_BATCH         256
 
 typedef struct tensor_sums {
     uint32_t n_vocab, D;
@@ -48,6 +49,15 @@ static int describe_weights(bench *b, const gsa_model_params *params)
     snprintf(b->weight_type, sizeof b->weight_type, "%s", s.types[most].name);
     b->read_bytes = m->weight_bytes - (m->tied || s.table_bytes > m->weight_bytes ? 0 : s.table_bytes);
     return 0;
+}
+
+/* Sessions and snapshots that live at once. */
+static uint32_t most_sessions(const bench_options *o)
+{
+    uint64_t most = 8;
+    for (size_t i = 0; i < o->n_batch; i++)
+        if (o->batch[i] + 2 > most) most = o->batch[i] + 2;
+    return (uint32_t)most;
 }
 
 /* Of the process, pages of mapped files included. */
@@ -95,7 +105,7 @@ static int run(app *a, const bench_options *o)
     const gsa_model_params params = {.synthetic = o->synthetic,
         .synthetic_type = o->type,
         .synthetic_seed = o->weight_seed,
-        .n_slots = 8,
+        .n_slots = most_sessions(o),
         .max_rows = (uint32_t)o->max_rows};
     int rc = o->cold ? start_cold(b, &params) : 0;
     if (rc == 0) rc = app_load_model(a, &params);
@@ -127,22 +137,25 @@ static int run(app *a, const bench_options *o)
     return rc;
 }
 
-static int take_lengths(const cli_spec *spec, const char *text, bench_options *o)
+static int take_list(
+    const cli_spec *spec, const char *option, const char *text, uint64_t most, uint64_t *out, size_t *n)
 {
     ids v = {0};
-    int rc = ids_parse(&v, text, strlen(text), "--prefill");
+    int rc = ids_parse(&v, text, strlen(text), option);
     if (rc == 0 && (v.n == 0 || v.n > BENCH_MAX_LENGTHS))
-        rc = cli_mistake(spec, "--prefill: expected 1 to %d lengths", BENCH_MAX_LENGTHS);
+        rc = cli_mistake(spec, "%s: expected 1 to %d numbers", option, BENCH_MAX_LENGTHS);
     for (size_t i = 0; i < v.n && rc == 0; i++) {
-        if (v.data[i] < 1 || v.data[i] > 10000000) rc = cli_mistake(spec, "--prefill: %d is no length", (int)v.data[i]);
-        o->prefill[i] = (uint64_t)v.data[i];
+        if (v.data[i] < 1 || (uint64_t)v.data[i] > most)
+            rc =
+                cli_mistake(spec, "%s: %d is not between 1 and %llu", option, (int)v.data[i], (unsigned long long)most);
+        out[i] = (uint64_t)v.data[i];
     }
-    o->n_prefill = v.n;
+    *n = v.n;
     ids_free(&v);
     return rc ? 2 : CLI_GO;
 }
 
-static int settle(app *a, bench_options *o, const char *lengths)
+static int settle(app *a, bench_options *o, const char *lengths, const char *batches)
 {
     if (!a->model_path == !o->synthetic) return cli_mistake(a->spec, "give -m PATH or --synthetic SHAPE");
     if (o->type && !o->synthetic) return cli_mistake(a->spec, "--type is for synthetic weights");
@@ -151,14 +164,20 @@ static int settle(app *a, bench_options *o, const char *lengths)
     a->profile = o->profile;
     if (o->n == 0) o->n = o->quick ? 16 : 64;
     if (o->reps == 0) o->reps = o->quick ? 1 : 3;
-    return take_lengths(a->spec, lengths ? lengths : o->quick ? "128" : "128,512,2048", o);
+    int rc = take_list(a->spec, "--prefill",
+        lengths    ? lengths
+        : o->quick ? "128"
+                   : "128,512,2048",
+        10000000, o->prefill, &o->n_prefill);
+    if (rc == CLI_GO && batches) rc = take_list(a->spec, "--batch", batches, MAX_BATCH, o->batch, &o->n_batch);
+    return rc;
 }
 
 int cmd_bench(int argc, char **argv)
 {
     app a = {0};
     bench_options o = {.weight_seed = 1};
-    const char *lengths = NULL;
+    const char *lengths = NULL, *batches = NULL;
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
         {CLI_TEXT, 0, "synthetic", "SHAPE", "random weights: 340m, 1.3b, 2.7b or 7b", &o.synthetic},
@@ -167,6 +186,7 @@ int cmd_bench(int argc, char **argv)
         {CLI_GROUP, .help = "what to measure"},
         {CLI_TEXT, 0, "prefill", "LIST", "prompt lengths (128,512,2048)", &lengths},
         {CLI_UINT, 0, "context", "N", "tokens before decoding begins (0)", &o.context, 0, 1e8},
+        {CLI_TEXT, 0, "batch", "LIST", "also decode with so many sessions at a time (none)", &batches},
         {CLI_UINT, 'n', "n-predict", "N", "tokens to decode in one repeat (64)", &o.n, 1, 1e6},
         {CLI_UINT, 0, "reps", "N", "repeats of each measurement, after one that warms up (3)", &o.reps, 1,
             BENCH_MAX_REPS},
@@ -196,7 +216,7 @@ int cmd_bench(int argc, char **argv)
         options, APP_COUNT(options), 0};
     cli_args args;
     int rc = app_parse(&a, &spec, argc, argv, &args);
-    if (rc == CLI_GO) rc = settle(&a, &o, lengths);
+    if (rc == CLI_GO) rc = settle(&a, &o, lengths, batches);
     if (rc != CLI_GO) return rc;
     interrupt_catch();
     return app_close(&a, run(&a, &o));

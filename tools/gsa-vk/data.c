@@ -44,7 +44,7 @@ int bytes_append(bytes *b, const char *text, size_t n)
     char *bigger = realloc(b->data, b->n + n + 1);
     if (!bigger) return fail("out of memory for %zu bytes of text", b->n + n);
     b->data = bigger;
-    memcpy(b->data + b->n, text, n);
+    if (n) memcpy(b->data + b->n, text, n);
     b->n += n;
     b->data[b->n] = 0;
     return 0;

@@ -292,6 +292,8 @@ int dialog_say(dialog *d, const char *text, size_t n)
             here = (dialog_past){0};
         }
     }
+    if (rc == 0 && d->answer.stopped_by != DIALOG_STOPPED_NOTHING && d->options.heard)
+        d->options.heard(d->options.heard_user, text, n);
     past_free(&here);
     ids_free(&prompt);
     interrupt_clear();

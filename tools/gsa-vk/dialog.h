@@ -24,6 +24,9 @@ typedef struct dialog_options {
     bool trim;       /* leave out blanks before an answer */
     bool no_bos, ignore_eos;
     sampling sampling; /* settled */
+    /* After each turn that was answered, with what was said; NULL = not wanted. */
+    void (*heard)(void *user, const char *text, size_t n);
+    void *heard_user;
 } dialog_options;
 
 #define DIALOG_STOPPED_LENGTH  0

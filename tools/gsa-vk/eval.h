@@ -15,4 +15,9 @@ typedef struct eval_result {
 gsa_status eval_tokens(gsa_session *session, const int32_t *tokens, size_t n, gsa_want want, gsa_sampler *sampler,
     bool show, eval_result *out);
 
+/* Up to n tokens after the given one, in one step, each the input of the next; *n_made of them, the last one not yet
+ * evaluated. budget_us as in gsa_step_submit. gpu_ns: 0 = unknown. */
+gsa_status eval_generate(gsa_session *session, int32_t token, uint32_t n, gsa_sampler *sampler, const int32_t *stop_id,
+    uint64_t budget_us, int32_t *made, uint32_t *n_made, double *gpu_ns);
+
 #endif

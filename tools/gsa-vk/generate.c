@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 
+#define AT_ONCE    16    /* tokens of one step */
+#define AT_ONCE_US 30000 /* GPU time of one step */
+
 typedef struct run_state {
     app *a;
     gsa_session *session;
@@ -57,26 +60,44 @@ static int emit(run_state *r, int32_t token)
     return fflush(stdout) == 0 ? 0 : report_stdout();
 }
 
+/* Tokens after token, several at a time: as many as a person does not notice to come together. Where the state is to be
+ * kept, a stop text must not find it ahead. */
+static int more(run_state *r, int32_t token, int32_t *made, uint32_t *n)
+{
+    const generate_options *o = r->options;
+    const uint64_t left = o->n - r->made.n;
+    const uint32_t most = o->want_state && o->stops.n > 0 ? 1 : left < AT_ONCE ? (uint32_t)left : AT_ONCE;
+    const double start = app_now_ms();
+    double gpu_ns;
+    const int32_t *end = r->end_id >= 0 ? &r->end_id : NULL;
+    if (eval_generate(r->session, token, most, r->sampler, end, AT_ONCE_US, made, n, &gpu_ns) != GSA_OK)
+        return fail_library();
+    r->decode_ms += app_now_ms() - start;
+    r->n_decoded += *n;
+    return 0;
+}
+
 static int decode(run_state *r, int32_t token)
 {
     const generate_options *o = r->options;
+    int32_t made[AT_ONCE];
+    uint32_t n = 0, at = 0;
     int rc = 0;
     while (rc == 0 && token >= 0) {
-        eval_result result;
         r->ended = token == r->end_id;
         if (r->ended) return 0;
         rc = emit(r, token);
-        const bool last = r->made.n == o->n || r->printer.stopped || interrupted();
+        const bool last = r->made.n == o->n || r->printer.stopped || (at == n && interrupted());
         if (rc || (last && !o->want_state)) return rc;
-        const double start = app_now_ms();
         if (last) { /* the token belongs to the state, and its logits are where a continuation begins */
             if (gsa_session_eval_wait(r->session, &token, 1, NULL) != GSA_OK) rc = fail_library();
             return rc;
         }
-        rc = evaluate(r, &token, 1, GSA_WANT_TOKEN, false, &result);
-        token = result.token;
-        r->decode_ms += app_now_ms() - start;
-        r->n_decoded++;
+        if (at == n) {
+            at = 0;
+            rc = more(r, token, made, &n);
+        }
+        if (rc == 0) token = made[at++];
     }
     return rc;
 }

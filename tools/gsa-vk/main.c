@@ -11,12 +11,14 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"devices", "list the Vulkan devices, their limits, capabilities and kernels", cmd_devices},
+    {"demo", "an innkeeper who remembers what you say; no model needed", cmd_demo},
     {"run", "generate text or token ids", cmd_run},
     {"chat", "talk with a model; undo, fork, save and load its state", cmd_chat},
     {"tokenize", "text to token ids", cmd_tokenize},
     {"detokenize", "token ids to text", cmd_detokenize},
     {"logits", "logits of a token sequence, to a file", cmd_logits},
     {"perplexity", "how well a model foretells a text", cmd_perplexity},
+    {"eval", "recall: what a model remembers of a conversation, by number of facts and distance", cmd_eval},
     {"inspect", "what a model is: config, tensors, tokenizer, memory plan", cmd_inspect},
     {"convert", "a model as one GGUF file, its weights in other number types", cmd_convert},
     {"verify", "check every kernel of a device against the CPU reference", cmd_verify},

@@ -22,11 +22,12 @@ int text_encode(const gsa_tokenizer *tokenizer, const char *text, size_t n, bool
 static int let_out(printer *p, size_t n)
 {
     int rc = 0;
+    if (n == 0) return 0;
     if (p->silent) {
         rc = bytes_append(&p->all, p->held.data, n);
-    } else if (p->sink && n > 0) {
+    } else if (p->sink) {
         rc = p->sink(p->sink_user, p->held.data, n);
-    } else if (n > 0) {
+    } else {
         fwrite(p->held.data, 1, n, stdout);
         if (fflush(stdout) != 0) rc = report_stdout();
     }

@@ -1,0 +1,346 @@
+// A product of single rows where every microsecond between dependent calls counts: x is read once by a workgroup, made
+// into what the product needs (norm) and kept in shared memory, while the first weights are already on their way.
+//   z[t, n] = sum_c f(x)[t, c] w[n, c],   f(x) = x, or with NORM  x[t, c] norm[c] / sqrt(mean_c x[t, c]^2 + eps)
+//   y[t, n] (+)= z[t, n],   or with SWIGLU  y[t, n] = act(z[t, n]) z[t, n + up_rows]
+//
+//   weights [rows][row_vecs] 16-byte vectors   of one part
+//   x       [n_tokens, width] f32              width a multiple of 4
+//   y       [n_tokens, n_rows] f32
+//   norm    [width] f32                        read with push.weighted only
+//
+// A team of SPLIT subgroups owns ROWS outputs, a lane takes every lanes-th unit of the weights; subgroups have LANES
+// invocations and are full. A workgroup owns TEAMS * ROWS outputs. The bits of an output depend on GROUP, LANES and SPLIT,
+// neither on the other tokens nor on ROWS, COLUMNS, UNROLL or STAGED.
+//
+// STEP (a build of its own): the product is q, k, v and the slot gate f of GSA for chunks of one row, y their final form
+// (scale phi(q), phi(k), silu(v), log decay), and what the query reads of the key memory before this row's write goes
+// to the scratch, for gsa_step_mix.comp:
+//   partial[t][head][tile][m] = sum_{k in tile} q[k] hk[k, m],   a tile is the rows of a workgroup
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint GROUP = 128u;
+layout(constant_id = 1) const uint COLUMNS = 1u;
+layout(constant_id = 2) const uint ROWS = 1u;
+layout(constant_id = 3) const uint UNROLL = 1u; // units in flight per row and lane
+layout(constant_id = 4) const uint SPLIT = 1u;
+layout(constant_id = 5) const bool SWIGLU = false;
+layout(constant_id = 6) const uint LANES = 32u; // of a subgroup
+layout(constant_id = 7) const bool NORM = false;
+layout(constant_id = 8) const bool STAGED = true; // else x is read where it lies, for want of shared memory
+layout(constant_id = 9) const uint X_VECS = 1u;   // of a row of x
+#include "common/push.h"
+#include "common/grid.glsl"
+#include "common/weights.glsl"
+#include "common/act.glsl"
+#ifdef STEP
+#include "common/mixer.h"
+#include "common/exp.glsl"
+#include "common/gate.glsl"
+layout(push_constant) uniform Push { gsa_staged_step_push push; };
+#else
+layout(push_constant) uniform Push { gsa_staged_push push; };
+#endif
+layout(std430, set = 0, binding = 1) readonly buffer X { vec4 x[]; };
+layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Norm { vec4 norm[]; };
+#ifdef STEP
+layout(std430, set = 0, binding = 4) readonly buffer State { float state[]; };
+layout(std430, set = 0, binding = 5) readonly buffer Work { uint work[]; };
+layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[]; };
+#endif
+
+#if defined(WEIGHT_BLOCKS)
+// Two vecs of room behind each quad of units, so that neighbouring quads lie in different banks.
+const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS;
+const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
+#else
+layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
+struct WeightUnit {
+    uvec4 words;
+};
+uint weight_units(uint x_vecs)
+{
+    return (x_vecs + WEIGHT_VECS - 1u) / WEIGHT_VECS;
+}
+WeightUnit weight_unit(uint row, uint units, uint u)
+{
+    return WeightUnit(weights[row + u]);
+}
+WeightUnit weight_nothing()
+{
+    return WeightUnit(uvec4(0u));
+}
+// First the first vec of every unit, then the second ones: lanes at neighbouring units meet neighbouring vecs.
+const uint X_UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS;
+const uint HELD = X_UNITS * WEIGHT_VECS;
+#endif
+const uint SUBGROUPS = GROUP / LANES, TEAMS = SUBGROUPS / SPLIT, TEAM_LANES = LANES * SPLIT;
+const uint PER = SWIGLU ? 2u : 1u; // weight rows behind an output
+const uint OUTPUTS = TEAMS * ROWS; // of the workgroup
+const uint LOADS = ROWS * PER;
+
+shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
+#if defined(WEIGHT_BLOCKS)
+shared float run_sums[STAGED ? COLUMNS * WEIGHT_RUNS * UNITS : 1u]; // of what a unit has of a run
+#endif
+shared float part[SUBGROUPS * LOADS * COLUMNS];
+shared float squares[COLUMNS * SUBGROUPS];
+#ifdef STEP
+shared float query[COLUMNS * OUTPUTS];
+#endif
+
+#if defined(WEIGHT_BLOCKS)
+#define SUM float
+#else
+#define SUM vec4
+#endif
+float sum_of(float sum)
+{
+    return sum;
+}
+float sum_of(vec4 sum)
+{
+    precise const float result = (sum.x + sum.y) + (sum.z + sum.w);
+    return result;
+}
+
+vec4 x_value(uint t, uint at)
+{
+    const vec4 value = x[push.x_offset + t * push.x_stride + at];
+    return NORM && push.weighted != 0u ? value * norm[at] : value;
+}
+
+// Vec v of a unit's columns; beyond the row any finite value, for the weights are zero there.
+vec4 x_at(uint c, uint u, uint v)
+{
+#if defined(WEIGHT_BLOCKS)
+    const uint at = weight_at(u, v);
+    if (STAGED) return staged[c * HELD + at + at / WEIGHT_QUAD_VECS * 2u];
+#else
+    if (STAGED) return staged[c * HELD + v * X_UNITS + u];
+    const uint at = u * WEIGHT_VECS + v;
+#endif
+    return x_value(min(c, push.n_tokens - 1u), min(at, X_VECS - 1u));
+}
+
+#if defined(WEIGHT_BLOCKS)
+float x_sum(uint c, uint u, uint run)
+{
+#if defined(WEIGHT_Q8_0)
+    return 0.0; // not asked for
+#else
+    if (STAGED) return run_sums[(c * WEIGHT_RUNS + run) * UNITS + u];
+    precise const float sum = sum_of(x_at(c, u, 2u * run)) + sum_of(x_at(c, u, 2u * run + 1u));
+    return sum;
+#endif
+}
+#endif
+
+// Every lane's share of x, and with NORM of its squares.
+void stage()
+{
+    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+        const uint t = min(c, push.n_tokens - 1u);
+        precise vec4 sum = vec4(0.0);
+        if (NORM || STAGED)
+            for (uint i = gl_LocalInvocationIndex; i < X_VECS; i += GROUP) {
+                vec4 value = x[push.x_offset + t * push.x_stride + i];
+                if (NORM) sum = fma(value, value, sum);
+                if (NORM && push.weighted != 0u) value *= norm[i];
+                if (!STAGED) continue;
+#if defined(WEIGHT_BLOCKS)
+                staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = value;
+                const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
+                precise const float both = mine + subgroupShuffleXor(mine, 2u);
+                const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
+                if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = both;
+#else
+                staged[c * HELD + i % WEIGHT_VECS * X_UNITS + i / WEIGHT_VECS] = value;
+#endif
+            }
+#if defined(WEIGHT_BLOCKS)
+        if (STAGED) // what the last quad has beyond the row
+            for (uint i = X_VECS + gl_LocalInvocationIndex; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
+                const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
+                staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
+                if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = 0.0;
+            }
+#else
+        if (STAGED && gl_LocalInvocationIndex < HELD - X_VECS) // at most one
+            staged[c * HELD + HELD - 1u] = vec4(0.0);
+#endif
+        if (NORM) {
+            precise const float all = subgroupAdd(sum_of(sum));
+            if (gl_SubgroupInvocationID == 0u) squares[c * SUBGROUPS + gl_SubgroupID] = all;
+        }
+    }
+    if (NORM || STAGED) barrier();
+}
+
+float factor(uint c)
+{
+    if (!NORM) return 1.0;
+    precise float sum = 0.0;
+    for (uint i = 0u; i < SUBGROUPS; i++) sum += squares[c * SUBGROUPS + i];
+    return 1.0 / sqrt(sum / float(push.width) + push.eps);
+}
+
+float team_sum(uint team, uint load, uint c)
+{
+    precise float sum = 0.0;
+    for (uint j = 0u; j < SPLIT; j++) sum += part[((team * SPLIT + j) * LOADS + load) * COLUMNS + c];
+    return sum;
+}
+
+#ifdef STEP
+float finished(float z, uint row)
+{
+    if (row < push.k_row) {
+        const float q = push.map == GSA_MAP_RELU ? max(z, 0.0) : silu_exact(z);
+        return push.scale * q;
+    }
+    if (row < push.v_row) return push.map == GSA_MAP_RELU ? max(z, 0.0) : silu_exact(z);
+    return row < push.f_row ? silu_exact(z) : log_decay(z, push.normalizer);
+}
+
+uint key_memory(uint c, uint row)
+{
+    const uint head = row / push.K;
+    return work[push.chunks + c * GSA_WORK_STRIDE + 2u] * push.state_stride + push.hk +
+           (head / push.R * push.K + row % push.K) * push.M;
+}
+#endif
+
+void main()
+{
+    const uint team = gl_SubgroupID / SPLIT;
+    const uint lane = gl_SubgroupID % SPLIT * LANES + gl_SubgroupInvocationID;
+    const uint first = grid_group() * OUTPUTS, units = weight_units(push.x_vecs);
+
+    uint from[LOADS];
+    [[unroll]] for (uint r = 0u; r < LOADS; r++)
+        from[r] = (push.first_row + min(first + team * ROWS + r / PER, push.n_rows - 1u) + r % PER * push.up_rows) *
+                  push.row_vecs;
+
+    WeightUnit unit[UNROLL * LOADS];
+#define LOAD_UNITS(AT)                                                                   \
+    [[unroll]] for (uint u = 0u; u < UNROLL; u++)                                        \
+        [[unroll]] for (uint r = 0u; r < LOADS; r++) {                                   \
+            if ((AT) + u * TEAM_LANES < units) {                                         \
+                unit[u * LOADS + r] = weight_unit(from[r], units, (AT) + u * TEAM_LANES); \
+            } else {                                                                     \
+                unit[u * LOADS + r] = weight_nothing();                                  \
+            }                                                                            \
+        }
+    LOAD_UNITS(lane)
+#ifndef STEP
+    float before = 0.0; // what the invocation's first output is added to
+    if (!SWIGLU && push.accumulate != 0u && gl_LocalInvocationIndex < OUTPUTS * COLUMNS) {
+        const uint c = min(gl_LocalInvocationIndex / OUTPUTS, push.n_tokens - 1u);
+        before = y[push.y_offset + c * push.y_stride + min(first + gl_LocalInvocationIndex % OUTPUTS, push.n_rows - 1u)];
+    }
+#endif
+#ifdef STEP
+    const uint row0 = push.part_row + first;
+    const bool reads_memory = row0 < push.k_row;
+    float memory[OUTPUTS]; // of the first token
+    if (reads_memory && gl_LocalInvocationIndex < push.M) {
+        const uint hk = key_memory(0u, row0) + gl_LocalInvocationIndex;
+        [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) memory[i] = state[hk + i * push.M];
+    }
+#endif
+    stage();
+
+    precise SUM sum[LOADS * COLUMNS];
+    [[unroll]] for (uint i = 0u; i < LOADS * COLUMNS; i++) sum[i] = SUM(0.0);
+    for (uint i = lane; i < units;) {
+        [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
+            const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
+#if defined(WEIGHT_BLOCKS)
+            WeightPart unit_part[LOADS * COLUMNS];
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
+            [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
+                vec4 numbers[LOADS * 2u];
+                [[unroll]] for (uint r = 0u; r < LOADS * 2u; r++)
+                    numbers[r] = weight_numbers(unit[u * LOADS + r / 2u], run * 2u + r % 2u);
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const vec4 x_0 = x_at(c, at, run * 2u), x_1 = x_at(c, at, run * 2u + 1u);
+                    const float of_x = x_sum(c, at, run);
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++) {
+                        precise float product = weight_start(of_x);
+                        [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(numbers[2u * r][k], x_0[k], product);
+                        [[unroll]] for (uint k = 0u; k < 4u; k++)
+                            product = fma(numbers[2u * r + 1u][k], x_1[k], product);
+                        const uint s = r * COLUMNS + c;
+                        unit_part[s] = weight_add(unit[u * LOADS + r], run, product, of_x, unit_part[s]);
+                    }
+                }
+            }
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
+                sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], unit_part[s], sum[s]);
+#else
+            [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++)
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const vec4 xs = x_at(c, at, v);
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++)
+                        sum[r * COLUMNS + c] =
+                            fma(weight_vec4(unit[u * LOADS + r].words, v), xs, sum[r * COLUMNS + c]);
+                }
+#endif
+        }
+        i += TEAM_LANES * UNROLL;
+        if (i < units) { LOAD_UNITS(i) }
+    }
+
+    [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) {
+        precise const float all = subgroupAdd(sum_of(sum[s]));
+        if (gl_SubgroupInvocationID == 0u) part[gl_SubgroupID * LOADS * COLUMNS + s] = all;
+    }
+    barrier();
+    for (uint i = gl_LocalInvocationIndex; i < OUTPUTS * COLUMNS; i += GROUP) {
+        const uint c = i / OUTPUTS, local = i % OUTPUTS, row = first + local, r = local % ROWS * PER;
+        if (c >= push.n_tokens || row >= push.n_rows) continue;
+        const uint at = push.y_offset + c * push.y_stride + row;
+        const float scale = factor(c);
+        precise const float z = team_sum(local / ROWS, r, c) * scale;
+#ifdef STEP
+        const float value = finished(z, push.part_row + row);
+        query[i] = value;
+        y[at] = value;
+#else
+        if (SWIGLU) {
+            precise const float up = team_sum(local / ROWS, r + 1u, c) * scale;
+            y[at] = ffn_act(z, push.act) * up;
+        } else {
+            if (push.accumulate == 0u) {
+                y[at] = z;
+            } else {
+                y[at] = (i < GROUP ? before : y[at]) + z;
+            }
+        }
+#endif
+    }
+#ifdef STEP
+    if (!reads_memory) return;
+    barrier();
+    const uint head = row0 / push.K, tile = row0 % push.K / OUTPUTS;
+    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+        if (c >= push.n_tokens) break;
+        for (uint m = gl_LocalInvocationIndex; m < push.M; m += GROUP) {
+            const uint hk = key_memory(c, row0) + m;
+            precise float read = 0.0;
+            [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) {
+                const float held = c == 0u && m < GROUP ? memory[i] : state[hk + i * push.M];
+                read = fma(query[c * OUTPUTS + i], held, read);
+            }
+            scratch[push.partial + (((push.token + c) * push.n_heads + head) * (push.K / OUTPUTS) + tile) * push.M + m] =
+                read;
+        }
+    }
+#endif
+}

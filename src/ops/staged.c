@@ -1,0 +1,155 @@
+#include "ops/staged.h"
+
+#include "ops/mixer.h"
+#include "ops/op_util.h"
+
+#include <string.h>
+
+static const char *const product_of_type[GSAI_N_TYPES] = {"staged_matvec_f32", "staged_matvec_f16",
+    "staged_matvec_bf16", "staged_matvec_q8_0", "staged_matvec_q4_0", "staged_matvec_q4_k", "staged_matvec_q6_k"};
+static const char *const step_of_type[GSAI_N_TYPES] = {"staged_step_f32", "staged_step_f16", "staged_step_bf16",
+    "staged_step_q8_0", "staged_step_q4_0", "staged_step_q4_k", "staged_step_q6_k"};
+static const char *const plain_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16",
+    "norm_matvec_q8_0", "norm_matvec_q4_0", "norm_matvec_q4_k", "norm_matvec_q6_k"};
+
+bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_variant *forced = gsai_recorder_forced(r);
+    if (n_cols % 4 != 0) return false;
+    if (forced && (strncmp(forced->op, "staged_", 7) == 0 || strcmp(forced->op, "gsa_step_mix") == 0)) return true;
+    if (forced && strstr(forced->op, "matvec")) return false;
+    if (!gsai_variant_pick(dev, product_of_type[type])) return false;
+    return dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU || !gsai_variant_pick(dev, plain_of_type[type]);
+}
+
+/* Measured on an H200 with f16: as many subgroups as 32 for every core, two rows each where there are enough rows,
+ * several subgroups to a row where there are not, and four to eight loads of 16 bytes in flight. */
+gsai_staged_shape gsai_staged_choose(
+    const gsa_device *dev, gsai_type type, uint32_t n_out, uint32_t n_cols, bool swiglu, uint32_t step_K)
+{
+    const gsai_caps *caps = &dev->caps;
+    const uint32_t lanes = caps->subgroup_size, cores = caps->n_cores ? caps->n_cores : 32;
+    const uint32_t wave = cores * 30, units = gsai_matrix_row_units(type, n_cols);
+    const bool blocks = gsai_type_is_quantised(type);
+    const uint32_t least = blocks ? 2 : 4; /* units of a lane */
+    gsai_staged_shape s = {
+        .group_size = blocks || units > 512 ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
+
+    while (s.group_size > caps->max_invocations) s.group_size /= 2;
+    if (s.group_size < lanes) s.group_size = lanes;
+    if (swiglu || (!step_K && n_out < wave && units <= (blocks ? 64 : 512))) s.rows = 1;
+    while (s.split * 2 * lanes <= s.group_size && (uint64_t)n_out / s.rows * s.split < wave &&
+           units >= 2 * least * lanes * s.split)
+        s.split *= 2;
+    if (step_K) { /* tiles of eight rows of the key memory at least, of one head at most */
+        while (s.split > 1 && s.group_size / lanes / s.split * s.rows < 8) s.split /= 2;
+        while (s.group_size / lanes / s.split * s.rows > step_K && s.group_size > lanes * s.split) s.group_size /= 2;
+    }
+    const uint32_t loads = (units + lanes * s.split - 1) / (lanes * s.split);
+    while (s.unroll < 4 && s.unroll * 4 <= loads) s.unroll *= 2;
+    s.outputs = s.group_size / lanes / s.split * s.rows;
+    return s;
+}
+
+static struct gsa_staged_step_push step_push(const gsai_staged_args *a, const struct gsa_staged_push *p, uint32_t token)
+{
+    const gsai_staged_step *s = a->step;
+    const gsai_config *c = s->config;
+    return (struct gsa_staged_step_push){
+        .n_tokens = p->n_tokens,
+        .first_row = p->first_row,
+        .n_rows = p->n_rows,
+        .row_vecs = p->row_vecs,
+        .x_vecs = p->x_vecs,
+        .x_offset = p->x_offset,
+        .x_stride = p->x_stride,
+        .y_offset = p->y_offset,
+        .y_stride = p->y_stride,
+        .weighted = p->weighted,
+        .width = p->width,
+        .eps = p->eps,
+        .part_row = a->part->first_row + a->first_row,
+        .k_row = c->H * c->K,
+        .v_row = (c->H + c->G) * c->K,
+        .f_row = (c->H + c->G) * c->K + c->G * c->V,
+        .K = c->K,
+        .M = c->M,
+        .R = c->H / c->G,
+        .n_heads = c->H,
+        .state_stride = (uint32_t)s->state->at.n_floats,
+        .hk = (uint32_t)s->state->at.hk,
+        .chunks = s->work->chunks + token * GSA_WORK_STRIDE,
+        .token = token,
+        .scale = c->scale,
+        .normalizer = c->gate_normalizer,
+        .map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU,
+    };
+}
+
+static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, uint32_t n_tokens)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_matrix_part *part = a->part;
+    const gsai_variant *v = gsai_op_variant(r, a->step ? step_of_type[part->type] : product_of_type[part->type]);
+    if (!v) return;
+    const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->n_cols) / 16);
+    const uint32_t n_out = a->swiglu ? a->n_rows / 2 : a->n_rows, n_part = a->swiglu ? part->n_rows / 2 : part->n_rows;
+    const gsai_staged_shape s =
+        gsai_staged_choose(dev, part->type, n_part, a->n_cols, a->swiglu, a->step ? a->step->config->K : 0);
+    uint32_t columns = 1;
+    while (columns < n_tokens) columns *= 2;
+    const uint32_t x_vecs = a->n_cols / 4, loads = s.rows * (a->swiglu ? 2 : 1);
+    const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs * 5 / 4 + 68ull : x_vecs + 1ull;
+    const uint64_t shared =
+        16ull * columns * held + 4ull * columns * (s.group_size / s.lanes * (loads + 1) + s.outputs);
+    const uint32_t unroll = columns >= 4 ? 1 : s.unroll;
+    const uint32_t spec[] = {s.group_size, columns, s.rows, unroll, s.split, a->swiglu, s.lanes, a->is_normed,
+        shared <= dev->caps.max_shared_bytes, x_vecs};
+    const struct gsa_staged_push push = {
+        .n_tokens = n_tokens,
+        .first_row = a->first_row,
+        .n_rows = n_out,
+        .row_vecs = row_vecs,
+        .x_vecs = x_vecs,
+        .x_offset = (uint32_t)((a->x.offset + (uint64_t)token * a->x.stride) / 4),
+        .x_stride = a->x.stride / 4,
+        .y_offset = (uint32_t)(a->y.offset + (uint64_t)token * a->y.stride + part->first_row + a->first_row),
+        .y_stride = a->y.stride,
+        .accumulate = a->accumulate,
+        .weighted = a->is_normed && a->norm.size > 0,
+        .width = a->n_cols,
+        .up_rows = a->swiglu ? n_out : 0,
+        .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+        .eps = a->eps,
+    };
+    gsai_call call = {.label = a->label, .n_bind = 4, .push = &push, .push_bytes = sizeof push};
+    call.pipeline = gsai_op_pipeline(r, v, spec, 10, s.lanes);
+    if (!call.pipeline || !gsai_op_grid(r, ((uint64_t)n_out + s.outputs - 1) / s.outputs, s.group_size, call.groups))
+        return;
+    call.bind[0] = GSAI_BIND(part->range, GSAI_READ);
+    call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
+    call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
+    call.bind[3] = GSAI_BIND(a->norm.size > 0 ? a->norm : a->x.range, GSAI_READ);
+    call.bytes = (uint64_t)a->n_rows * row_vecs * 16 + (uint64_t)n_tokens * (a->n_cols + n_out) * 4;
+    call.flops = 2ull * n_tokens * a->n_rows * a->n_cols;
+    struct gsa_staged_step_push with_step;
+    if (a->step) {
+        const gsai_config *c = a->step->config;
+        with_step = step_push(a, &push, token);
+        call.push = &with_step;
+        call.push_bytes = sizeof with_step;
+        call.n_bind = 7;
+        call.bind[4] = GSAI_BIND(a->step->state->range, GSAI_READ);
+        call.bind[5] = GSAI_BIND(a->step->work->range, GSAI_READ);
+        call.bind[6] = GSAI_BIND(a->step->scratch, GSAI_WRITE);
+        call.bytes += (uint64_t)n_tokens * c->H * c->K * c->M * 4;
+    }
+    gsai_recorder_call(r, &call);
+}
+
+void gsai_staged_record(gsai_recorder *r, const gsai_staged_args *a)
+{
+    for (uint32_t t = 0; t < a->T && gsai_recorder_status(r) == GSA_OK; t += GSAI_FEW_MAX)
+        record(r, a, t, a->T - t < GSAI_FEW_MAX ? a->T - t : GSAI_FEW_MAX);
+}

@@ -1,0 +1,42 @@
+/* staged_matvec.comp: products of single rows with x in shared memory, and the GSA step that begins in the epilogue of
+ * the q k v f product. Internal to the ops. */
+#ifndef GSAI_OPS_STAGED_H
+#define GSAI_OPS_STAGED_H
+
+#include "ops/ops.h"
+
+typedef struct gsai_staged_shape {
+    uint32_t group_size, rows, unroll, split, lanes;
+    uint32_t outputs; /* of a workgroup */
+} gsai_staged_shape;
+
+typedef struct gsai_staged_step { /* the epilogue of the q k v f product */
+    const gsai_config *config;
+    const gsai_state *state;
+    const gsai_work *work;
+    gsai_range scratch;
+    uint32_t outputs; /* of a workgroup: rows of a tile of partial scores */
+} gsai_staged_step;
+
+typedef struct gsai_staged_args {
+    gsai_rows y, x;
+    gsai_vector norm; /* with is_normed; absent: ones */
+    float eps;
+    const gsai_matrix_part *part;
+    uint32_t n_cols, first_row, n_rows; /* rows of the part; with swiglu all of its pairs */
+    uint32_t T;
+    bool is_normed, accumulate, swiglu;
+    gsai_ffn_act act;
+    const gsai_staged_step *step; /* NULL: a plain product */
+    const char *label;
+} gsai_staged_args;
+
+/* Whether this device takes single rows of that type and width this way. CPU drivers do only when the kernels without
+ * staging are masked: there a workgroup's memory is no faster than any other. */
+bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols);
+/* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Neither group_size nor split depends on the number of tokens. */
+gsai_staged_shape gsai_staged_choose(
+    const gsa_device *dev, gsai_type type, uint32_t n_out, uint32_t n_cols, bool swiglu, uint32_t step_K);
+void gsai_staged_record(gsai_recorder *r, const gsai_staged_args *a);
+
+#endif

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Train the innkeeper.
+
+  make_data train models/innkeeper/tokenizer.json DATA 1 16 256:40 512:60 ... &
+  make_data exam models/innkeeper/tokenizer.json DATA 9 200 1024:16 ...
+  torchrun --nproc-per-node 2 tools/train/train.py --data DATA --out OUT --seconds 450
+
+Each step takes the same number of tokens whatever the length of the sequences. What lengths are trained when is the
+`--plan`: parts of the time and the lengths that alternate in it. Optimiser: Muon for matrices, AdamW for the rest, or
+AdamW for all. Writes OUT/NAME.json (settings, curve, exams) and OUT/NAME-*.bin (float16 weights in parts, for export.py)
+every --save seconds and at the end. Needs PyTorch, fla-core and one GPU per process.
+"""
+import argparse, glob, json, math, os, re, sys, time
+import numpy as np
+import torch
+import torch.distributed as dist
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gsa_torch
+
+CLASS_WEIGHTS = [0, .05, .3, 1, 1, 1, 1, 1]
+CLASS_NAMES = ["padding", "guest", "keeper", "known", "changed", "unknown", "check", "pairs"]
+
+
+class Data:
+    """Shards of one length one after another, those that are there by then; begins anew after the last."""
+
+    def __init__(self, folder, length, n_tokens, rank, world, skip):
+        self.folder, self.length, self.rows, self.rank, self.world = folder, length, n_tokens // length, rank, world
+        self.i, self.at, self.a, self.skip = -1, 0, None, skip
+
+    def next(self):
+        while self.a is None or self.at + self.rows * self.world > len(self.a):
+            self.i, self.at = self.i + 1, 0
+            for _ in range(1200):
+                files = sorted(glob.glob(f"{self.folder}/[0-9]*-{self.length}.bin"))
+                if files: break
+                time.sleep(.1)
+            self.a = np.fromfile(files[(self.i + self.skip) % len(files)], "<u2").reshape(-1, self.length)
+        b = self.a[self.at + self.rank * self.rows:][:self.rows]
+        self.at += self.rows * self.world
+        return torch.from_numpy(b.astype(np.int32))
+
+
+def orthogonal(g):
+    """Newton-Schulz iteration towards the nearest orthogonal matrices; g [n, rows <= columns]."""
+    x = g.to(torch.bfloat16)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(5):
+        a = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.float()
+
+
+class Optimiser:
+    """AdamW on the flat parameters; with muon > 0 the matrices of the layers take orthogonalised momentum instead."""
+
+    def __init__(self, model, lr, muon, decay):
+        self.m, self.lr, self.muon = model, lr, muon
+        self.lr_now = torch.zeros((), device=model.flat.device)
+        self.m1, self.m2 = torch.zeros_like(model.flat), torch.zeros_like(model.flat)
+        self.t = torch.zeros((), device=model.flat.device)
+        self.decay = torch.zeros_like(model.flat)
+        self.adam = torch.ones_like(model.flat)
+        at, groups = 0, {}
+        for name, p in model.p.items():
+            is_matrix = "_proj" in name
+            if is_matrix: self.decay[at:at + p.numel()] = decay
+            if is_matrix and muon:
+                self.adam[at:at + p.numel()] = 0
+                groups.setdefault((min(p.shape), max(p.shape), p.shape[0] > p.shape[1]), []).append((at, p))
+            at += p.numel()
+        self.groups = [(tall, v) for (_, _, tall), v in groups.items()]
+
+    @torch.no_grad()
+    def step(self):
+        p, g, lr = self.m.flat, self.m.grad, self.lr_now
+        g.mul_(torch.clamp(1 / (g.norm() + 1e-6), max=1.))
+        self.t += 1
+        self.m1.lerp_(g, .1 if not self.muon else .06)
+        b1 = .9 if not self.muon else .94
+        self.m2.lerp_(g * g, .02)
+        u = (self.m1 / (1 - b1 ** self.t)) / ((self.m2 / (1 - .98 ** self.t)).sqrt() + 1e-9)
+        p.mul_(1 - lr * self.lr * self.decay)
+        p.addcmul_(u * self.adam, lr * -self.lr)
+        for tall, group in self.groups:
+            x = torch.stack([(g[at:at + q.numel()] * .06 + self.m1[at:at + q.numel()] * .94).view(q.shape) for at, q in group])
+            o = orthogonal(x.mT if tall else x)
+            o = o.mT if tall else o
+            scale = self.muon * max(1, group[0][1].shape[0] / group[0][1].shape[1]) ** .5
+            for (at, q), d in zip(group, o): p[at:at + q.numel()].view(q.shape).addcmul_(d, lr * -scale)
+
+
+@torch.no_grad()
+def examine(model, path, max_tokens=1 << 17):
+    """Whole replies right under greedy decoding, which is the same as every token right when the text is given."""
+    length = int(re.search(r"-(\d+)\.bin$", path)[1])
+    a = np.fromfile(path, "<u2").reshape(-1, length)
+    right, total = np.zeros(8, int), np.zeros(8, int)
+    rows = max(1, max_tokens // length)
+    for i in range(0, len(a), rows):
+        w = a[i:i + rows]
+        n = -(-length // 64) * 64
+        ids = torch.zeros(len(w), n, dtype=torch.long)
+        ids[:, :length] = torch.from_numpy((w & 8191).astype(np.int64))
+        ids = ids.cuda()
+        guess = model.logits(ids).argmax(-1)[:, :-1]
+        ok = (guess == ids[:, 1:]).cpu().numpy()[:, :length - 1]
+        c = (w >> 13)[:, 1:]
+        for r in range(len(w)):
+            edges = np.flatnonzero(np.diff(c[r].astype(int))) + 1
+            for span in np.split(np.arange(length - 1), edges):
+                k = c[r][span[0]]
+                if k >= 3:
+                    total[k] += 1
+                    right[k] += ok[r][span].all()
+    return {CLASS_NAMES[k]: [int(right[k]), int(total[k])] for k in range(3, 8) if total[k]}
+
+
+def save(model, path, info):
+    flat = model.flat.detach().cpu().numpy().astype("<f2")
+    parts = max(1, -(-flat.nbytes // (15 << 20)))
+    for i, x in enumerate(np.array_split(flat, parts)):
+        with open(f"{path}-{i}.bin.part", "wb") as f: f.write(x.tobytes())
+        os.replace(f"{path}-{i}.bin.part", f"{path}-{i}.bin")
+    save_info(path, info)
+
+
+def save_info(path, info):
+    with open(path + ".json.part", "w") as f: json.dump(info, f)
+    os.replace(path + ".json.part", path + ".json")
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--data", required=True)
+    a.add_argument("--out", required=True)
+    a.add_argument("--name", default="innkeeper")
+    a.add_argument("--seconds", type=float, default=450, help="all of it: setting up and exams too")
+    a.add_argument("--max-tokens", type=float, default=1e18, help="end earlier, after this many")
+    a.add_argument("--exam-seconds", type=float, default=15)
+    a.add_argument("--tokens", type=int, default=65536, help="per step and GPU")
+    a.add_argument("--lr", type=float, default=3e-3)
+    a.add_argument("--muon", type=float, default=0)
+    a.add_argument("--decay", type=float, default=.1)
+    a.add_argument("--plan", default="0.15:256 0.45:256,512 0.8:256,512,1024,2048 1:512,1024,2048,2048,4096,8192")
+    a.add_argument("--config", default="{}", help="JSON: what differs from gsa_torch.DEFAULTS")
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--skip", type=int, default=0, help="shards to begin with")
+    a.add_argument("--save", type=float, default=60)
+    a.add_argument("--exam-every", type=float, default=75)
+    a.add_argument("--init", default="", help="PATH of weights to begin with: PATH-0.bin, PATH-1.bin ...")
+    a.add_argument("--eager", action="store_true")
+    a.add_argument("--weights", action="store_true", help="keep the weights, not only the numbers")
+    o = a.parse_args()
+    start = time.time()
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    if world > 1: dist.init_process_group("nccl")
+    torch.set_float32_matmul_precision("high")
+    import fla.ops.gsa
+    gsa_torch.one_config_per_kernel()
+    config = json.loads(o.config)
+    model = gsa_torch.Model(config, "cuda", o.seed, not o.eager)
+    if o.init:
+        flat = np.concatenate([np.fromfile(f, "<f2") for f in sorted(glob.glob(o.init + "-[0-9].bin"))])
+        with torch.no_grad(): model.flat.copy_(torch.from_numpy(flat.astype(np.float32)))
+    opt = Optimiser(model, o.lr, o.muon, o.decay)
+    say = (lambda *x: print(f"[{o.name} {time.time() - start:6.1f}]", *x, flush=True)) if rank == 0 else (lambda *x: None)
+    say(f"{model.flat.numel()} parameters", vars(o))
+    plan = [(float(x.split(":")[0]), [int(t) for t in x.split(":")[1].split(",")]) for x in o.plan.split()]
+    lengths = sorted({t for _, ts in plan for t in ts})
+    data = {t: Data(o.data, t, o.tokens, rank, world, o.skip) for t in lengths}
+    table = torch.tensor(CLASS_WEIGHTS, device="cuda")
+
+    words = {t: torch.zeros(o.tokens // t, t, dtype=torch.int32, device="cuda") for t in lengths}
+    results = {}
+
+    def forward_backward(t):
+        w = words[t]
+        ids, c = (w & 8191).long(), (w >> 13).long()
+        target, tc = torch.roll(ids, -1, 1), torch.roll(c, -1, 1)
+        tc[:, -1] = 0
+        loss, each = model.loss(ids, target, table[tc], model.fast)
+        torch._foreach_copy_(model.grads, torch.autograd.grad(loss, list(model.p.values())))
+        if t not in results: results[t] = torch.zeros(2, 8, device="cuda")
+        results[t].zero_()
+        results[t][0].index_add_(0, tc.reshape(-1), each.detach())
+        results[t][1].index_add_(0, tc.reshape(-1), torch.ones_like(each))
+
+    graphs, pool = {}, torch.cuda.graph_pool_handle()
+
+    def captured(key, work):
+        if key not in graphs:
+            s = torch.cuda.Stream()
+            s.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(s):
+                for _ in range(2): work()
+            torch.cuda.current_stream().wait_stream(s)
+            torch.cuda.synchronize()
+            g = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(g, pool=pool): work()
+            graphs[key] = g
+        graphs[key].replay()
+
+    # everything compiled and captured before the clock of the schedule starts; the parameters are put back
+    keep = model.flat.detach().clone()
+    for t in lengths:
+        words[t].copy_(data[t].next())
+        captured(t, lambda: forward_backward(t))
+        torch.cuda.synchronize()
+        say(f"ready for {t}")
+    captured("step", opt.step)
+    with torch.no_grad(): model.flat.copy_(keep)
+    for x in (opt.m1, opt.m2, opt.t): x.zero_()
+    if world > 1: dist.barrier()
+
+    info = {"settings": vars(o), "config": vars(model.c), "parameters": model.flat.numel(), "world": world, "curve": [],
+        "exams": [], "shapes": {k: list(v) for k, v in gsa_torch.shapes(model.c).items()}, "hf_config": model.hf_config()}
+    path = os.path.join(o.out, o.name)
+    exams = lambda: sorted(glob.glob(f"{o.data}/exam-*.bin") + glob.glob(f"{o.data}/seen-*.bin"))
+    quick = lambda: [x for x in exams() if "-1024-16-" in x or "-512-8-" in x or "-256-0-" in x]
+    begin, last_save, last_exam, last_log = time.time(), time.time(), time.time(), time.time()
+    end = start + o.seconds - o.exam_seconds
+    step, tokens, sums = 0, 0, torch.zeros(2, 8, device="cuda")
+    done = torch.zeros(1, device="cuda")
+    pick = np.random.default_rng(o.seed)
+    while True:
+        x = (time.time() - begin) / max(1, end - begin)
+        x = max(x, tokens / o.max_tokens)
+        if world > 1 and step % 10 == 0:  # all processes go by the clock of the first
+            done.fill_(x)
+            dist.broadcast(done, 0)
+            x = done.item()
+            x_step = x
+        elif world > 1:
+            x = x_step
+        if x >= 1: break
+        lr = min(1, (step + 1) / 200) * max(.01, math.cos(max(0, x - .1) / .9 * math.pi / 2) ** 1.5 if x > .1 else 1)
+        opt.lr_now.fill_(lr)
+        ts = next(ts for until, ts in plan if x <= until)
+        t = ts[int(pick.integers(len(ts)))]
+        words[t].copy_(data[t].next().pin_memory(), non_blocking=True)
+        graphs[t].replay()
+        if world > 1: dist.all_reduce(model.grad, op=dist.ReduceOp.AVG)
+        graphs["step"].replay()
+        sums += results[t]
+        step += 1
+        tokens += o.tokens * world
+        if step % 50 == 0 and rank == 0:
+            s = sums.cpu().numpy()
+            sums.zero_()
+            means = [float(v) for v in s[0] / np.maximum(s[1], 1)]
+            now = time.time()
+            info["curve"].append([round(now - begin, 1), step, tokens, round(lr, 4)] + [round(m, 4) for m in means[1:]])
+            if step % 200 == 0:
+                say(f"step {step} {tokens / 1e6:.0f}M {tokens / (now - begin) / 1e6:.2f}M/s part {x:.2f} loss " +
+                    " ".join(f"{n} {m:.3f}" for n, m in zip(CLASS_NAMES[1:], means[1:])))
+            if not all(math.isfinite(m) for m in means): say("not finite")
+            if now - last_exam > o.exam_every:
+                last_exam = now
+                for q in quick():
+                    r = examine(model, q)
+                    info["exams"].append([round(now - begin, 1), step, os.path.basename(q), r])
+                    say(os.path.basename(q), {k: round(v[0] / v[1], 3) for k, v in r.items()})
+            if o.weights and now - last_save > o.save:
+                last_save = now
+                save(model, path, info)
+    torch.cuda.synchronize()
+    info["steps"], info["tokens"], info["seconds"] = step, tokens, time.time() - begin
+    with torch.no_grad(): model.flat.copy_(model.flat.half().float())
+    if rank == 0:
+        if o.weights: save(model, path, info)
+        info["final"] = {}
+        for e in exams():
+            r = examine(model, e)
+            info["final"][os.path.basename(e)] = r
+            say("final", os.path.basename(e), {k: round(v[0] / v[1], 3) for k, v in r.items()})
+            save_info(path, info)
+    if world > 1: dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
