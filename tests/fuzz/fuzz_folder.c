@@ -29,7 +29,7 @@ static void split(const uint8_t *data, size_t size, part parts[N_NAMES])
         for (size_t k = 0; k < N_NAMES; k++) {
             const size_t n = strlen(names[k]);
             if (size - i - 2 <= n || memcmp(data + i + 2, names[k], n) != 0 || data[i + 2 + n] != '\n') continue;
-            if (open) open->end = i - 1;
+            if (open) open->end = i > open->begin ? i - 1 : open->begin; /* without the end of the line before */
             open = &parts[k];
             open->begin = i + 3 + n;
             open->end = size;

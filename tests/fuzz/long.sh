@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# long.sh : all fuzz targets at once on a machine with many cores, from a folder that tools/fuzz.sh --pack made.
+# long.sh [TARGET...] : fuzz targets (all of them) at once on a machine with many cores, from a folder that
+# tools/fuzz.sh --pack made.
 #   FUZZ_SECONDS  how long; default 280     FUZZ_PROCESSES  at a time; default 56     OUT  where the results go; default .
 # Writes $OUT/fuzz.txt: per target CPU minutes, executions, edges, corpus, findings with small reproducers in base64; and $OUT/fuzz-corpus.tgz, the files that were found to reach something new. Prints one line per target.
 set -uo pipefail
@@ -14,8 +15,10 @@ report=$out/fuzz.txt
 export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 
-targets=()
-for f in "$here"/fuzz_*; do [[ -x $f ]] && targets+=("${f##*/fuzz_}"); done
+targets=("$@")
+if [[ ${#targets[@]} -eq 0 ]]; then
+    for f in "$here"/fuzz_*; do [[ -x $f ]] && targets+=("${f##*/fuzz_}"); done
+fi
 [[ ${#targets[@]} -gt 0 ]] || { echo "no fuzz_* programs in $here" | tee -a "$report" && exit 1; }
 
 # one TARGET NUMBER END : a process of a target, started again after each finding until the time is over.
