@@ -2,7 +2,7 @@
 //   y[t, n] (+)= sum_c x[t, c] w[n, c], or with SWIGLU in f16:
 //   y[t, n] = act(sum_c x[t, c] w[n, c]) * sum_c x[t, c] w[up_rows + n, c]
 //
-//   weights [rows][row_vecs] 16-byte vectors   rows first_row .. first_row + n_rows - 1 of a part; with SWIGLU also those
+//   weights [rows][row_vecs] 16-byte vectors   of any type but f32, turned into f16 on the way; rows first_row .. first_row + n_rows - 1 of a part; with SWIGLU also those
 //                                              up_rows further on
 //   x       [n_tokens, 8 x_vecs] f16           as 16-byte vectors
 //   y       [n_tokens, n_rows] f32             added to with push.accumulate; with SWIGLU f16
@@ -38,7 +38,9 @@ layout(constant_id = 11) const bool ACCUMULATE = false; // y +=
 #include "common/act.glsl"
 
 layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
+#if !defined(WEIGHT_BLOCKS)
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
+#endif
 layout(std430, set = 0, binding = 1) readonly buffer X { uvec4 x[]; };
 #if defined(SWIGLU)
 layout(std430, set = 0, binding = 2) buffer Y { float16_t y[]; };
@@ -51,7 +53,13 @@ layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
 const uint VECS = DEPTH / 8u;  // 16-byte vectors of a row of a tile
 const uint PITCH = VECS + 1u;  // odd, so that neighbouring rows lie in different banks
 const uint N_X = TILE_T * VECS, N_W = TILE_N * VECS;
-const uint X_EACH = (N_X + THREADS - 1u) / THREADS, W_EACH = (N_W + THREADS - 1u) / THREADS; // of an invocation
+const uint X_EACH = (N_X + THREADS - 1u) / THREADS; // of an invocation
+#if defined(WEIGHT_BLOCKS)
+const uint UNITS = VECS / 2u; // of a row's step: those of a quad have 16 columns of every 64
+const uint W_EACH = (TILE_N * UNITS + THREADS - 1u) / THREADS;
+#else
+const uint W_EACH = (N_W + THREADS - 1u) / THREADS;
+#endif
 const uint ROWS = SUB_T / FRAG_T, COLUMNS = SUB_N / FRAG_N; // fragments of a subgroup
 const uint SIDE = TILE_N / SUB_N;                           // subgroups along the weight rows
 const uint STAGE = (TILE_T + TILE_N) * PITCH;
@@ -64,7 +72,12 @@ const uint OUT_N = TILE_N, OUT_SUB = SUB_N, OUT_COLUMNS = COLUMNS;
 shared uvec4 tile[STAGES * STAGE]; // row r of x at r * PITCH, of the weights at (TILE_T + r) * PITCH
 
 uint first_token, first_row; // of the tile, in y
-uvec4 x_next[X_EACH], w_next[W_EACH];
+uvec4 x_next[X_EACH];
+#if defined(WEIGHT_BLOCKS)
+WeightUnit w_next[W_EACH];
+#else
+uvec4 w_next[W_EACH];
+#endif
 
 // Weight row of the part that row r of the tile holds. With SWIGLU each subgroup has the gates' rows, then the ups'.
 uint weight_row(uint r)
@@ -78,6 +91,15 @@ uint weight_row(uint r)
 #endif
 }
 
+#if defined(WEIGHT_BLOCKS)
+// The unit from which item i of a step takes 16 columns: 64 columns of a row are the work of four items.
+uint unit_of(uint step_index, uint i)
+{
+    const uint run = step_index * (DEPTH / 64u) + i % UNITS / 4u; // of 64 columns
+    return run * 16u / WEIGHT_QUAD_VECS * 4u + i % 4u;
+}
+#endif
+
 // Rows beyond the matrix repeat its last one, columns beyond it are zero.
 void fetch(uint step_index)
 {
@@ -87,11 +109,37 @@ void fetch(uint step_index)
         const uint t = min(first_token + i / VECS, push.n_tokens - 1u);
         x_next[e] = at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : uvec4(0u);
     }
+#if defined(WEIGHT_BLOCKS)
+    const uint units = weight_units(2u * push.x_vecs);
+    [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
+        const uint i = lane + e * THREADS, u = unit_of(step_index, i);
+        w_next[e] = weight_unit(weight_row(min(i / UNITS, TILE_N - 1u)) * push.row_vecs, units, min(u, units - 1u));
+    }
+#else
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
         const uint i = lane + e * THREADS, at = step_index * VECS + i % VECS;
         w_next[e] = at < push.row_vecs ? weights[weight_row(i / VECS) * push.row_vecs + at] : uvec4(0u);
     }
+#endif
 }
+
+#if defined(WEIGHT_BLOCKS)
+void put_unit(uint row_at, uint step_index, uint i, WeightUnit unit)
+{
+    const uint run = step_index * (DEPTH / 64u) + i % UNITS / 4u, u = unit_of(step_index, i);
+    const uint first = run * 16u % WEIGHT_QUAD_VECS / 4u; // of its vecs, four make 16 columns
+    const bool inside = run * 8u < push.x_vecs;
+    [[unroll]] for (uint v = 0u; v < 4u; v++) {
+        const uint four = weight_at(u, first + v) - step_index * (DEPTH / 4u);
+        const vec4 w = inside ? clamp(weight_values(unit, first + v), -65504.0, 65504.0) : vec4(0.0);
+        const uvec2 pair = uvec2(packHalf2x16(w.xy), packHalf2x16(w.zw));
+        if (four % 2u == 0u)
+            tile[row_at + four / 2u].xy = pair;
+        else
+            tile[row_at + four / 2u].zw = pair;
+    }
+}
+#endif
 
 #if defined(WEIGHT_BF16)
 // Exact but for what f16 cannot hold: below 2^-14 the last digits, and what is out of its range is bounded.
@@ -101,7 +149,7 @@ uint half_pair(uint word)
 }
 #endif
 
-void put(uint stage)
+void put(uint stage, uint step_index)
 {
     const uint lane = gl_LocalInvocationIndex, base = stage * STAGE;
     [[unroll]] for (uint e = 0u; e < X_EACH; e++) {
@@ -110,6 +158,11 @@ void put(uint stage)
     }
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
         const uint i = lane + e * THREADS;
+#if defined(WEIGHT_BLOCKS)
+        if ((TILE_N * UNITS) % THREADS == 0u || i < TILE_N * UNITS)
+            put_unit(base + (TILE_T + i / UNITS) * PITCH, step_index, i, w_next[e]);
+    }
+#else
 #if defined(WEIGHT_BF16)
         const uvec4 w = uvec4(half_pair(w_next[e].x), half_pair(w_next[e].y), half_pair(w_next[e].z), half_pair(w_next[e].w));
 #else
@@ -117,6 +170,7 @@ void put(uint stage)
 #endif
         if (N_W % THREADS == 0u || i < N_W) tile[base + (TILE_T + i / VECS) * PITCH + i % VECS] = w;
     }
+#endif
 }
 
 #define FRAG_A coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_K, gl_MatrixUseA>
@@ -139,7 +193,7 @@ void main()
     [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++) sum[i] = FRAG_C(0.0);
 
     fetch(0u);
-    put(0u);
+    put(0u, 0u);
     barrier();
     for (uint s = 0u; s < n_steps; s++) {
         const bool more = s + 1u < n_steps;
@@ -158,7 +212,7 @@ void main()
             }
         }
         if (STAGES == 1u) barrier();
-        if (more) put(STAGES > 1u ? (s + 1u) & 1u : 0u);
+        if (more) put(STAGES > 1u ? (s + 1u) & 1u : 0u, s + 1u);
         barrier();
     }
 

@@ -49,6 +49,8 @@ bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_wo
     const uint32_t lanes = dev->caps.subgroup_size;
     gsai_coopmat_shape frag;
 
+    /* CPU drivers have no such units; they compile these kernels for half a minute, to no gain. */
+    if (dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && !gsai_recorder_forced(r)) return false;
     if (!work->half || work->rows != GSAI_ROWS_MANY || !shapes_fit(c) || !gsai_caps_matrix_shape(&dev->caps, &frag))
         return false;
     if (frag.k > GSA_BLOCK || lanes > GSA_MIXER_GROUP || GSA_MIXER_GROUP / lanes * frag.m * frag.n > POOL_FRAGS)

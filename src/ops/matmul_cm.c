@@ -3,9 +3,10 @@
 #include "ops/op_util.h"
 #include "util/status.h"
 
-static const char *const plain_of_type[GSAI_N_TYPES] = {[GSAI_F16] = "matmul_cm_f16", [GSAI_BF16] = "matmul_cm_bf16"};
-static const char *const swiglu_of_type[GSAI_N_TYPES] = {
-    [GSAI_F16] = "matmul_cm_swiglu_f16", [GSAI_BF16] = "matmul_cm_swiglu_bf16"};
+static const char *const plain_of_type[GSAI_N_TYPES] = {
+    NULL, "matmul_cm_f16", "matmul_cm_bf16", "matmul_cm_q8_0", "matmul_cm_q4_0", "matmul_cm_q4_k", "matmul_cm_q6_k"};
+static const char *const swiglu_of_type[GSAI_N_TYPES] = {NULL, "matmul_cm_swiglu_f16", "matmul_cm_swiglu_bf16",
+    "matmul_cm_swiglu_q8_0", "matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q6_k"};
 
 bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
 {
@@ -30,7 +31,7 @@ typedef struct tile {
     float alone, each; /* time of 64 columns: of one workgroup on a core, of each of several */
 } tile;
 
-/* Times in microseconds on an H200; elsewhere their ratios serve to choose. A row's bits are the same from all of them. */
+/* Depths are multiples of 64, in which block types are taken apart. Times in microseconds on an H200; elsewhere their ratios serve to choose. A row's bits are the same from all of them. */
 static const tile gpu_tiles[] = {
     {128, 128, 64, 64, 64, 1.05f, 1.31f},
     {64, 128, 64, 64, 32, 0.76f, 0.74f},
@@ -38,7 +39,7 @@ static const tile gpu_tiles[] = {
     {32, 64, 128, 32, 16, 0.37f, 0.33f},
 };
 /* CPU drivers compile every fragment's code one after the other. */
-static const tile cpu_tiles[] = {{32, 32, 32, 16, 16, 1, 1}};
+static const tile cpu_tiles[] = {{32, 32, 64, 16, 16, 1, 1}};
 
 typedef struct choice {
     tile tile;

@@ -10,6 +10,8 @@
 #define SGS (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
 #define CM  (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
 
+#define CM_WANTS "cooperative matrices of f16 with f32 sums"
+
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
     X("embed_f32", "embed_f32", 0, 128, 0, "runs anywhere")                                                            \
@@ -64,10 +66,18 @@
     X("matmul_q4_0", "matmul_q4_0", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_q4_k", "matmul_q4_k", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_q6_k", "matmul_q6_k", 0, 128, 10240, "runs anywhere")                                                    \
-    X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                    \
-    X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")                  \
-    X("matmul_cm_swiglu_f16", "matmul_cm_swiglu_f16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")      \
-    X("matmul_cm_swiglu_bf16", "matmul_cm_swiglu_bf16", CM, 32, 16384, "cooperative matrices of f16 with f32 sums")    \
+    X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, CM_WANTS)                                                       \
+    X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_cm_q8_0", "matmul_cm_q8_0", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_cm_q4_0", "matmul_cm_q4_0", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_cm_q4_k", "matmul_cm_q4_k", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_cm_q6_k", "matmul_cm_q6_k", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_cm_swiglu_f16", "matmul_cm_swiglu_f16", CM, 32, 16384, CM_WANTS)                                         \
+    X("matmul_cm_swiglu_bf16", "matmul_cm_swiglu_bf16", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_cm_swiglu_q8_0", "matmul_cm_swiglu_q8_0", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_cm_swiglu_q6_k", "matmul_cm_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                       \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
@@ -88,8 +98,8 @@
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
     X("gsa_cm_prepare", "gsa_cm_prepare", GSAI_CAP_STORAGE16, 128, 8704, "16-bit storage")                             \
-    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 22528, "cooperative matrices of f16 with f32 sums")                       \
-    X("gsa_cm_read", "gsa_cm_read", CM, 128, 32256, "cooperative matrices of f16 with f32 sums")                       \
+    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 22528, CM_WANTS)                                                          \
+    X("gsa_cm_read", "gsa_cm_read", CM, 128, 32256, CM_WANTS)                                                          \
     X("read", "read", 0, 128, 0, "runs anywhere")
 
 #define ROW(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS) {OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS},

@@ -335,8 +335,8 @@ static const gsai_verify_case chunk_cases[] = {
 static const gsai_verify_case cm_cases[] = {
     {"H 4 G 2 K 64 V 64 M 32, 2 x 74..50", TOLERANCE_HALF, {4, 2, 64, 64, 32, 2, 74, 24, GSAI_GATES_USUAL, 100, 0}},
     {"H 2 G 2 K 128 V 64 M 64, 3 x 140..12", TOLERANCE_HALF, {2, 2, 128, 64, 64, 3, 140, 64, GSAI_GATES_MIXED, 20, 0}},
-    {"H 2 G 1 K 64 V 192 M 48, 1 x 63", TOLERANCE_HALF, {2, 1, 64, 192, 48, 1, 63, 0, GSAI_GATES_KEEP, 70, 0}},
-    {"H 4 G 1 K 64 V 64 M 16, 4 x 27..9", TOLERANCE_HALF, {4, 1, 64, 64, 16, 4, 27, 6, GSAI_GATES_FORGET, 30, 0}},
+    {"H 2 G 1 K 64 V 192 M 64, 1 x 63", TOLERANCE_HALF, {2, 1, 64, 192, 64, 1, 63, 0, GSAI_GATES_KEEP, 70, 0}},
+    {"H 4 G 1 K 64 V 64 M 32, 4 x 27..9", TOLERANCE_HALF, {4, 1, 64, 64, 32, 4, 27, 6, GSAI_GATES_FORGET, 30, 0}},
     {"H 4 G 2 K 64 V 128 M 64, 2 x 128, from projections", TOLERANCE_HALF,
         {4, 2, 64, 128, 64, 2, 128, 0, GSAI_GATES_USUAL, 20, 0, 1}},
     {"H 2 G 2 K 64 V 64 M 64, 2 x 75..65, from projections, relu", TOLERANCE_HALF,

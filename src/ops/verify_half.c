@@ -84,6 +84,14 @@ static const gsai_verify_case matmul_cases[] = {
     {"T 192 N 256 C 512 wide", TOLERANCE_SUM, {192, 256, 512, 0, 0, 1}},
 };
 
+/* Rows of blocks; weights are turned into f16, whose rounding shows. */
+static const gsai_verify_case block_cases[] = {
+    {"T 9 N 70 C 256", TOLERANCE_HALF, {9, 70, 256, 0, 0, 0}},
+    {"T 65 N 67 C 512 accumulate", TOLERANCE_HALF, {65, 67, 512, 0, 1, 0}},
+    {"T 128 N 131 C 768 in parts of 50", TOLERANCE_HALF, {128, 131, 768, 50, 0, 0}},
+    {"T 192 N 256 C 1280", TOLERANCE_HALF, {192, 256, 1280, 0, 0, 0}},
+};
+
 /* T, F, C, gsai_ffn_act, scale of x */
 static void run_swiglu_matmul(gsai_check *c, const gsai_verify_case *k)
 {
@@ -119,6 +127,11 @@ static const gsai_verify_case swiglu_matmul_cases[] = {
     {"T 64 F 128 C 256", TOLERANCE_HALF, {64, 128, 256, GSAI_FFN_SWISH, 1}},
     {"T 70 F 40 C 64 powlu", TOLERANCE_HALF, {70, 40, 64, GSAI_FFN_POWLU, 2}},
     {"T 128 F 64 C 512 beyond what f16 holds", TOLERANCE_HALF, {128, 64, 512, GSAI_FFN_SWISH, 100}},
+};
+
+static const gsai_verify_case swiglu_block_cases[] = {
+    {"T 9 F 72 C 256", TOLERANCE_HALF, {9, 72, 256, GSAI_FFN_SWISH, 2}},
+    {"T 128 F 128 C 512 powlu", TOLERANCE_HALF, {128, 128, 512, GSAI_FFN_POWLU, 1}},
 };
 
 /* T, D, silu before, scale */
@@ -184,8 +197,16 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("rmsnorm_half", run_rmsnorm, rmsnorm_cases, 0),
     SET("swiglu_half", run_swiglu, swiglu_cases, 0),
     SET("matmul_cm_f16", run_matmul, matmul_cases, GSAI_F16),
-    SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
     SET("matmul_cm_swiglu_f16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
+    SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
     SET("matmul_cm_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),
+    SET("matmul_cm_q8_0", run_matmul, block_cases, GSAI_Q8_0),
+    SET("matmul_cm_swiglu_q8_0", run_swiglu_matmul, swiglu_block_cases, GSAI_Q8_0),
+    SET("matmul_cm_q4_0", run_matmul, block_cases, GSAI_Q4_0),
+    SET("matmul_cm_swiglu_q4_0", run_swiglu_matmul, swiglu_block_cases, GSAI_Q4_0),
+    SET("matmul_cm_q4_k", run_matmul, block_cases, GSAI_Q4_K),
+    SET("matmul_cm_swiglu_q4_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q4_K),
+    SET("matmul_cm_q6_k", run_matmul, block_cases, GSAI_Q6_K),
+    SET("matmul_cm_swiglu_q6_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q6_K),
 };
 const uint32_t gsai_n_verify_half = sizeof gsai_verify_half / sizeof *gsai_verify_half;
