@@ -2,7 +2,7 @@
 # quickstart.sh [--no-vk-folder] [MESON_OPTION...]
 #
 # From a fresh clone to running: installs what is missing (as root, by apt), builds into build/, shows the Vulkan devices
-# of this machine, and generates text with the small model that lies in the repository, through the system's loader and
+# of this machine, and plays the demo with the model that lies in the repository, through the system's loader and
 # drivers. May be repeated at any time.
 #
 #   --no-vk-folder  build with the system's shader compilers only (see tools/setup.sh)
@@ -35,7 +35,6 @@ program=$(program_of "$build")
 [[ -n $program ]] || die "the build made no program gsa-vk in $build"
 say "$program devices"
 "$program" devices
-run=("$program" run -m "$root/tests/data/models/gsa-tiny" -p "Once upon a time" -n 32)
-say "${run[*]}"
-"${run[@]}"
+say "$program demo"
+"$program" demo </dev/null
 say "ready after $(elapsed) s; the program is $program"

@@ -8,7 +8,7 @@ import subprocess
 
 from harness import *
 
-COMMANDS = ["devices", "run", "chat", "tokenize", "detokenize", "logits", "perplexity", "inspect", "convert", "verify", "bench"]
+COMMANDS = ["devices", "demo", "run", "chat", "tokenize", "detokenize", "logits", "perplexity", "eval", "inspect", "convert", "verify", "bench"]
 
 
 def test_help_of_all_commands():

@@ -125,7 +125,8 @@ static void introduce(demo *m)
         "[%s | load %.2f s | %s parameters, %s of memory per conversation, however long]\n"
         "An innkeeper who remembers. Tell him who is who, what is where and who owes what; change it; ask.\n"
         "/facts asks about everything he was told, /help lists the rest.\n\n",
-        device.name, m->a->load_ms * 1e-3, format_count(m->a->info.n_parameters).s, format_bytes(m->a->info.state_bytes).s);
+        device.name, m->a->load_ms * 1e-3, format_count(m->a->info.n_parameters).s,
+        format_bytes(m->a->info.state_bytes).s);
 }
 
 static int run(app *a, const char *script, bool no_scene, uint64_t n)
