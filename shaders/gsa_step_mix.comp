@@ -1,5 +1,5 @@
-// GSA for chunks of one row, what is left after staged_matvec.comp with STEP: x holds q, k, v in their final form and the
-// log decay, partial what the query read of the key memory before this row's write.
+// GSA for chunks of one row, what is left after staged_matvec.comp with STEP: x holds q, k, v in their final form and
+// the log decay, partial what the query read of the key memory before this row's write.
 //   score[m] = exp(g[m]) sum_tiles partial[tile][m] + s[m] q.k;   p = softmax(score)
 //   hk[k, m] <- exp(g[m]) hk[k, m] + s[m] k[k];   hv[m, v] <- exp(g[m]) hv[m, v] + s[m] v[v]
 //   o[v] = silu(sum_m p[m] hv[m, v])

@@ -9,8 +9,8 @@
 //   norm    [width] f32                        read with push.weighted only
 //
 // A team of SPLIT subgroups owns ROWS outputs, a lane takes every lanes-th unit of the weights; subgroups have LANES
-// invocations and are full. A workgroup owns TEAMS * ROWS outputs. The bits of an output depend on GROUP, LANES and SPLIT,
-// neither on the other tokens nor on ROWS, COLUMNS, UNROLL or STAGED.
+// invocations and are full. A workgroup owns TEAMS * ROWS outputs. The bits of an output depend on GROUP, LANES and
+// SPLIT, neither on the other tokens nor on ROWS, COLUMNS, UNROLL or STAGED.
 //
 // STEP (a build of its own): the product is q, k, v and the slot gate f of GSA for chunks of one row, y their final form
 // (scale phi(q), phi(k), silu(v), log decay), and what the query reads of the key memory before this row's write goes
@@ -242,7 +242,8 @@ void main()
     float before = 0.0; // what the invocation's first output is added to
     if (!SWIGLU && push.accumulate != 0u && gl_LocalInvocationIndex < OUTPUTS * COLUMNS) {
         const uint c = min(gl_LocalInvocationIndex / OUTPUTS, push.n_tokens - 1u);
-        before = y[push.y_offset + c * push.y_stride + min(first + gl_LocalInvocationIndex % OUTPUTS, push.n_rows - 1u)];
+        const uint row = min(first + gl_LocalInvocationIndex % OUTPUTS, push.n_rows - 1u);
+        before = y[push.y_offset + c * push.y_stride + row];
     }
 #endif
 #ifdef STEP
@@ -338,8 +339,8 @@ void main()
                 const float held = c == 0u && m < GROUP ? memory[i] : state[hk + i * push.M];
                 read = fma(query[c * OUTPUTS + i], held, read);
             }
-            scratch[push.partial + (((push.token + c) * push.n_heads + head) * (push.K / OUTPUTS) + tile) * push.M + m] =
-                read;
+            const uint row_head = (push.token + c) * push.n_heads + head;
+            scratch[push.partial + (row_head * (push.K / OUTPUTS) + tile) * push.M + m] = read;
         }
     }
 #endif

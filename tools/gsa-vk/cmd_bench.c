@@ -181,7 +181,8 @@ int cmd_bench(int argc, char **argv)
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
         {CLI_TEXT, 0, "synthetic", "SHAPE", "random weights: 340m, 1.3b, 2.7b or 7b", &o.synthetic},
-        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 (default), bf16,\nq8_0, q4_0, q4_k, q6_k", &o.type},
+        {CLI_TEXT, 0, "type", "TYPE", "of synthetic weights: f32, f16 (default), bf16,\nq8_0, q4_0, q4_k, q6_k",
+            &o.type},
         {CLI_UINT, 0, "weight-seed", "N", "of synthetic weights (1)", &o.weight_seed, 0, 0},
         {CLI_GROUP, .help = "what to measure"},
         {CLI_TEXT, 0, "prefill", "LIST", "prompt lengths (128,512,2048)", &lengths},
