@@ -148,7 +148,7 @@ static uint32_t whole_step_tile(gsai_recorder *r, const gsai_step_args *a)
     uint32_t tile = 0;
 
     if (a->work->rows != GSAI_ROWS_ONE || a->work->n_chunks != a->work->n_rows ||
-        !gsai_gsa_takes_projections(r, c, GSAI_ROWS_ONE) || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS || c->V % 4 != 0 ||
+        !gsai_gsa_takes_projections(r, c, a->work) || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS || c->V % 4 != 0 ||
         c->K % 4 != 0 || R > GSA_STEP_HEADS || !gsai_variant_pick(dev, "gsa_step_mix"))
         return 0;
     for (uint32_t i = 0; i < w->n_parts; i++) {
