@@ -4,6 +4,7 @@
 A branch counts as taken when any object of the file took it. Those of tests/fuzz/unreachable.txt are not counted.
 `yes` also prints the lines with branches never taken.
 """
+
 import glob
 import gzip
 import json
@@ -25,8 +26,13 @@ for data in glob.glob("**/*.gcda", recursive=True):
     if not any(os.path.basename(w) in data for w in wanted):
         continue
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run(["gcov", "--json-format", "--branch-probabilities", os.path.abspath(data)], cwd=out, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["gcov", "--json-format", "--branch-probabilities", os.path.abspath(data)],
+            cwd=out,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for path in glob.glob(out + "/*.gz"):
             for f in json.load(gzip.open(path))["files"]:
                 base = json.load(gzip.open(path))["current_working_directory"]
@@ -54,13 +60,19 @@ for name in sorted(wanted):
     n, taken, excused, never = len(branches), sum(1 for c in branches.values() if c), 0, []
     for number in sorted({k[0] for k, c in branches.items() if not c}):
         missed = [k[1] for k, c in sorted(branches.items()) if k[0] == number and not c]
-        allowed = max((a for f, a, start in cannot if f in (name, "*") and text[number - 1].startswith(start)), default=0)
+        allowed = max(
+            (a for f, a, start in cannot if f in (name, "*") and text[number - 1].startswith(start)), default=0
+        )
         excused += min(allowed, len(missed))
         if len(missed) > allowed:
             never.append(f"    {number}: {text[number - 1][:110]}   {missed}")
     n -= excused
     total = [a + b for a, b in zip(total, (run, n_lines, taken, n, excused))]
-    print(f"{name:32} {run:5} / {n_lines:4} {taken:6} / {n:5}  {100 * taken / n if n else 100:6.1f} %  {excused or '':>5}")
+    print(
+        f"{name:32} {run:5} / {n_lines:4} {taken:6} / {n:5}  {100 * taken / n if n else 100:6.1f} %  {excused or '':>5}"
+    )
     if missing and never:
         print("\n".join(never))
-print(f"{'all':32} {total[0]:5} / {total[1]:4} {total[2]:6} / {total[3]:5}  {100 * total[2] / max(1, total[3]):6.1f} %  {total[4]:5}")
+print(
+    f"{'all':32} {total[0]:5} / {total[1]:4} {total[2]:6} / {total[3]:5}  {100 * total[2] / max(1, total[3]):6.1f} %  {total[4]:5}"
+)

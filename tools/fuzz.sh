@@ -31,15 +31,16 @@ if [[ ${#targets[@]} -eq 0 ]]; then
     for f in "$root"/tests/fuzz/corpus/*/; do targets+=("$(basename "$f")"); done
 fi
 
-CC=${FUZZ_CC:-clang} quietly configure "$build" -Dfuzz=true -Dprogram=false -Dbuildtype=debugoptimized -Doptimization=1 \
-    -Db_sanitize=address,undefined -Db_lundef=false
+CC=${FUZZ_CC:-clang} quietly configure "$build" -Dfuzz=true -Dprogram=false -Dbuildtype=debugoptimized \
+    -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false
 quietly ninja -C "$build" "${targets[@]/#/tests/fuzz/fuzz_}"
 
 if [[ -n $pack ]]; then
     mkdir -p "$pack/lib" "$pack/corpus"
     for t in "${targets[@]}"; do
         strip --strip-debug -o "$pack/fuzz_$t" "$build/tests/fuzz/fuzz_$t"
-        ldd "$build/tests/fuzz/fuzz_$t" | awk '/libjansson|libstdc|libgcc_s/ { print $3 }' | xargs -r cp -Lt "$pack/lib"
+        ldd "$build/tests/fuzz/fuzz_$t" | awk '/libjansson|libstdc|libgcc_s/ { print $3 }' |
+            xargs -r cp -Lt "$pack/lib"
         rm -rf "$pack/corpus/$t"
         cp -r "$root/tests/fuzz/corpus/$t" "$pack/corpus/$t"
     done
@@ -51,12 +52,13 @@ failed=0
 for t in "${targets[@]}"; do
     mkdir -p "$build/corpus/$t" "$build/found"
     start=$SECONDS
-    if "$build/tests/fuzz/fuzz_$t" "${limit[@]}" -seed=1 -max_len=8192 -timeout=10 -rss_limit_mb=3000 -malloc_limit_mb=512 \
-        -print_final_stats=1 -artifact_prefix="$build/found/$t-" "$build/corpus/$t" "$root/tests/fuzz/corpus/$t" \
-        >"$build/found/$t.log" 2>&1 </dev/null; then
-        echo "ok $t: $(awk '/number_of_executed_units/ { print $2 }' "$build/found/$t.log") executions, $((SECONDS - start)) s"
+    log=$build/found/$t.log
+    if "$build/tests/fuzz/fuzz_$t" "${limit[@]}" -seed=1 -max_len=8192 -timeout=10 -rss_limit_mb=3000 \
+        -malloc_limit_mb=512 -print_final_stats=1 -artifact_prefix="$build/found/$t-" "$build/corpus/$t" \
+        "$root/tests/fuzz/corpus/$t" >"$log" 2>&1 </dev/null; then
+        echo "ok $t: $(awk '/number_of_executed_units/ { print $2 }' "$log") executions, $((SECONDS - start)) s"
     else
-        tail -n 60 "$build/found/$t.log"
+        tail -n 60 "$log"
         echo "not ok $t"
         failed=$((failed + 1))
     fi

@@ -51,7 +51,8 @@ GSA_API void gsa_tokenizer_destroy(gsa_tokenizer *tokenizer);
  *   ids          [capacity] out; NULL = only count. Written only when all fit
  *   n_ids        out: full number of ids, also when they do not fit
  *   status       OK. LIMIT: capacity is too small (*n_ids is set), or the rules of the file make the text longer
- *                than 2^31 - 1 bytes or 32 times its bytes + 1024 (*n_ids is 0). ARGUMENT, HOST_MEMORY: *n_ids is 0. The tokenizer never changes
+ *                than 2^31 - 1 bytes or 32 times its bytes + 1024 (*n_ids is 0). ARGUMENT, HOST_MEMORY: *n_ids is 0.
+ *                The tokenizer never changes
  *   threads      any */
 GSA_API gsa_status gsa_tokenizer_encode(const gsa_tokenizer *tokenizer, const char *text, size_t n_bytes,
     bool add_special, int32_t *ids, size_t capacity, size_t *n_ids);

@@ -56,73 +56,82 @@ typedef struct pair {
     uint8_t planes[3][64];
 } pair;
 
-/* Where vec p (0 .. 7) of a run goes: the unit of its quad, and which of the unit's two vecs of the run it is. */
-static uint32_t unit_of(uint32_t p)
+/* Unit i of a quad has vecs first_of(i) and first_of(i) + 2 of each run. */
+static uint32_t first_of(uint32_t i)
 {
-    return p / 4 * 2 + p % 2;
-}
-static uint32_t second_of(uint32_t p)
-{
-    return p / 2 % 2;
+    return i / 2 * 4 + i % 2;
 }
 
-/* Numbers of four bits, one a byte in the low halves of bytes, vec p of run r. */
-static void put_four(pair *to, uint32_t r, uint32_t p, uint32_t bytes)
+/* Run r of the pair: of each vec a word with its numbers in the low halves of the bytes. */
+static void put_run(pair *to, uint32_t r, const uint32_t vecs[8])
 {
-    to->units[r / 4 * QUAD + unit_of(p)][r % 4] |= (bytes & LOW) << second_of(p) * 4;
+    for (uint32_t i = 0; i < QUAD; i++)
+        to->units[r / 4 * QUAD + i][r % 4] = (vecs[first_of(i)] & LOW) | (vecs[first_of(i) + 2] & LOW) << 4;
 }
 
 /* Block b of the pair (q8_0: 4 blocks, q4_0: 8, else one). */
 static void q8_0_block(const uint8_t *from, uint32_t b, pair *to)
 {
-    for (uint32_t p = 0; p < 8; p++)
-        to->units[b / 2 * QUAD + unit_of(p)][b % 2 * 2 + second_of(p)] = word_at(from + 2 + 4 * p);
+    for (uint32_t i = 0; i < QUAD; i++)
+        for (uint32_t second = 0; second < 2; second++)
+            to->units[b / 2 * QUAD + i][b % 2 * 2 + second] = word_at(from + 2 + 4 * (first_of(i) + 2 * second));
     memcpy(to->planes[0] + 2 * b, from, 2);
 }
 
 static void q4_0_block(const uint8_t *from, uint32_t b, pair *to)
 {
+    uint32_t vecs[8];
     for (uint32_t p = 0; p < 4; p++) {
-        const uint32_t w = word_at(from + 2 + 4 * p);
-        put_four(to, b, p, w);
-        put_four(to, b, p + 4, w >> 4);
+        vecs[p] = word_at(from + 2 + 4 * p);
+        vecs[p + 4] = vecs[p] >> 4;
     }
+    put_run(to, b, vecs);
     memcpy(to->planes[0] + 2 * b, from, 2);
 }
 
 static void q4_k_block(const uint8_t *from, uint32_t b, pair *to)
 {
     (void)b;
-    for (uint32_t m = 0; m < 4; m++)
+    for (uint32_t m = 0; m < 4; m++) {
+        uint32_t low[8], high[8];
         for (uint32_t p = 0; p < 8; p++) {
-            const uint32_t w = word_at(from + 16 + 32 * m + 4 * p);
-            put_four(to, 2 * m, p, w);
-            put_four(to, 2 * m + 1, p, w >> 4);
+            low[p] = word_at(from + 16 + 32 * m + 4 * p);
+            high[p] = low[p] >> 4;
         }
-    memcpy(to->planes[0], from, 4);
-    for (uint32_t r = 0; r < 8; r++) {
-        uint8_t scale, min;
-        gsai_q4_k_scale_min(from + 4, r, &scale, &min);
-        to->planes[0][4 + r] = (uint8_t)(scale | (min & 3) << 6);
-        to->planes[0][12 + r % 4] |= (uint8_t)((min >> 2) << r / 4 * 4);
+        put_run(to, 2 * m, low);
+        put_run(to, 2 * m + 1, high);
     }
+    uint8_t scale[8], min[8];
+    for (uint32_t r = 0; r < 8; r++) gsai_q4_k_scale_min(from + 4, r, &scale[r], &min[r]);
+    memcpy(to->planes[0], from, 4);
+    for (uint32_t r = 0; r < 8; r++) to->planes[0][4 + r] = (uint8_t)(scale[r] | (min[r] & 3) << 6);
+    for (uint32_t r = 0; r < 4; r++) to->planes[0][12 + r] = (uint8_t)(min[r] >> 2 | (min[r + 4] >> 2) << 4);
 }
 
 static void q6_k_block(const uint8_t *from, uint32_t b, pair *to)
 {
     (void)b;
-    for (uint32_t r = 0; r < 8; r++) {
-        const uint32_t h = r / 4, k = r % 4;
+    for (uint32_t h = 0; h < 2; h++) {
+        uint32_t vecs[4][8], upper[8];
         for (uint32_t p = 0; p < 8; p++) {
-            const uint32_t u = h * QUAD + unit_of(p), v = k * 2 + second_of(p);
-            put_four(to, r, p, word_at(from + 64 * h + 32 * (k % 2) + 4 * p) >> 4 * (k / 2));
-            const uint32_t two = word_at(from + 128 + 32 * h + 4 * p) >> 2 * k & 0x03030303u;
-            uint8_t *upper = to->planes[0] + 8 * u + v / 4 * 4;
-            const uint32_t w = word_at(upper) | two << 2 * (v % 4);
-            memcpy(upper, &w, sizeof w);
+            vecs[0][p] = word_at(from + 64 * h + 4 * p);
+            vecs[1][p] = word_at(from + 64 * h + 32 + 4 * p);
+            vecs[2][p] = vecs[0][p] >> 4;
+            vecs[3][p] = vecs[1][p] >> 4;
+            upper[p] = word_at(from + 128 + 32 * h + 4 * p);
         }
-        to->planes[1][8 * h + k] = from[192 + 2 * r];
-        to->planes[1][8 * h + 4 + k] = from[193 + 2 * r];
+        for (uint32_t k = 0; k < 4; k++) put_run(to, 4 * h + k, vecs[k]);
+        for (uint32_t i = 0; i < QUAD; i++)
+            for (uint32_t m = 0; m < 2; m++) { /* runs 2 m and 2 m + 1, two vecs each */
+                const uint32_t a = upper[first_of(i)] >> 4 * m, c = upper[first_of(i) + 2] >> 4 * m;
+                const uint32_t two = 0x03030303u;
+                const uint32_t word = (a & two) | (c & two) << 2 | (a >> 2 & two) << 4 | (c >> 2 & two) << 6;
+                memcpy(to->planes[0] + 8 * (h * QUAD + i) + 4 * m, &word, sizeof word);
+            }
+        for (uint32_t k = 0; k < 4; k++) { /* scales are of 16 columns: two a run */
+            to->planes[1][8 * h + k] = from[192 + 8 * h + 2 * k];
+            to->planes[1][8 * h + 4 + k] = from[193 + 8 * h + 2 * k];
+        }
     }
     memcpy(to->planes[2], from + 208, 2);
 }
@@ -158,15 +167,16 @@ void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const 
             end += plane_bytes(type, quads, i);
         }
         for (uint64_t quad = 0, block = 0; quad < quads; quad += 2) {
-            pair made = {{{0}}, {{0}}};
+            const bool last = quad + 2 >= quads;
+            pair made;
+            if (last) memset(&made, 0, sizeof made); /* it fills the planes' padding and may have few blocks */
             for (uint32_t b = 0; b < in_pair && block < n_blocks; b++, block++, src += block_bytes)
                 block_of[type](src, b, &made);
             const size_t n = quads - quad < 2 ? 1 : 2;
             memcpy(dst + quad * QUAD * UNIT_BYTES, made.units, n * sizeof made.units / 2);
             for (int i = 0; i < 3; i++) {
                 const uint64_t at = quad / 2 * layouts[type].planes[i], left = plane_bytes(type, quads, i) - at;
-                /* The last pair fills the plane's padding. */
-                const uint64_t whole = quad + 2 >= quads ? left : layouts[type].planes[i];
+                const uint64_t whole = last ? left : layouts[type].planes[i];
                 if (layouts[type].planes[i]) memcpy(planes[i] + at, made.planes[i], (size_t)whole);
             }
         }

@@ -1,4 +1,5 @@
 """GGUF files, written from the specification: headers, models, tokenizers."""
+
 import json
 import struct
 
@@ -27,11 +28,32 @@ def pair(key, kind, v):
     return text(key) + struct.pack("<I", kind) + (v if isinstance(v, bytes) and kind != STR else value(kind, v))
 
 
-SIZES = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 12: (256, 144), 14: (256, 210), 24: (1, 1), 26: (1, 4)}
+SIZES = {
+    0: (1, 4),
+    1: (1, 2),
+    30: (1, 2),
+    8: (32, 34),
+    2: (32, 18),
+    12: (256, 144),
+    14: (256, 210),
+    24: (1, 1),
+    26: (1, 4),
+}
 
 
-def gguf(pairs=(), tensors=(), magic=b"GGUF", version=3, n_tensors=None, n_pairs=None, align=32, cut=None, tail=b"",
-         data=None, raw_tensors=b""):
+def gguf(
+    pairs=(),
+    tensors=(),
+    magic=b"GGUF",
+    version=3,
+    n_tensors=None,
+    n_pairs=None,
+    align=32,
+    cut=None,
+    tail=b"",
+    data=None,
+    raw_tensors=b"",
+):
     """tensors: (name, dims outermost first, type[, offset])"""
     head = b"".join(p if isinstance(p, bytes) else pair(*p) for p in pairs)
     at, total = 0, 0
@@ -46,8 +68,17 @@ def gguf(pairs=(), tensors=(), magic=b"GGUF", version=3, n_tensors=None, n_pairs
         if n < 1 << 20:
             total = at + n // block * size
             at = (total + align - 1) // align * align
-    head = magic + struct.pack("<IQQ", version, len(tensors) if n_tensors is None else n_tensors,
-                               len(pairs) if n_pairs is None else n_pairs) + head + raw_tensors
+    head = (
+        magic
+        + struct.pack(
+            "<IQQ",
+            version,
+            len(tensors) if n_tensors is None else n_tensors,
+            len(pairs) if n_pairs is None else n_pairs,
+        )
+        + head
+        + raw_tensors
+    )
     if tensors or raw_tensors:
         head += bytes(-len(head) % align)
     out = head + (bytes(i * 37 & 0x3F for i in range(total)) if data is None else data) + tail
@@ -59,9 +90,18 @@ ARCH = ("general.architecture", STR, "gsa")
 
 
 def header_files():
-    yield "good-all-types", gguf([ARCH, *MODEL[1:], *[(f"k{k}", k, 1) for k in FORMATS], ("s", STR, ""),
-                                  ("a", ARR, (I16, [1, -1])), ("e", ARR, (U8, [])),
-                                  ("n", ARR, (ARR, [(STR, ["x", ""]), (ARR, [(F64, [1.5])])]))], MODEL_TENSORS)
+    yield "good-all-types", gguf(
+        [
+            ARCH,
+            *MODEL[1:],
+            *[(f"k{k}", k, 1) for k in FORMATS],
+            ("s", STR, ""),
+            ("a", ARR, (I16, [1, -1])),
+            ("e", ARR, (U8, [])),
+            ("n", ARR, (ARR, [(STR, ["x", ""]), (ARR, [(F64, [1.5])])])),
+        ],
+        MODEL_TENSORS,
+    )
     yield "bad-nothing", b""
     for n in (3, 7, 8, 15, 23, 24, 30):
         yield f"bad-cut-at-{n}", gguf([ARCH], ONE)[:n]
@@ -116,7 +156,9 @@ def header_files():
     yield tensor("name-of-200", ("n" * 200, (2**50,), 0))
     yield tensor("name-not-utf8", (b"\xff\xfe", (2**48 + 1,), 0))
     yield tensor("5-dims", ("a", (1, 1, 1, 1, 1), 0))
-    yield "bad-tensor-huge-dims", gguf([ARCH], raw_tensors=text("a") + struct.pack("<IIQ", 2**32 - 1, 0, 0), n_tensors=1)
+    yield "bad-tensor-huge-dims", gguf(
+        [ARCH], raw_tensors=text("a") + struct.pack("<IIQ", 2**32 - 1, 0, 0), n_tensors=1
+    )
     yield tensor("dim-huge", ("a", (2**48 + 1,), 0))
     yield tensor("dim-max", ("a", (2**64 - 1,), 0))
     yield tensor("product-wraps", ("a", (2**32, 2**32), 0))
@@ -138,29 +180,64 @@ def header_files():
     yield "bad-model-other-architecture", gguf([("general.architecture", STR, "llama\x1b[2J")], ONE)
     yield "bad-model-no-architecture", gguf()
     yield "bad-model-architecture-number", gguf([("general.architecture", U32, 1)])
-    yield "bad-model-odd-tensors", gguf([("general.architecture", STR, "x")], [
-        ("scalar", (), 0), ("empty", (0, 3), 0), ("unknown", (5,), 99), ("gone", (5,), 4), ("i8", (3,), 24),
-        ("four", (1, 2, 1, 2), 1)])
-    yield "bad-model-empty-tensors-at-end", gguf([("general.architecture", STR, "x")], [
-        ("b", (8,), 0), ("e", (0,), 0, 32), ("d", (0,), 0, 0), ("c", (0,), 0, 32)])
+    yield "bad-model-odd-tensors", gguf(
+        [("general.architecture", STR, "x")],
+        [
+            ("scalar", (), 0),
+            ("empty", (0, 3), 0),
+            ("unknown", (5,), 99),
+            ("gone", (5,), 4),
+            ("i8", (3,), 24),
+            ("four", (1, 2, 1, 2), 1),
+        ],
+    )
+    yield "bad-model-empty-tensors-at-end", gguf(
+        [("general.architecture", STR, "x")],
+        [("b", (8,), 0), ("e", (0,), 0, 32), ("d", (0,), 0, 0), ("c", (0,), 0, 32)],
+    )
 
 
 def model_pairs(c):
     K = c["hidden_size"] // c["num_heads"]
-    return [ARCH, ("gsa.vocab_size", U32, c["vocab_size"]), ("gsa.context_length", U32, 64),
-            ("gsa.embedding_length", U32, c["hidden_size"]), ("gsa.block_count", U32, c["num_hidden_layers"]),
-            ("gsa.feed_forward_length", U32, c["intermediate_size"]), ("gsa.attention.head_count", U32, c["num_heads"]),
-            ("gsa.attention.head_count_kv", U32, c["num_kv_heads"]), ("gsa.attention.key_length", U32, K),
-            ("gsa.attention.value_length", U32, K), ("gsa.attention.layer_norm_rms_epsilon", F32, 1e-6),
-            ("gsa.slot.count", U32, c["num_slots"]), ("gsa.slot.gate_normalizer", F32, 8.0),
-            ("gsa.slot.feature_map", STR, c["feature_map"]), ("tokenizer.ggml.bos_token_id", U32, 1)]
+    return [
+        ARCH,
+        ("gsa.vocab_size", U32, c["vocab_size"]),
+        ("gsa.context_length", U32, 64),
+        ("gsa.embedding_length", U32, c["hidden_size"]),
+        ("gsa.block_count", U32, c["num_hidden_layers"]),
+        ("gsa.feed_forward_length", U32, c["intermediate_size"]),
+        ("gsa.attention.head_count", U32, c["num_heads"]),
+        ("gsa.attention.head_count_kv", U32, c["num_kv_heads"]),
+        ("gsa.attention.key_length", U32, K),
+        ("gsa.attention.value_length", U32, K),
+        ("gsa.attention.layer_norm_rms_epsilon", F32, 1e-6),
+        ("gsa.slot.count", U32, c["num_slots"]),
+        ("gsa.slot.gate_normalizer", F32, 8.0),
+        ("gsa.slot.feature_map", STR, c["feature_map"]),
+        ("tokenizer.ggml.bos_token_id", U32, 1),
+    ]
 
 
-NAMES = {"model.embeddings": "token_embd", "model.norm": "output_norm", "lm_head": "output", "attn_norm": "attn_norm",
-         "attn.q_proj": "attn_q", "attn.k_proj": "attn_k", "attn.v_proj": "attn_v", "attn.f_proj": "attn_slot_gate",
-         "attn.q_conv1d": "attn_conv_q", "attn.k_conv1d": "attn_conv_k", "attn.v_conv1d": "attn_conv_v",
-         "attn.feature_map.layer": "attn_feature_map", "attn.g_norm": "attn_sub_norm", "attn.o_proj": "attn_output",
-         "mlp_norm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+NAMES = {
+    "model.embeddings": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "attn_norm": "attn_norm",
+    "attn.q_proj": "attn_q",
+    "attn.k_proj": "attn_k",
+    "attn.v_proj": "attn_v",
+    "attn.f_proj": "attn_slot_gate",
+    "attn.q_conv1d": "attn_conv_q",
+    "attn.k_conv1d": "attn_conv_k",
+    "attn.v_conv1d": "attn_conv_v",
+    "attn.feature_map.layer": "attn_feature_map",
+    "attn.g_norm": "attn_sub_norm",
+    "attn.o_proj": "attn_output",
+    "mlp_norm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
 
 
 def model_tensors(c, kind=1, kinds=None):
@@ -187,15 +264,26 @@ def changed(pairs, key, kind=None, v=None):
 def model_files():
     yield "good-model", gguf(MODEL, MODEL_TENSORS)
     yield "good-model-no-options", gguf(
-        changed(changed(changed(MODEL, "gsa.context_length"), "gsa.attention.head_count_kv", U64, 2),
-                "tokenizer.ggml.bos_token_id"),
-        model_tensors(dict(CONFIG, num_kv_heads=2)))
+        changed(
+            changed(changed(MODEL, "gsa.context_length"), "gsa.attention.head_count_kv", U64, 2),
+            "tokenizer.ggml.bos_token_id",
+        ),
+        model_tensors(dict(CONFIG, num_kv_heads=2)),
+    )
     yield "good-model-other-kinds", gguf([(k, {U32: U64, F32: F64}.get(t, t), v) for k, t, v in MODEL], MODEL_TENSORS)
     conv = dict(CONFIG, use_short_conv=True, conv_size=3, feature_map="t2r")
     yield "good-model-signed-kinds", gguf([(k, I32 if t == U32 else t, v) for k, t, v in MODEL], MODEL_TENSORS)
-    yield "good-model-conv-t2r", gguf(model_pairs(conv) + [
-        ("gsa.shortconv.l_cache", U8, 3), ("gsa.feed_forward.activation", STR, "powlu"), ("gsa.slot.scale", F32, 0.5),
-        ("gsa.attention.sub_norm_epsilon", F32, 1e-4), ("split.count", U16, 1)], model_tensors(conv, 0))
+    yield "good-model-conv-t2r", gguf(
+        model_pairs(conv)
+        + [
+            ("gsa.shortconv.l_cache", U8, 3),
+            ("gsa.feed_forward.activation", STR, "powlu"),
+            ("gsa.slot.scale", F32, 0.5),
+            ("gsa.attention.sub_norm_epsilon", F32, 1e-4),
+            ("split.count", U16, 1),
+        ],
+        model_tensors(conv, 0),
+    )
     yield "good-model-tied", gguf(MODEL, [t for t in MODEL_TENSORS if t[0] != "output.weight"])
     yield "good-model-no-g-norm", gguf(MODEL, [t for t in MODEL_TENSORS if "sub_norm" not in t[0]])
     yield "good-model-ones", gguf(MODEL, [(n, (1,) * (4 - len(d)) + d, k) for n, d, k in MODEL_TENSORS])
@@ -206,8 +294,16 @@ def model_files():
     def key(name, key, kind=None, v=None):
         return f"bad-key-{name}", gguf(changed(MODEL, key, kind, v), MODEL_TENSORS)
 
-    for k in ("vocab_size", "embedding_length", "block_count", "feed_forward_length", "attention.head_count",
-              "attention.key_length", "attention.value_length", "slot.count"):
+    for k in (
+        "vocab_size",
+        "embedding_length",
+        "block_count",
+        "feed_forward_length",
+        "attention.head_count",
+        "attention.key_length",
+        "attention.value_length",
+        "slot.count",
+    ):
         short = k.split(".")[-1]
         yield key(f"{short}-missing", "gsa." + k)
         yield key(f"{short}-zero", "gsa." + k, U32, 0)
@@ -271,18 +367,29 @@ def model_files():
 
 def llama(**change):
     vocab = ["<unk>", "<s>", "</s>", "<0x0A>", "<0xC3>", "<0xA9>", "▁", "a", "b", "ab", "▁a", "▁ab", "<n>", "", "ba"]
-    keys = {"model": (STR, "llama"), "tokens": (ARR, (STR, vocab)),
-            "scores": (ARR, (F32, [0, 0, 0, 0, 0, 0, -7, -8, -9, -1, -2, -3, 0, 0, -1])),
-            "token_type": (ARR, (I32, [2, 3, 3, 6, 6, 6, 1, 1, 1, 1, 1, 1, 4, 5, 1])), "bos_token_id": (U32, 1),
-            "eos_token_id": (U32, 2), "unknown_token_id": (U32, 0), "add_bos_token": (BOOL, 1)}
+    keys = {
+        "model": (STR, "llama"),
+        "tokens": (ARR, (STR, vocab)),
+        "scores": (ARR, (F32, [0, 0, 0, 0, 0, 0, -7, -8, -9, -1, -2, -3, 0, 0, -1])),
+        "token_type": (ARR, (I32, [2, 3, 3, 6, 6, 6, 1, 1, 1, 1, 1, 1, 4, 5, 1])),
+        "bos_token_id": (U32, 1),
+        "eos_token_id": (U32, 2),
+        "unknown_token_id": (U32, 0),
+        "add_bos_token": (BOOL, 1),
+    }
     return tokenizer(keys, change)
 
 
 def gpt2(**change):
     vocab = ["Ġ", "h", "e", "l", "o", "he", "Ġhe", "ll", "Ã", "<s>", "1"]
-    keys = {"model": (STR, "gpt2"), "pre": (STR, "llama-bpe"), "tokens": (ARR, (STR, vocab)),
-            "token_type": (ARR, (I32, [1] * 9 + [3, 1])), "merges": (ARR, (STR, ["h e", "Ġ he", "l l"])),
-            "bos_token_id": (U32, 9)}
+    keys = {
+        "model": (STR, "gpt2"),
+        "pre": (STR, "llama-bpe"),
+        "tokens": (ARR, (STR, vocab)),
+        "token_type": (ARR, (I32, [1] * 9 + [3, 1])),
+        "merges": (ARR, (STR, ["h e", "Ġ he", "l l"])),
+        "bos_token_id": (U32, 9),
+    }
     return tokenizer(keys, change)
 
 
@@ -292,15 +399,21 @@ def tokenizer(keys, change):
             keys.pop(k, None)
         else:
             keys[k] = v
-    return gguf([ARCH] + [(k.replace("hf", "tokenizer.huggingface.json") if k == "hf" else "tokenizer.ggml." + k, *v)
-                          for k, v in keys.items()])
+    return gguf(
+        [ARCH]
+        + [
+            (k.replace("hf", "tokenizer.huggingface.json") if k == "hf" else "tokenizer.ggml." + k, *v)
+            for k, v in keys.items()
+        ]
+    )
 
 
 def tokenizer_files():
     strs = lambda *s: (ARR, (STR, list(s)))
     yield "good-llama", llama()
-    yield "good-llama-bare", llama(token_type=None, bos_token_id=None, eos_token_id=None, unknown_token_id=None,
-                                   add_bos_token=None)
+    yield "good-llama-bare", llama(
+        token_type=None, bos_token_id=None, eos_token_id=None, unknown_token_id=None, add_bos_token=None
+    )
     yield "good-llama-no-space", llama(add_space_prefix=(BOOL, 0), add_eos_token=(BOOL, 1))
     yield "good-llama-integer-scores", llama(scores=(ARR, (I32, list(range(-15, 0)))))
     yield "good-llama-equal-scores", llama(scores=(ARR, (F32, [0.0] * 15)))
@@ -314,9 +427,15 @@ def tokenizer_files():
     yield "good-json", gguf([ARCH, ("tokenizer.huggingface.json", STR, corpus_tokenizer.dump(corpus_tokenizer.BASE))])
     other = json.dumps({"model": {"type": "Unigram", "vocab": []}})
     yield "good-json-not-known-but-ggml", llama(hf=(STR, other))
-    yield "good-long-run", llama(tokens=strs(*["a" * i for i in range(1, 33)]), scores=(ARR, (F32, list(range(32)))),
-                                 token_type=None, bos_token_id=None, eos_token_id=None, unknown_token_id=None,
-                                 add_bos_token=None)
+    yield "good-long-run", llama(
+        tokens=strs(*["a" * i for i in range(1, 33)]),
+        scores=(ARR, (F32, list(range(32)))),
+        token_type=None,
+        bos_token_id=None,
+        eos_token_id=None,
+        unknown_token_id=None,
+        add_bos_token=None,
+    )
 
     yield "bad-nothing", b""
     yield "bad-no-tokenizer", gguf([ARCH])
@@ -334,10 +453,22 @@ def tokenizer_files():
     yield "bad-token-not-utf8", llama(tokens=strs(*[b"\xff"] * 15))
     yield "bad-token-twice", llama(tokens=strs(*["a"] * 15))
     # The last bytes of the file, with nothing behind them that would end a text.
-    yield "bad-token-twice-at-the-end", gguf([ARCH, ("tokenizer.ggml.model", STR, "llama"), (
-        "tokenizer.ggml.scores", ARR, (F32, [1.0] * 3)), ("tokenizer.ggml.tokens", *strs("a", "b", "a"))])
-    yield "bad-token-long", llama(tokens=strs(*["x" * 257] + [""] * 14), token_type=None, bos_token_id=None, eos_token_id=None,
-                                 unknown_token_id=None, add_bos_token=None)
+    yield "bad-token-twice-at-the-end", gguf(
+        [
+            ARCH,
+            ("tokenizer.ggml.model", STR, "llama"),
+            ("tokenizer.ggml.scores", ARR, (F32, [1.0] * 3)),
+            ("tokenizer.ggml.tokens", *strs("a", "b", "a")),
+        ]
+    )
+    yield "bad-token-long", llama(
+        tokens=strs(*["x" * 257] + [""] * 14),
+        token_type=None,
+        bos_token_id=None,
+        eos_token_id=None,
+        unknown_token_id=None,
+        add_bos_token=None,
+    )
     yield "bad-added-token-long", llama(tokens=strs(*["x" * 1025] + [""] * 14))
     yield "bad-types-fewer", llama(token_type=(ARR, (I32, [1] * 14)))
     yield "bad-types-more", llama(token_type=(ARR, (I32, [1] * 16)))
@@ -350,10 +481,24 @@ def tokenizer_files():
     yield "bad-pre-long", gpt2(pre=(STR, "x" * 100))
     yield "bad-gpt2-setting", gpt2(add_bos_token=(U8, 1))
     yield "bad-no-tokens-but-bos", llama(tokens=strs(), token_type=None, scores=None, bos_token_id=(U32, 1))
-    yield "good-no-tokens", llama(tokens=strs(), token_type=None, scores=(ARR, (F32, [])), bos_token_id=(U32, 0),
-                                  eos_token_id=None, unknown_token_id=None, add_bos_token=None)
-    yield "good-one-token", llama(tokens=strs("a"), token_type=None, scores=(ARR, (F32, [0.5])), bos_token_id=None,
-                                  eos_token_id=None, unknown_token_id=None, add_bos_token=None)
+    yield "good-no-tokens", llama(
+        tokens=strs(),
+        token_type=None,
+        scores=(ARR, (F32, [])),
+        bos_token_id=(U32, 0),
+        eos_token_id=None,
+        unknown_token_id=None,
+        add_bos_token=None,
+    )
+    yield "good-one-token", llama(
+        tokens=strs("a"),
+        token_type=None,
+        scores=(ARR, (F32, [0.5])),
+        bos_token_id=None,
+        eos_token_id=None,
+        unknown_token_id=None,
+        add_bos_token=None,
+    )
     yield "bad-scores-fewer", llama(scores=(ARR, (F32, [0.0] * 14)))
     yield "bad-scores-f64", llama(scores=(ARR, (F64, [0.0] * 15)))
     yield "bad-scores-nan", llama(scores=(ARR, (F32, [float("nan")] * 15)))
@@ -373,9 +518,19 @@ def tokenizer_files():
     yield "bad-pre-number", gpt2(pre=(U32, 1))
     yield "bad-merges-missing", gpt2(merges=None)
     yield "bad-merges-numbers", gpt2(merges=(ARR, (U32, [1])))
-    for name, m in (("one-word", "he"), ("three-words", "h e l"), ("empty", ""), ("space", " "), ("left-empty", " e"),
-                    ("right-empty", "h "), ("left-unknown", "z e"), ("right-unknown", "h z"), ("whole-unknown", "e h"),
-                    ("nul", "h\0 e"), ("not-utf8", b"\xff e")):
+    for name, m in (
+        ("one-word", "he"),
+        ("three-words", "h e l"),
+        ("empty", ""),
+        ("space", " "),
+        ("left-empty", " e"),
+        ("right-empty", "h "),
+        ("left-unknown", "z e"),
+        ("right-unknown", "h z"),
+        ("whole-unknown", "e h"),
+        ("nul", "h\0 e"),
+        ("not-utf8", b"\xff e"),
+    ):
         yield f"bad-merge-{name}", gpt2(merges=strs(m))
     yield "bad-json-number", llama(hf=(U32, 1))
     yield "bad-json-empty", llama(hf=(STR, ""))
@@ -387,4 +542,5 @@ def targets():
     def all_files():
         yield from header_files()
         yield from model_files()
+
     return {"gguf": all_files(), "gguf_tokenizer": tokenizer_files()}

@@ -1,4 +1,5 @@
 """Hugging Face files: safetensors, config.json, folders."""
+
 import json
 import struct
 
@@ -98,22 +99,48 @@ def safetensors_files():
     yield "bad-overlap-empty", safetensors({"good": entry(), "bad": entry(shape=(0,), offsets=(2, 2))}, bytes(4))
     yield "bad-hole", safetensors({"good": entry(), "bad": entry(offsets=(6, 10))}, bytes(10))
     yield "bad-hole-first", safetensors({"bad": entry(offsets=(4, 8))}, bytes(8))
-    empty = {"b": entry(shape=(0,), offsets=(4, 4)), "a": entry(), "d": entry(offsets=(4, 8)), "c": entry(shape=(0,), offsets=(4, 4))}
+    empty = {
+        "b": entry(shape=(0,), offsets=(4, 4)),
+        "a": entry(),
+        "d": entry(offsets=(4, 8)),
+        "c": entry(shape=(0,), offsets=(4, 4)),
+    }
     for i, order in enumerate(("abcd", "dcba", "cdab", "bdac")):
         yield f"good-empty-tensors-{i}", safetensors({k: empty[k] for k in order}, bytes(8))
-    for name, header in (("null", {"a": None}), ("dim-null", {"a": entry(shape=(None,))}),
-                         ("begin-null", {"a": entry(offsets=(None, 4))}), ("metadata-null", {"__metadata__": None}),
-                         ("metadata-value-null", {"__metadata__": {"k": None}})):
+    for name, header in (
+        ("null", {"a": None}),
+        ("dim-null", {"a": entry(shape=(None,))}),
+        ("begin-null", {"a": entry(offsets=(None, 4))}),
+        ("metadata-null", {"__metadata__": None}),
+        ("metadata-value-null", {"__metadata__": {"k": None}}),
+    ):
         yield f"bad-{name}", safetensors(header, bytes(4))
     yield "bad-rest", safetensors({"a": entry()}, bytes(5))
 
 
 CONFIG = {
-    "model_type": "gsa", "vocab_size": 5, "num_hidden_layers": 1, "hidden_size": 4, "num_heads": 2, "num_kv_heads": 1,
-    "num_slots": 3, "expand_k": 1, "expand_v": 1.0, "intermediate_size": 6, "max_position_embeddings": 64,
-    "norm_eps": 1e-6, "gate_logit_normalizer": 8, "feature_map": "swish", "hidden_act": "swish",
-    "elementwise_affine": True, "use_norm": True, "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
-    "use_short_conv": False, "attn": None,
+    "model_type": "gsa",
+    "vocab_size": 5,
+    "num_hidden_layers": 1,
+    "hidden_size": 4,
+    "num_heads": 2,
+    "num_kv_heads": 1,
+    "num_slots": 3,
+    "expand_k": 1,
+    "expand_v": 1.0,
+    "intermediate_size": 6,
+    "max_position_embeddings": 64,
+    "norm_eps": 1e-6,
+    "gate_logit_normalizer": 8,
+    "feature_map": "swish",
+    "hidden_act": "swish",
+    "elementwise_affine": True,
+    "use_norm": True,
+    "tie_word_embeddings": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "use_short_conv": False,
+    "attn": None,
 }
 
 
@@ -158,8 +185,15 @@ def config_files():
     yield bad("hybrid", attn={"layers": [1]})
     yield bad("residuals", attnres_block_size=4)
     yield bad("quantised", quantization_config={"bits": 4})
-    for key in ("vocab_size", "num_hidden_layers", "hidden_size", "num_heads", "num_kv_heads", "num_slots",
-                "intermediate_size"):
+    for key in (
+        "vocab_size",
+        "num_hidden_layers",
+        "hidden_size",
+        "num_heads",
+        "num_kv_heads",
+        "num_slots",
+        "intermediate_size",
+    ):
         yield bad(f"{key}-zero", **{key: 0})
         yield bad(f"{key}-negative", **{key: -1})
         yield bad(f"{key}-huge", **{key: 2**40})
@@ -195,20 +229,43 @@ def config_files():
     yield bad("tied-number", tie_word_embeddings=0)
     yield bad("bos-text", bos_token_id="<s>")
     yield bad("eos-list-of-text", eos_token_id=["</s>"])
-    for key, value in (("hidden_size", True), ("hidden_size", None), ("hidden_size", []), ("norm_eps", False),
-                       ("use_norm", {}), ("bos_token_id", {}), ("bos_token_id", 1.5), ("hidden_act", None),
-                       ("attn", 0), ("attn", [1])):
+    for key, value in (
+        ("hidden_size", True),
+        ("hidden_size", None),
+        ("hidden_size", []),
+        ("norm_eps", False),
+        ("use_norm", {}),
+        ("bos_token_id", {}),
+        ("bos_token_id", 1.5),
+        ("hidden_act", None),
+        ("attn", 0),
+        ("attn", [1]),
+    ):
         yield bad(f"{key}-{type(value).__name__}", **{key: value})
-    yield "good-nulls", dump(config(use_norm=None, use_short_conv=None, num_kv_heads=None, bos_token_id=None,
-                                    eos_token_id=None, attnres_block_size=None, quantization_config=None,
-                                    max_position_embeddings=None, hidden_ratio=None))
+    yield "good-nulls", dump(
+        config(
+            use_norm=None,
+            use_short_conv=None,
+            num_kv_heads=None,
+            bos_token_id=None,
+            eos_token_id=None,
+            attnres_block_size=None,
+            quantization_config=None,
+            max_position_embeddings=None,
+            hidden_ratio=None,
+        )
+    )
     yield bad("slots-times-heads", num_heads=2**20, hidden_size=2**20, num_kv_heads=2**20, num_slots=2)
 
 
 def shapes(c, layout="C"):
     D, H, G, M, F = c["hidden_size"], c["num_heads"], c["num_kv_heads"], c["num_slots"], c["intermediate_size"]
     K = V = D // H
-    out = {"model.embeddings.weight": [c["vocab_size"], D], "model.norm.weight": [D], "lm_head.weight": [c["vocab_size"], D]}
+    out = {
+        "model.embeddings.weight": [c["vocab_size"], D],
+        "model.norm.weight": [D],
+        "lm_head.weight": [c["vocab_size"], D],
+    }
     for i in range(c["num_hidden_layers"]):
         p = f"model.layers.{i}."
         out[p + ("attn.norm.weight" if layout == "A" else "attn_norm.weight")] = [D]
@@ -247,8 +304,14 @@ def weights(table, dtype="F16", dtypes=None):
 
 
 def folder(**files):
-    names = {"config": "config.json", "index": "model.safetensors.index.json", "model": "model.safetensors",
-             "a": "a.safetensors", "b": "b.safetensors", "pickle": "pytorch_model.bin"}
+    names = {
+        "config": "config.json",
+        "index": "model.safetensors.index.json",
+        "model": "model.safetensors",
+        "a": "a.safetensors",
+        "b": "b.safetensors",
+        "pickle": "pytorch_model.bin",
+    }
     return b"\n".join(b"@@" + names[k].encode() + b"\n" + v for k, v in files.items())
 
 
@@ -263,12 +326,17 @@ def folder_files():
     tied = {k: v for k, v in full.items() if k != "lm_head.weight"}
     yield "good-tied", folder(config=dump(config(tie_word_embeddings=True)), model=weights(tied, "BF16"))
     yield "good-tied-by-default", folder(config=dump(config(tie_word_embeddings=...)), model=weights(tied))
-    yield "good-no-g-norm", folder(config=dump(config(elementwise_affine=False)),
-                                   model=weights({k: v for k, v in full.items() if "g_norm" not in k}))
+    yield "good-no-g-norm", folder(
+        config=dump(config(elementwise_affine=False)),
+        model=weights({k: v for k, v in full.items() if "g_norm" not in k}),
+    )
     yield "good-inv-freq", folder(config=c, model=weights({**full, "model.layers.0.attn.rotary.inv_freq": [2]}))
     names = list(full)
     first, second = {k: full[k] for k in names[:5]}, {k: full[k] for k in names[5:]}
-    index = {"metadata": {}, "weight_map": {**{k: "a.safetensors" for k in first}, **{k: "b.safetensors" for k in second}}}
+    index = {
+        "metadata": {},
+        "weight_map": {**{k: "a.safetensors" for k in first}, **{k: "b.safetensors" for k in second}},
+    }
     a, b = weights(first), weights(second)
     yield "good-shards", folder(config=c, index=dump(index), a=a, b=b)
     yield "good-single-beats-index", folder(config=c, index=b"{}", model=weights(full))
@@ -282,8 +350,9 @@ def folder_files():
     yield "bad-weights-cut", folder(config=c, model=weights(full)[:-1])
 
     def with_index(name, value, **files):
-        return f"bad-index-{name}", folder(config=c, index=value if isinstance(value, bytes) else dump(value),
-                                           **{"a": a, "b": b, **files})
+        return f"bad-index-{name}", folder(
+            config=c, index=value if isinstance(value, bytes) else dump(value), **{"a": a, "b": b, **files}
+        )
 
     def mapped(**change):
         m = dict(index["weight_map"])
@@ -342,12 +411,13 @@ def folder_files():
     yield tensors("layers-lie", cfg=dump(config(num_hidden_layers=1024)))
     yield "bad-no-norm-layout-a", folder(
         config=dump(config(use_norm=False)),
-        model=weights({k: v for k, v in shapes(CONFIG, "A").items() if "g_norm" not in k}))
+        model=weights({k: v for k, v in shapes(CONFIG, "A").items() if "g_norm" not in k}),
+    )
     yield tensors("head-of-other-type", cfg=dump(config(tie_word_embeddings=True)), dtypes={"lm_head.weight": "F32"})
     same = weights({**{k: full[k] for k in names if k != "lm_head.weight"}, "lm_head.weight": full["lm_head.weight"]})
-    header, at = json.loads(same[8:8 + struct.unpack("<Q", same[:8])[0]]), 8 + struct.unpack("<Q", same[:8])[0]
+    header, at = json.loads(same[8 : 8 + struct.unpack("<Q", same[:8])[0]]), 8 + struct.unpack("<Q", same[:8])[0]
     (e0, e1), (h0, h1) = (header[k]["data_offsets"] for k in ("model.embeddings.weight", "lm_head.weight"))
-    same = same[:at + h0] + same[at + e0:at + e1] + same[at + h1:]
+    same = same[: at + h0] + same[at + e0 : at + e1] + same[at + h1 :]
     yield "good-tied-with-equal-head", folder(config=dump(config(tie_word_embeddings=True)), model=same)
     no_norm = {k: v for k, v in shapes(CONFIG, "A").items() if "g_norm" not in k}
     yield "good-layout-a-no-g-norm", folder(config=c, model=weights(no_norm))

@@ -1,4 +1,5 @@
 """State files of the tiny model in fuzz_state.c, written from FORMAT.md."""
+
 import struct
 
 A, B, MASK = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, (1 << 64) - 1
@@ -24,16 +25,56 @@ def content_hash(data):
     return x
 
 
-def sampler(temperature=0.75, top_p=0.5, min_p=0.125, penalty=1.25, top_k=4, last_n=16, seed=7, drawn=3, n_recent=3,
-            zero=0, zeros=0, recent=(1, 4, 2)):
-    out = struct.pack("<4f2I2Q2IQ", temperature, top_p, min_p, penalty, top_k, last_n, seed, drawn, n_recent, zero, zeros)
+def sampler(
+    temperature=0.75,
+    top_p=0.5,
+    min_p=0.125,
+    penalty=1.25,
+    top_k=4,
+    last_n=16,
+    seed=7,
+    drawn=3,
+    n_recent=3,
+    zero=0,
+    zeros=0,
+    recent=(1, 4, 2),
+):
+    out = struct.pack(
+        "<4f2I2Q2IQ", temperature, top_p, min_p, penalty, top_k, last_n, seed, drawn, n_recent, zero, zeros
+    )
     return out + struct.pack("<256i", *(list(recent) + [0] * (256 - len(recent))))
 
 
-def state(magic=b"GSASTATE", version=1, header=64, identity=IDENTITY, position=9, floats=FLOATS, kind=0, vocab=VOCAB,
-          n_logits=VOCAB, extra=b"", n_extra=None, zero=0, values=None, logits=(1, 0.25, -2, 3, 0.5), checksum=None):
-    data = magic + struct.pack("<2I3Q4IQ", version, header, identity, position, floats, kind, vocab, n_logits,
-                               len(extra) if n_extra is None else n_extra, zero)
+def state(
+    magic=b"GSASTATE",
+    version=1,
+    header=64,
+    identity=IDENTITY,
+    position=9,
+    floats=FLOATS,
+    kind=0,
+    vocab=VOCAB,
+    n_logits=VOCAB,
+    extra=b"",
+    n_extra=None,
+    zero=0,
+    values=None,
+    logits=(1, 0.25, -2, 3, 0.5),
+    checksum=None,
+):
+    data = magic + struct.pack(
+        "<2I3Q4IQ",
+        version,
+        header,
+        identity,
+        position,
+        floats,
+        kind,
+        vocab,
+        n_logits,
+        len(extra) if n_extra is None else n_extra,
+        zero,
+    )
     values = values or [((i * 7) % 13 - 6) / 8 for i in range(FLOATS)]
     data += struct.pack(f"<{len(values)}f", *values)
     if n_logits:
@@ -75,11 +116,20 @@ def files():
     yield "bad-reserved", state(zero=1)
     yield "bad-position", state(position=2**63)
     for name, change in {
-        "temperature-nan": {"temperature": nan}, "temperature-negative": {"temperature": -1},
-        "temperature-infinite": {"temperature": inf}, "top-p-above-1": {"top_p": 1.5}, "top-p-nan": {"top_p": nan},
-        "min-p-above-1": {"min_p": 2}, "penalty-negative": {"penalty": -1}, "penalty-infinite": {"penalty": inf},
-        "last-n-zero": {"last_n": 0}, "last-n-huge": {"last_n": 257}, "history-huge": {"n_recent": 257},
-        "history-max": {"n_recent": 2**32 - 1}, "reserved": {"zero": 1}, "reserved-2": {"zeros": 1},
+        "temperature-nan": {"temperature": nan},
+        "temperature-negative": {"temperature": -1},
+        "temperature-infinite": {"temperature": inf},
+        "top-p-above-1": {"top_p": 1.5},
+        "top-p-nan": {"top_p": nan},
+        "min-p-above-1": {"min_p": 2},
+        "penalty-negative": {"penalty": -1},
+        "penalty-infinite": {"penalty": inf},
+        "last-n-zero": {"last_n": 0},
+        "last-n-huge": {"last_n": 257},
+        "history-huge": {"n_recent": 257},
+        "history-max": {"n_recent": 2**32 - 1},
+        "reserved": {"zero": 1},
+        "reserved-2": {"zeros": 1},
         "rest-of-history": {"n_recent": 2},
     }.items():
         yield f"bad-sampler-{name}", state(extra=sampler(**change))

@@ -1,10 +1,13 @@
 """tokenizer.json files."""
+
 import copy
 import json
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
-          r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def dump(value):
@@ -12,8 +15,15 @@ def dump(value):
 
 
 def added(id, content, special=False, **flags):
-    out = {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-           "special": special}
+    out = {
+        "id": id,
+        "content": content,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": special,
+    }
     out.update(flags)
     return out
 
@@ -34,37 +44,87 @@ TEXT = {"Sequence": {"id": "A", "type_id": 0}}
 
 # SentencePiece style.
 BASE = {
-    "version": "1.0", "truncation": None, "padding": None,
-    "added_tokens": [added(0, "<u>", True), added(1, "<s>", True),
-                     added(14, "<n>", single_word=True, lstrip=True, rstrip=True, normalized=True)],
-    "normalizer": {"type": "Sequence", "normalizers": [
-        {"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [
+        added(0, "<u>", True),
+        added(1, "<s>", True),
+        added(14, "<n>", single_word=True, lstrip=True, rstrip=True, normalized=True),
+    ],
+    "normalizer": {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        ],
+    },
     "pre_tokenizer": None,
     "post_processor": template([token("<s>"), TEXT], special("<s>", 1)),
-    "decoder": {"type": "Sequence", "decoders": [
-        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
-        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
-    "model": {"type": "BPE", "dropout": None, "unk_token": "<u>", "continuing_subword_prefix": None,
-              "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
-              "vocab": {"<u>": 0, "<s>": 1, "<0xC3>": 2, "<0xA9>": 3, "▁": 4, "a": 5, "b": 6, "c": 7, "ab": 8, "▁a": 9,
-                        "▁ab": 10, "cc": 11, "e": 12, "l": 13},
-              "merges": ["a b", "▁ a", "▁ ab", "c c"]},
+    "decoder": {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ],
+    },
+    "model": {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": "<u>",
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": True,
+        "byte_fallback": True,
+        "ignore_merges": False,
+        "vocab": {
+            "<u>": 0,
+            "<s>": 1,
+            "<0xC3>": 2,
+            "<0xA9>": 3,
+            "▁": 4,
+            "a": 5,
+            "b": 6,
+            "c": 7,
+            "ab": 8,
+            "▁a": 9,
+            "▁ab": 10,
+            "cc": 11,
+            "e": 12,
+            "l": 13,
+        },
+        "merges": ["a b", "▁ a", "▁ ab", "c c"],
+    },
 }
 
 # Byte-level, as Llama 3's.
 BYTES = {
-    "version": "1.0", "added_tokens": [added(9, "<s>", True), added(10, "</s>", True, rstrip=True)],
+    "version": "1.0",
+    "added_tokens": [added(9, "<s>", True), added(10, "</s>", True, rstrip=True)],
     "normalizer": None,
-    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": LLAMA3}, "behavior": "Isolated", "invert": False},
-        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]},
-    "post_processor": {"type": "Sequence", "processors": [
-        {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
-        template([token("<s>"), TEXT, token("</s>")], {**special("<s>", 9), **special("</s>", 10)})]},
+    "pre_tokenizer": {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": LLAMA3}, "behavior": "Isolated", "invert": False},
+            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+        ],
+    },
+    "post_processor": {
+        "type": "Sequence",
+        "processors": [
+            {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
+            template([token("<s>"), TEXT, token("</s>")], {**special("<s>", 9), **special("</s>", 10)}),
+        ],
+    },
     "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-    "model": {"type": "BPE", "ignore_merges": True,
-              "vocab": {"Ġ": 0, "h": 1, "e": 2, "l": 3, "o": 4, "he": 5, "Ġhe": 6, "ll": 7, "Ã": 8},
-              "merges": [["h", "e"], ["Ġ", "he"], ["l", "l"]]},
+    "model": {
+        "type": "BPE",
+        "ignore_merges": True,
+        "vocab": {"Ġ": 0, "h": 1, "e": 2, "l": 3, "o": 4, "he": 5, "Ġhe": 6, "ll": 7, "Ã": 8},
+        "merges": [["h", "e"], ["Ġ", "he"], ["l", "l"]],
+    },
 }
 
 
@@ -85,8 +145,13 @@ def put(base, path, value):
 def files():
     yield "good-sentencepiece", dump(BASE)
     yield "good-bytes", dump(BYTES)
-    yield "good-gpt2", dump(put(BYTES, "pre_tokenizer",
-                                {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}))
+    yield "good-gpt2", dump(
+        put(
+            BYTES,
+            "pre_tokenizer",
+            {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        )
+    )
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
     m = put(put(put(BASE, "normalizer", None), "pre_tokenizer", metaspace), "decoder", metaspace)
     yield "good-metaspace", dump(m)
@@ -97,9 +162,13 @@ def files():
     yield "good-no-decoder", dump(put(BASE, "decoder", None))
     yield "good-plain", dump({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})
     yield "good-empty-vocabulary", dump({"model": {"vocab": {}, "merges": []}})
-    yield "good-empty-token", dump(put(put(BASE, "model.vocab", {"": 0, "<u>": 1, "<s>": 2, "a": 3}), "added_tokens", [])
-                                   | {"post_processor": None, "model": {"vocab": {"": 0, "a": 1, "aa": 2},
-                                      "merges": [["", "a"], ["a", "a"], ["", ""]], "unk_token": ""}})
+    yield "good-empty-token", dump(
+        put(put(BASE, "model.vocab", {"": 0, "<u>": 1, "<s>": 2, "a": 3}), "added_tokens", [])
+        | {
+            "post_processor": None,
+            "model": {"vocab": {"": 0, "a": 1, "aa": 2}, "merges": [["", "a"], ["a", "a"], ["", ""]], "unk_token": ""},
+        }
+    )
     yield "good-gap-in-ids", dump({"model": {"vocab": {"a": 0, "b": 70}, "merges": []}})
     long = "x" * 700
     yield "good-long-tokens", dump({"model": {"vocab": {"x" * 350: 0, long: 1}, "merges": [["x" * 350, "x" * 350]]}})
@@ -111,34 +180,74 @@ def files():
 
     # Everything on the way through the merges: queues that grow while they empty, characters without a token.
     many = {"a" * n: i for i, n in enumerate(range(1, 9))}
-    run = {"model": {"vocab": many, "merges": [f"{'a' * i} {'a' * j}" for n in range(2, 9) for i in range(1, n)
-                                               for j in [n - i]]}}
+    run = {
+        "model": {
+            "vocab": many,
+            "merges": [f"{'a' * i} {'a' * j}" for n in range(2, 9) for i in range(1, n) for j in [n - i]],
+        }
+    }
     yield "good-many-merges", dump({"a" * 290: None} | run)
     bytes_ = {f"<0x{i:02X}>": i for i in range(256)}
-    odd = {"<0x4a>": 256, "<0x+F>": 257, "<0xZZ>": 258, "<0x4G>": 259, "<0x/1>": 260, "<0x1:>": 261, "<0x41)": 262,
-           "<0y41>": 263, "a": 264, "<0x0g>": 265, "<0x+`>": 266, "<0x`0>": 267, "<0x{1>": 268}
-    yield "good-byte-tokens", dump({"model": {"vocab": bytes_ | odd, "merges": [], "byte_fallback": True},
-                                    "decoder": BASE["decoder"]})
-    yield "good-odd-byte-tokens", dump({"model": {"vocab": {k: i for i, k in enumerate(odd)}, "merges": []},
-                                        "decoder": {"type": "ByteFallback"}})
-    yield "good-word-tokens", dump({
-        "added_tokens": [added(2, "z", single_word=True), added(3, " ", rstrip=True), added(4, "  ", lstrip=True),
-                         added(5, "é", single_word=True, lstrip=True), added(6, "abc"), added(7, "bcd"), added(8, "c"),
-                         added(9, "abcde", single_word=True), added(10, "world", single_word=True),
-                         added(11, "\n", lstrip=True, rstrip=True)],
-        "z azb z é éa aé abcd bcde abcdef abcde z  z   z\n\n z": None,
-        "model": {"vocab": {"a": 0, "b": 1}, "merges": []}})
+    odd = {
+        "<0x4a>": 256,
+        "<0x+F>": 257,
+        "<0xZZ>": 258,
+        "<0x4G>": 259,
+        "<0x/1>": 260,
+        "<0x1:>": 261,
+        "<0x41)": 262,
+        "<0y41>": 263,
+        "a": 264,
+        "<0x0g>": 265,
+        "<0x+`>": 266,
+        "<0x`0>": 267,
+        "<0x{1>": 268,
+    }
+    yield "good-byte-tokens", dump(
+        {"model": {"vocab": bytes_ | odd, "merges": [], "byte_fallback": True}, "decoder": BASE["decoder"]}
+    )
+    yield "good-odd-byte-tokens", dump(
+        {"model": {"vocab": {k: i for i, k in enumerate(odd)}, "merges": []}, "decoder": {"type": "ByteFallback"}}
+    )
+    yield "good-word-tokens", dump(
+        {
+            "added_tokens": [
+                added(2, "z", single_word=True),
+                added(3, " ", rstrip=True),
+                added(4, "  ", lstrip=True),
+                added(5, "é", single_word=True, lstrip=True),
+                added(6, "abc"),
+                added(7, "bcd"),
+                added(8, "c"),
+                added(9, "abcde", single_word=True),
+                added(10, "world", single_word=True),
+                added(11, "\n", lstrip=True, rstrip=True),
+            ],
+            "z azb z é éa aé abcd bcde abcdef abcde z  z   z\n\n z": None,
+            "model": {"vocab": {"a": 0, "b": 1}, "merges": []},
+        }
+    )
     for i, order in enumerate(((2, 3, 4), (4, 3, 2), (3, 2, 4))):  # three added tokens that are equal once rewritten
         tokens = [added(t, "xyz"[t - 2], t == order[0], normalized=True) for t in (2, 3, 4)]
-        yield f"good-equal-added-{i}", dump({
-            "added_tokens": [added(0, "b"), added(1, "ab"), *tokens], "xyz ab b abab": None,
-            "normalizer": {"type": "Sequence", "normalizers": [
-                {"type": "Replace", "pattern": {"String": "y"}, "content": "x"},
-                {"type": "Replace", "pattern": {"String": "z"}, "content": "x"}]},
-            "model": {"vocab": {}, "merges": []}})
+        yield f"good-equal-added-{i}", dump(
+            {
+                "added_tokens": [added(0, "b"), added(1, "ab"), *tokens],
+                "xyz ab b abab": None,
+                "normalizer": {
+                    "type": "Sequence",
+                    "normalizers": [
+                        {"type": "Replace", "pattern": {"String": "y"}, "content": "x"},
+                        {"type": "Replace", "pattern": {"String": "z"}, "content": "x"},
+                    ],
+                },
+                "model": {"vocab": {}, "merges": []},
+            }
+        )
     split = BYTES["pre_tokenizer"]["pretokenizers"]
     yield "good-split-gpt2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": GPT2}))
-    yield "good-split-qwen2", dump(put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": LLAMA3.replace("{1,3}", "")}))
+    yield "good-split-qwen2", dump(
+        put(BYTES, "pre_tokenizer.pretokenizers.0.pattern", {"Regex": LLAMA3.replace("{1,3}", "")})
+    )
     # Tokenizers that GGUF's own keys cannot say, or say otherwise.
     yield "good-for-json-key-only-1", dump(put(BASE, "model.ignore_merges", True))
     yield "good-for-json-key-only-2", dump(put(BASE, "normalizer", BASE["normalizer"]["normalizers"][1]))
@@ -146,45 +255,119 @@ def files():
     yield "good-for-json-key-only-4", dump(put(BYTES, "decoder", None))
     yield "good-for-json-key-only-5", dump(put(BASE, "normalizer.normalizers.1.content", "_"))
     yield "good-for-json-key-only-6", dump(put(BASE, "normalizer.normalizers.0.prepend", "_"))
-    yield "good-for-json-key-only-7", dump(put(put(m, "pre_tokenizer.prepend_scheme", "always"), "decoder", BASE["decoder"]))
-    yield "good-for-json-key-only-8", dump(put(put(BASE, "model.vocab", BASE["model"]["vocab"] | {"a▁b": 14, "[PAD17]": 15}),
-                                                   "added_tokens", BASE["added_tokens"][:2]))
+    yield "good-for-json-key-only-7", dump(
+        put(put(m, "pre_tokenizer.prepend_scheme", "always"), "decoder", BASE["decoder"])
+    )
+    yield "good-for-json-key-only-8", dump(
+        put(
+            put(BASE, "model.vocab", BASE["model"]["vocab"] | {"a▁b": 14, "[PAD17]": 15}),
+            "added_tokens",
+            BASE["added_tokens"][:2],
+        )
+    )
     yield "good-pair-twice", dump(put(BASE, "model.merges", ["a b", "▁ a", "a b"]))
-    yield "good-spaces-held", dump({"added_tokens": [added(2, "x", rstrip=True), added(3, " y")], "x   y x y x  x    y": None,
-                                    "model": {"vocab": {"a": 0, "b": 1}, "merges": []}})
-    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, split[1] | {"use_regex": True}]}
+    yield "good-spaces-held", dump(
+        {
+            "added_tokens": [added(2, "x", rstrip=True), added(3, " y")],
+            "x   y x y x  x    y": None,
+            "model": {"vocab": {"a": 0, "b": 1}, "merges": []},
+        }
+    )
+    digits = {
+        "type": "Sequence",
+        "pretokenizers": [{"type": "Digits", "individual_digits": True}, split[1] | {"use_regex": True}],
+    }
     yield "good-digits", dump(put(BYTES, "pre_tokenizer", digits))
-    for name, path, value in (("alone", "pretokenizers.1", ...), ("in-groups", "pretokenizers.0.individual_digits", False),
-                              ("no-setting", "pretokenizers.0.individual_digits", ...), ("unknown", "pretokenizers.0.x", 1),
-                              ("number", "pretokenizers.0.individual_digits", 1), ("twice", "pretokenizers.1", digits["pretokenizers"][0]),
-                              ("no-regex", "pretokenizers.1.use_regex", False),
-                              ("prefix", "pretokenizers.1.add_prefix_space", True)):
+    for name, path, value in (
+        ("alone", "pretokenizers.1", ...),
+        ("in-groups", "pretokenizers.0.individual_digits", False),
+        ("no-setting", "pretokenizers.0.individual_digits", ...),
+        ("unknown", "pretokenizers.0.x", 1),
+        ("number", "pretokenizers.0.individual_digits", 1),
+        ("twice", "pretokenizers.1", digits["pretokenizers"][0]),
+        ("no-regex", "pretokenizers.1.use_regex", False),
+        ("prefix", "pretokenizers.1.add_prefix_space", True),
+    ):
         yield f"bad-digits-{name}", dump(put(BYTES, "pre_tokenizer", put(digits, path, value)))
-    yield "good-added-longest-first", dump({"added_tokens": [added(i, "a" * (5 - i), rstrip=i > 2) for i in range(5)] + [
-        added(5, " ", rstrip=True), added(6, "x", rstrip=True), added(7, "}", single_word=True)], "x    x a  ": None,
-        "model": {"vocab": {}, "merges": []}})
-    yield "good-strip-wide", dump({"decoder": {"type": "Sequence", "decoders": [
-        {"type": "Fuse"}, {"type": "Strip", "content": "▁", "start": 2, "stop": 0}]},
-        "model": {"vocab": {"a": 0, "▁": 1, "▁▁": 2, "b": 3}, "merges": []}})
-    yield "good-empty-token-bytes", dump({"decoder": {"type": "ByteLevel"}, "model": {"vocab": {"": 0, "a": 1}, "merges": []}})
-    yield "bad-added-vanishes-first", dump({"added_tokens": [added(0, "a", normalized=True)], "normalizer": {
-        "type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": ""},
-                                            {"type": "Prepend", "prepend": "b"}]}, "model": {"vocab": {}, "merges": []}})
+    yield "good-added-longest-first", dump(
+        {
+            "added_tokens": [added(i, "a" * (5 - i), rstrip=i > 2) for i in range(5)]
+            + [added(5, " ", rstrip=True), added(6, "x", rstrip=True), added(7, "}", single_word=True)],
+            "x    x a  ": None,
+            "model": {"vocab": {}, "merges": []},
+        }
+    )
+    yield "good-strip-wide", dump(
+        {
+            "decoder": {
+                "type": "Sequence",
+                "decoders": [{"type": "Fuse"}, {"type": "Strip", "content": "▁", "start": 2, "stop": 0}],
+            },
+            "model": {"vocab": {"a": 0, "▁": 1, "▁▁": 2, "b": 3}, "merges": []},
+        }
+    )
+    yield "good-empty-token-bytes", dump(
+        {"decoder": {"type": "ByteLevel"}, "model": {"vocab": {"": 0, "a": 1}, "merges": []}}
+    )
+    yield "bad-added-vanishes-first", dump(
+        {
+            "added_tokens": [added(0, "a", normalized=True)],
+            "normalizer": {
+                "type": "Sequence",
+                "normalizers": [
+                    {"type": "Replace", "pattern": {"String": "a"}, "content": ""},
+                    {"type": "Prepend", "prepend": "b"},
+                ],
+            },
+            "model": {"vocab": {}, "merges": []},
+        }
+    )
     yield "bad-merge-long-name", dump({"model": {"vocab": {"a": 0}, "merges": ["x" * 300 + " a"]}})
     yield "good-split-only", dump({"pre_tokenizer": split[0], "model": {"vocab": {"a": 0}, "merges": []}})
     yield "good-bytes-no-regex", dump(put(BYTES, "pre_tokenizer", split[1]))
-    yield "good-metaspace-nulls", dump(put(put(m, "pre_tokenizer", {
-        "type": "Metaspace", "replacement": "▁", "add_prefix_space": None, "split": None}), "decoder", None))
+    yield "good-metaspace-nulls", dump(
+        put(
+            put(m, "pre_tokenizer", {"type": "Metaspace", "replacement": "▁", "add_prefix_space": None, "split": None}),
+            "decoder",
+            None,
+        )
+    )
     yield "good-metaspace-no-split", dump(put(m, "pre_tokenizer.split", False))
-    yield "good-vanishing-text", dump(put(put(BASE, "normalizer.normalizers", [
-        {"type": "Replace", "pattern": {"String": "a"}, "content": ""}, {"type": "Prepend", "prepend": "b"}]),
-        "added_tokens", []) | {"post_processor": None, "aaaaaaaaaa": None})
-    yield "good-zeros", dump({"added_tokens": [], "post_processor": None, "model": {
-            "dropout": 0.0, "continuing_subword_prefix": "", "end_of_word_suffix": "", "vocab": {"a": 0},
-            "merges": ["#version: 0.2"]}})
-    yield "good-post-after-only", dump(put(BYTES, "post_processor", template([TEXT, token("</s>")], special("</s>", 10))))
-    yield "good-two-sequences", dump(put(put(BASE, "normalizer", {"type": "Sequence", "normalizers": [BASE["normalizer"]]}),
-                                         "post_processor", {"type": "Sequence", "processors": []}))
+    yield "good-vanishing-text", dump(
+        put(
+            put(
+                BASE,
+                "normalizer.normalizers",
+                [{"type": "Replace", "pattern": {"String": "a"}, "content": ""}, {"type": "Prepend", "prepend": "b"}],
+            ),
+            "added_tokens",
+            [],
+        )
+        | {"post_processor": None, "aaaaaaaaaa": None}
+    )
+    yield "good-zeros", dump(
+        {
+            "added_tokens": [],
+            "post_processor": None,
+            "model": {
+                "dropout": 0.0,
+                "continuing_subword_prefix": "",
+                "end_of_word_suffix": "",
+                "vocab": {"a": 0},
+                "merges": ["#version: 0.2"],
+            },
+        }
+    )
+    yield "good-post-after-only", dump(
+        put(BYTES, "post_processor", template([TEXT, token("</s>")], special("</s>", 10)))
+    )
+    yield "good-two-sequences", dump(
+        put(
+            put(BASE, "normalizer", {"type": "Sequence", "normalizers": [BASE["normalizer"]]}),
+            "post_processor",
+            {"type": "Sequence", "processors": []},
+        )
+    )
 
     yield "bad-nothing", b""
     yield "bad-not-json", b"a b\n"
@@ -197,7 +380,8 @@ def files():
     yield "bad-array", b"[]"
     s = b'{"type":"Sequence","normalizers":['
     yield "bad-sequences-in-sequences", dump(put(BASE, "normalizer", 0)).replace(
-        b'"normalizer":0', b'"normalizer":' + s * 50 + b"]}" * 50)
+        b'"normalizer":0', b'"normalizer":' + s * 50 + b"]}" * 50
+    )
 
     def bad(name, path, value, base=BASE):
         return f"bad-{name}", dump(put(base, path, value))
@@ -250,8 +434,11 @@ def files():
     yield bad("added-long", "added_tokens.2.content", "x" * 1025)
     vanish = {"type": "Replace", "pattern": {"String": "<n>"}, "content": ""}
     yield bad("added-vanishes", "normalizer", vanish)
-    yield bad("added-grows", "normalizer.normalizers", [
-        {"type": "Replace", "pattern": {"String": "n"}, "content": "n" * 250}] * 3)
+    yield bad(
+        "added-grows",
+        "normalizer.normalizers",
+        [{"type": "Replace", "pattern": {"String": "n"}, "content": "n" * 250}] * 3,
+    )
     yield bad("normalizer-number", "normalizer", 1)
     yield bad("normalizer-no-type", "normalizer", {})
     yield bad("normalizer-type", "normalizer", {"type": "NFKC"})
@@ -291,10 +478,18 @@ def files():
     yield bad("bytes-unknown", "pre_tokenizer.pretokenizers.1.extra", 1, BYTES)
     yield bad("pre-bytes-twice", "pre_tokenizer.pretokenizers", [split[1]] * 2, BYTES)
     yield bad("pre-bytes-then-split", "pre_tokenizer.pretokenizers", split[::-1], BYTES)
-    yield bad("pre-mark-then-bytes", "pre_tokenizer", {"type": "Sequence", "pretokenizers": [
-        {"type": "Metaspace", "replacement": "_"}, split[1]]}, BYTES)
-    yield bad("pre-mark-without-split-then-bytes", "pre_tokenizer", {"type": "Sequence", "pretokenizers": [
-        {"type": "Metaspace", "replacement": "_", "split": False}, split[1]]}, BYTES)
+    yield bad(
+        "pre-mark-then-bytes",
+        "pre_tokenizer",
+        {"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "_"}, split[1]]},
+        BYTES,
+    )
+    yield bad(
+        "pre-mark-without-split-then-bytes",
+        "pre_tokenizer",
+        {"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "_", "split": False}, split[1]]},
+        BYTES,
+    )
     yield bad("pre-mark-twice", "pre_tokenizer", {"type": "Sequence", "pretokenizers": [metaspace] * 2}, m)
     yield bad("pre-sequence-unknown", "pre_tokenizer.extra", 1, BYTES)
     yield bad("pre-null-part", "pre_tokenizer.pretokenizers.0", None, BYTES)
@@ -313,11 +508,16 @@ def files():
     yield bad("post-single-object", "post_processor.single", {})
     yield bad("post-special-no-id", "post_processor.single.0", {"SpecialToken": {}})
     yield bad("post-part-null", "post_processor.single.0", None)
-    yield bad("post-template-after-template", "post_processor", {"type": "Sequence", "processors": [
-        template([TEXT, token("<s>")], special("<s>", 1)), BASE["post_processor"]]})
+    yield bad(
+        "post-template-after-template",
+        "post_processor",
+        {"type": "Sequence", "processors": [template([TEXT, token("<s>")], special("<s>", 1)), BASE["post_processor"]]},
+    )
     yield bad("added-flags-null", "added_tokens.0.special", None)
     yield bad("added-content-number", "added_tokens.0.content", 1)
-    yield "bad-added-id-taken", dump({"added_tokens": [added(2, "c")], "model": {"vocab": {"a": 0, "b": 2}, "merges": []}})
+    yield "bad-added-id-taken", dump(
+        {"added_tokens": [added(2, "c")], "model": {"vocab": {"a": 0, "b": 2}, "merges": []}}
+    )
     for name, value in (("real", 1.5), ("true", True), ("false", False), ("null", None)):
         if value is not None:
             yield bad(f"added-{name}", "added_tokens", value)
@@ -356,8 +556,12 @@ def files():
     yield bad("post-id-negative", "post_processor.special_tokens", special("<s>", -1))
     yield bad("post-id-text", "post_processor.special_tokens", special("<s>", "1"))
     yield bad("post-many-ids", "post_processor.special_tokens", special("<s>", *([1] * 300)))
-    yield "bad-post-id-in-gap", dump({"model": {"vocab": {"a": 0, "b": 9}, "merges": []},
-                                      "post_processor": template([token("x"), TEXT], special("x", 5))})
+    yield "bad-post-id-in-gap", dump(
+        {
+            "model": {"vocab": {"a": 0, "b": 9}, "merges": []},
+            "post_processor": template([token("x"), TEXT], special("x", 5)),
+        }
+    )
 
 
 def targets():

@@ -71,8 +71,9 @@ static void encode(const gsa_tokenizer *t, const char *text, size_t n, bool add_
 void fuzz_use_tokenizer(const gsa_tokenizer *t, const uint8_t *data, size_t size, const gsa_allocator *allocator)
 {
     (void)allocator;
-    static const char sample[] = "Hello  world's 1234567 caf\xc3\xa9 \xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x98\x80\r\n\n\t "
-                                 "<s></s> \xff\xc3\xe2\x82 \xef\xbf\xbd_a ab 'la 'vx 'rx 're 've 'll 'Re";
+    static const char sample[] =
+        "Hello  world's 1234567 caf\xc3\xa9 \xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x98\x80\r\n\n\t "
+        "<s></s> \xff\xc3\xe2\x82 \xef\xbf\xbd_a ab 'la 'vx 'rx 're 've 'll 'Re we're w'rx w've w'vx w'll w'lx";
     const char *text = (const char *)data;
     const size_t part = size < 300 ? size : 300;
     encode(t, sample, sizeof sample, true); /* and the NUL */

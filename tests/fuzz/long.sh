@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # long.sh : all fuzz targets at once on a machine with many cores, from a folder that tools/fuzz.sh --pack made.
 #   FUZZ_SECONDS  how long; default 280     FUZZ_PROCESSES  at a time; default 56     OUT  where the results go; default .
-# Writes $OUT/fuzz.txt: per target processes, CPU minutes, executions, edges, corpus, findings with small reproducers in
-# base64; and $OUT/fuzz-corpus.tgz, the files that were found to reach something new. Prints one line per target.
+# Writes $OUT/fuzz.txt: per target CPU minutes, executions, edges, corpus, findings with small reproducers in base64; and $OUT/fuzz-corpus.tgz, the files that were found to reach something new. Prints one line per target.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -44,17 +43,21 @@ wait
 } >>"$report"
 for target in "${targets[@]}"; do
     cd "$work/$target" || exit 1
-    awk -v target="$target" -v s="$SECONDS" -v corpus="$(find corpus -type f | wc -l)" -v found="$(find found -type f | wc -l)" '
+    n_corpus=$(find corpus -type f | wc -l)
+    n_found=$(find found -type f | wc -l)
+    awk -v target="$target" -v s="$SECONDS" -v corpus="$n_corpus" -v found="$n_found" '
         FILENAME == "cpu" { cpu += $2 + $3; next }
         /stat::number_of_executed_units/ { n += $2 }
         { for (i = 1; i < NF; i++) if ($i == "cov:" && $(i + 1) > edges) edges = $(i + 1) }
-        END { printf "%-14s %9.2f %12d %8d %7d %8d %d\n", target, cpu / 60, n, n / s, edges, corpus, found }' cpu log.* |
+        END { printf "%-14s %9.2f %12d %8d %7d %8d %d\n", target, cpu / 60, n, n / s, edges, corpus, found }
+    ' cpu log.* |
         tee -a "$report"
 done
 for target in "${targets[@]}"; do
     cd "$work/$target" || exit 1
     # Each kind of finding once: the line that names it, and the first small file.
-    grep -hE 'ERROR: |SUMMARY: |runtime error: |does not hold|error while loading' log.* | sed 's/==[0-9]*==//; s/0x[0-9a-f]*/0x/g; s/pid [0-9]*//' |
+    grep -hE 'ERROR: |SUMMARY: |runtime error: |does not hold|error while loading' log.* |
+        sed 's/==[0-9]*==//; s/0x[0-9a-f]*/0x/g; s/pid [0-9]*//' |
         sort | uniq -c | sort -rn | head -n 20 | sed "s/^/$target: /" >>"$report"
     for f in $(find found -type f -size -3k | head -n 8); do
         printf '%s %s ' "$target" "${f##*/}" && base64 -w0 "$f" && echo

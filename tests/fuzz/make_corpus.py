@@ -3,6 +3,7 @@
 
 Each module corpus_*.py yields (name, bytes) for one or more targets. Python's standard library only.
 """
+
 import os
 import sys
 

@@ -2,7 +2,7 @@
  *   good-*       must open
  *   bad-*        must be refused, with a line of text that names what is wrong
  *   others       may do either
- * Each file is also read with an allocator that fails, at each call in turn, and with a JSON parser without memory;
+ * Each file is also read with an allocator that fails, at each call in turn, and by a JSON parser without memory;
  * nothing may be lost then, and the status must be HOST_MEMORY. (jansson is not asked to survive a failure in the middle
  * of a text: an assertion in it ends the process then.) --messages prints status and text of each file
  * instead, in the form of messages.txt. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Each file of the corpus gives the status and the text that messages.txt has: test_messages.py TABLE CORPUS REPLAY...
 With --write as the first argument the table is written instead."""
+
 import os
 import subprocess
 import sys

@@ -131,9 +131,12 @@ static void syllables(inn_random *r, char out[INN_TEXT])
     static const char *const tails[] = {"", "", "", "", "n", "r", "l", "s", "m", "k", "t", "nd", "rk", "st", "x", "th"};
     const uint32_t n = 2 + (inn_below(r, 4) == 0);
     size_t at = 0;
-    for (uint32_t i = 0; i < n; i++)
-        at += (size_t)snprintf(out + at, INN_TEXT - at, "%s%s%s", heads[inn_below(r, sizeof heads / sizeof *heads)],
-            cores[inn_below(r, sizeof cores / sizeof *cores)], tails[inn_below(r, i + 1 < n ? 8 : 16)]);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *head = heads[inn_below(r, sizeof heads / sizeof *heads)]; /* one by one: the order matters */
+        const char *core = cores[inn_below(r, sizeof cores / sizeof *cores)];
+        const char *tail = tails[inn_below(r, i + 1 < n ? 8 : 16)];
+        at += (size_t)snprintf(out + at, INN_TEXT - at, "%s%s%s", head, core, tail);
+    }
 }
 
 /* The beginning of one word and the end of another: looks like the language, but is not in it. */
