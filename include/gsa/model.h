@@ -28,7 +28,7 @@ typedef struct gsa_model_params {
     /* Nonzero: a session's bits never depend on which other sessions share its steps. Else single tokens of four and more
      * sessions may take faster kernels, whose results differ by rounding (the bound for f16 products in MODEL.md). */
     int deterministic;
-    gsa_progress progress;     /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
+    gsa_progress progress; /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
 

@@ -28,8 +28,8 @@ struct gsa_feature_map_push {
     uint map; /* GSA_MAP_* */
     uint K;   /* t2r */
 };
-#define GSA_MAP_SILU 0u
-#define GSA_MAP_RELU 1u
+#define GSA_MAP_SILU   0u
+#define GSA_MAP_RELU   1u
 #define GSA_T2R_FLOATS 4096u /* heads in shared memory */
 
 struct gsa_gate_push {
@@ -114,6 +114,6 @@ struct gsa_cm_push {
 #define GSA_CM_TILE        32u /* rows of [K | V] of a workgroup of gsa_cm_scan.comp */
 
 /* Slots that a workgroup of gsa_chunk_read.comp handles at a time. */
-#define GSA_SLOT_TILE 64u
+#define GSA_SLOT_TILE      64u
 
 #endif

@@ -12,8 +12,8 @@ typedef uint32_t uint;
 
 /* A prompt is cut into chunks of this many tokens, counted from the first token of a step; the bits of a token depend
  * on its chunk only. Row blocks inside a chunk carry exact decays (see gsa_chunk_*.comp). */
-#define GSA_CHUNK 64u
-#define GSA_BLOCK 16u
+#define GSA_CHUNK              64u
+#define GSA_BLOCK              16u
 
 /* The work table of a pass: what changes from step to step while the recorded plan stays. An array of uints:
  *   span i  (one session's run of chunks): WORK_SPANS + 4 i  = slot, first chunk, number of chunks, 0
@@ -21,7 +21,7 @@ typedef uint32_t uint;
  *   token ids [rows]                     : WORK_IDS
  *   rows whose logits are wanted         : WORK_WANTED
  * with the four bases given by the plan as push constants where a shader needs them. */
-#define GSA_WORK_STRIDE 4u
+#define GSA_WORK_STRIDE        4u
 
 /* Parameters of one sampled row, as uints (floats by their bits), GSA_SAMPLE_STRIDE apart. */
 #define GSA_SAMPLE_TEMPERATURE 0u

@@ -75,9 +75,10 @@ struct gsa_device {
     gsai_fact *facts[2]; /* by GSA_FACT_LIMIT, GSA_FACT_CAPABILITY */
     uint32_t n_facts[2];
 
-    uint32_t max_submit_us;         /* cap on one submission's estimated GPU time */
-    bool profile;                   /* a timestamp around each call */
-    _Atomic uint32_t cost_permille; /* measured GPU time of memory traffic over the cost model's guess; 1000 = as guessed */
+    uint32_t max_submit_us; /* cap on one submission's estimated GPU time */
+    bool profile;           /* a timestamp around each call */
+    _Atomic uint32_t
+        cost_permille; /* measured GPU time of memory traffic over the cost model's guess; 1000 = as guessed */
     _Atomic uint32_t math_permille; /* the same of arithmetic */
 
     char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
