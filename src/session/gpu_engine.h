@@ -1,0 +1,79 @@
+/* The engine of a model on a Vulkan device. All passes share one set of activations: the queue runs them in order, each
+ * plan begins with a barrier against what went before. What the host writes and reads per pass lies in lanes, so several
+ * passes can be in flight. Only gpu_*.c include this. */
+#ifndef GSAI_GPU_ENGINE_H
+#define GSAI_GPU_ENGINE_H
+
+#include "session/capacity.h"
+#include "session/engine.h"
+#include "session/pack.h"
+
+#define GSAI_MAX_PLANS   32
+#define GSAI_MAX_RETIRED 32
+
+/* All that a recorded pass depends on. What else changes from step to step lies in the work table. */
+typedef struct gsai_plan_key {
+    uint32_t lane, rows, page, n_rows, n_spans, n_chunks, n_wanted, wanted_class, choose, copy_logits;
+    uint32_t repeat, chained, advance; /* generation; see gsai_pass */
+} gsai_plan_key;
+
+typedef struct gsai_cached_plan {
+    gsai_plan_key key;
+    gsai_plan plan;
+    double unit_ns; /* cost model when recorded: submissions are cut by it */
+    uint64_t last_used;
+    bool used;
+} gsai_cached_plan;
+
+typedef struct gsai_lane {
+    bool busy;
+    gsai_ticket ticket;
+    const gsai_cached_plan *plan;
+    gsai_pack pack;
+    uint32_t repeat; /* tokens of each entry in the read-back, when they are chosen */
+} gsai_lane;
+
+typedef struct gsai_retired_plan { /* a one-time plan (a state copy), perhaps still in flight */
+    gsai_plan plan;
+    gsai_ticket ticket;
+} gsai_retired_plan;
+
+typedef struct gsai_gpu_engine {
+    gsai_engine base;
+    gsa_device *dev;
+    const gsai_checkpoint *checkpoint;
+    const gsai_config *config;
+    bool deterministic;
+    gsai_capacity k;
+    gsai_weights weights;
+    gsai_heap scratch_heap, arena_heap;
+    gsai_scratch scratch;
+    gsai_state *states; /* [n_pages][n_layers] */
+    uint32_t speedup;   /* of products of many rows, in the cost model */
+    gsai_buffer staging, readback, transfer;
+    gsai_lane lanes[GSAI_N_LANES];
+    gsai_cached_plan plans[GSAI_MAX_PLANS];
+    uint64_t use_counter;
+    gsai_retired_plan retired[GSAI_MAX_RETIRED];
+    uint32_t next_retired;
+} gsai_gpu_engine;
+
+/* gpu_plan.c: passes recorded, and kept for the next of their kind. */
+gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan);
+gsa_status gsai_gpu_plan_for(gsai_gpu_engine *e, const gsai_plan_key *key, const gsai_cached_plan **out);
+
+/* gpu_step.c: jobs, as in gsai_engine_ops. */
+gsa_status gsai_gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans, uint64_t budget_us, gsai_job **out);
+gsa_status gsai_gpu_wait(gsai_engine *base, gsai_job *job, uint64_t timeout_ns);
+gsa_status gsai_gpu_collect(gsai_engine *base, gsai_job *job);
+double gsai_gpu_time_ns(gsai_engine *base, gsai_job *job);
+void gsai_gpu_profile(
+    gsai_engine *base, gsai_job *job, void (*call)(void *user, const char *label, double ns), void *user);
+
+/* gpu_slot.c: states, as in gsai_engine_ops. */
+gsa_status gsai_gpu_slot_zero(gsai_engine *base, uint32_t slot);
+gsa_status gsai_gpu_slot_copy(gsai_engine *base, uint32_t dst, uint32_t src);
+gsa_status gsai_gpu_slot_read(gsai_engine *base, uint32_t slot, float *state);
+gsa_status gsai_gpu_slot_write(gsai_engine *base, uint32_t slot, const float *state);
+
+#endif
