@@ -36,7 +36,7 @@ gsai_staged_shape gsai_staged_choose(
     gsai_staged_shape s = {
         .group_size = blocks || units > 512 ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
 
-    while (s.group_size > caps->max_invocations) s.group_size /= 2;
+    while (s.group_size > caps->max_invocations || s.group_size / lanes > caps->max_subgroups) s.group_size /= 2;
     if (s.group_size < lanes) s.group_size = lanes;
     if (swiglu || (!step_K && n_out < wave && units <= (blocks ? 64 : 512))) s.rows = 1;
     while (s.split * 2 * lanes <= s.group_size && (uint64_t)n_out / s.rows * s.split < wave &&

@@ -363,7 +363,9 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
         limits->minStorageBufferOffsetAlignment < 16 ? 16 : (uint32_t)limits->minStorageBufferOffsetAlignment;
     caps->atom_bytes = limits->nonCoherentAtomSize ? (uint32_t)limits->nonCoherentAtomSize : 1;
     caps->subgroup_size = caps->subgroup_size_min = caps->subgroup_size_max = p.subgroup.subgroupSize;
+    caps->max_subgroups = UINT32_MAX;
     if (p.subgroup_size.minSubgroupSize) {
+        caps->max_subgroups = p.subgroup_size.maxComputeWorkgroupSubgroups;
         caps->subgroup_size_min = p.subgroup_size.minSubgroupSize;
         caps->subgroup_size_max = p.subgroup_size.maxSubgroupSize;
     }

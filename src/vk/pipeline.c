@@ -244,6 +244,9 @@ static gsa_status check_key(const gsa_device *dev, const gsai_shader *s, uint32_
             subgroup_size, c->name, c->subgroup_size_min, c->subgroup_size_max,
             gsai_caps_has(c, GSAI_CAP_SUBGROUP_SIZE) ? "" : ", not selectable");
     }
+    if (invocations > (uint64_t)subgroup_size * c->max_subgroups)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "kernel %s: %llu invocations in subgroups of %u, %s takes %u subgroups",
+            s->name, (unsigned long long)invocations, subgroup_size, c->name, c->max_subgroups);
     return GSA_OK;
 }
 

@@ -117,6 +117,11 @@ static void pipeline_beyond_the_device_is_refused_by_name(void **state)
     dev->caps.subgroup_size_max = 64;
     refused(add, 32, "not selectable");
     dev->caps = was;
+    if (gsai_caps_has(&dev->caps, GSAI_CAP_SUBGROUP_SIZE)) {
+        dev->caps.max_subgroups = 1;
+        refused(add, dev->caps.subgroup_size_min, "takes 1 subgroups");
+    }
+    dev->caps = was;
     const gsai_pipeline *k;
     assert_int_equal(gsai_pipeline_get(dev, NULL, NULL, 0, 0, &k), GSA_ERROR_ARGUMENT);
     const uint32_t many[GSAI_MAX_SPEC + 1] = {0};
