@@ -70,7 +70,9 @@ stock_icd() {
 describe() {
     local lvp ss_icd=$deps/ss/vk_swiftshader_icd.json
     lvp=$(stock_icd)
-    dir=$build wrapper='' vars=() why='' choice=(--no-suite slow --no-suite unit --no-suite fuzz) needs_device=yes
+    dir=$build wrapper='' vars=() why='' choice=(--no-suite unit --no-suite fuzz) needs_device=yes
+    # The demo is one more model: it is enough on a driver of each kind.
+    case $1 in lavapipe-new-8 | lavapipe-stock | gpu) ;; *) choice+=(--no-suite demo) ;; esac
     # Compiled shaders are kept from test to test. A folder for each subgroup size, because Mesa before 26 keys them
     # without it: a second size would run the first one's code.
     local cache=$build/mesa-cache
@@ -105,7 +107,7 @@ describe() {
             fi
             ;;
         sanitize)
-            dir=$root/build-sanitize choice=(--suite unit --suite fuzz --suite model)
+            dir=$root/build-sanitize choice=(--suite unit --suite fuzz --suite model --no-suite demo)
             vars=("${stock[@]}" ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
                 "LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0")
             ;;
