@@ -25,7 +25,7 @@ set -euo pipefail
 # gpu              this machine's GPU
 # interop          our files read by the Python packages gguf, safetensors and tokenizers, and theirs by us
 # style            formatting of the C files, shellcheck of the scripts
-all_rows=(style interop unit fuzz swiftshader sanitize validation lavapipe-new-4 lavapipe-new-8 lavapipe-new-16 lavapipe-stock
+all_rows=(style interop unit fuzz lavapipe-new-8 swiftshader sanitize validation lavapipe-new-4 lavapipe-new-16 lavapipe-stock
     minimum gpu stock-compilers) # long ones first
 build=$root/build
 cores=$(nproc)
