@@ -11,7 +11,7 @@
 
 bool gsai_convert_matches(const char *pattern, const char *name)
 {
-    const char *star = NULL, *retry = NULL; /* the last * and where in name it ends for now */
+    const char *star = NULL, *retry = NULL; /* behind the last *, and where in name it is tried to end */
     for (;;) {
         if (*pattern == '*') {
             star = ++pattern;
@@ -27,26 +27,6 @@ bool gsai_convert_matches(const char *pattern, const char *name)
         } else {
             return false;
         }
-    }
-}
-
-/* Matrices that products read; all else has kernels of its own that read plain numbers. */
-static bool is_matrix(gsai_role role)
-{
-    switch (role) {
-    case GSAI_ROLE_EMBED:
-    case GSAI_ROLE_HEAD:
-    case GSAI_ROLE_Q:
-    case GSAI_ROLE_K:
-    case GSAI_ROLE_V:
-    case GSAI_ROLE_F:
-    case GSAI_ROLE_O:
-    case GSAI_ROLE_GATE:
-    case GSAI_ROLE_UP:
-    case GSAI_ROLE_DOWN:
-        return true;
-    default:
-        return false;
     }
 }
 
@@ -73,7 +53,7 @@ static gsai_type fitting(gsai_type type, uint64_t columns)
 static gsai_type choose(const gsai_convert_item *item, gsai_type base)
 {
     if (base == GSAI_N_TYPES) return item->from->type;
-    if (!is_matrix(item->role)) return GSAI_F32;
+    if (!gsai_role_is_matrix(item->role)) return GSAI_F32;
     const bool outer = item->role == GSAI_ROLE_EMBED || item->role == GSAI_ROLE_HEAD;
     return outer && (base == GSAI_Q4_0 || base == GSAI_Q4_K) ? fitting(GSAI_Q6_K, item->columns) : base;
 }
@@ -100,7 +80,7 @@ static gsa_status set_type(
         used[i] = true;
         const gsa_status status = parse_type(o->type, o->pattern, &wanted);
         if (status) return status;
-        if (gsai_type_is_quantised(wanted) && !is_matrix(item->role))
+        if (gsai_type_is_quantised(wanted) && !gsai_role_is_matrix(item->role))
             return gsai_fail(GSA_ERROR_ARGUMENT,
                 "override %.60s=%s: %s must be f32, f16 or bf16, only matrices have blocks", o->pattern, o->type,
                 item->name);

@@ -87,6 +87,25 @@ uint32_t gsai_role_shape(const gsai_config *c, gsai_role role, uint64_t dims[2])
     return 0;
 }
 
+bool gsai_role_is_matrix(gsai_role role)
+{
+    switch (role) {
+    case GSAI_ROLE_EMBED:
+    case GSAI_ROLE_HEAD:
+    case GSAI_ROLE_Q:
+    case GSAI_ROLE_K:
+    case GSAI_ROLE_V:
+    case GSAI_ROLE_F:
+    case GSAI_ROLE_O:
+    case GSAI_ROLE_GATE:
+    case GSAI_ROLE_UP:
+    case GSAI_ROLE_DOWN:
+        return true;
+    default:
+        return false;
+    }
+}
+
 const char *gsai_role_name(gsai_role role)
 {
     return roles[role].name;

@@ -33,6 +33,8 @@ typedef enum gsai_role {
 /* Shape the config gives a role; 1 or 2 dims written, or 0 when this config has no such tensor (convolutions, t2r, the
  * head of a tied model). The g_norm weight may be absent all the same. */
 uint32_t gsai_role_shape(const gsai_config *c, gsai_role role, uint64_t dims[2]);
+/* A matrix that products (or the embedding) read, in any type? All else is read by kernels of its own: plain floats only. */
+bool gsai_role_is_matrix(gsai_role role);
 /* The role's name without layer and suffix: "attn_q", "ffn_norm", "token_embd", ... as in FORMAT.md. */
 const char *gsai_role_name(gsai_role role);
 

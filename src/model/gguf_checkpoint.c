@@ -35,34 +35,6 @@ static gsai_tensor view(const opened *o, const gsai_gguf_tensor *from)
     return t;
 }
 
-static void print_shape(char *out, size_t size, uint32_t n_dims, const uint64_t *dims)
-{
-    size_t at = (size_t)snprintf(out, size, "[");
-    for (uint32_t i = 0; i < n_dims && at < size; i++)
-        at += (size_t)snprintf(out + at, size - at, "%s%llu", i ? ", " : "", (unsigned long long)dims[i]);
-    if (at < size) snprintf(out + at, size - at, "]");
-}
-
-/* Vectors and convolutions are read element by element by kernels of their own: plain floats only. */
-static bool must_be_plain(gsai_role role)
-{
-    switch (role) {
-    case GSAI_ROLE_EMBED:
-    case GSAI_ROLE_HEAD:
-    case GSAI_ROLE_Q:
-    case GSAI_ROLE_K:
-    case GSAI_ROLE_V:
-    case GSAI_ROLE_F:
-    case GSAI_ROLE_O:
-    case GSAI_ROLE_GATE:
-    case GSAI_ROLE_UP:
-    case GSAI_ROLE_DOWN:
-        return false;
-    default:
-        return true;
-    }
-}
-
 /* Shapes are the config's, outermost first as everywhere in the library; a trailing run of ones does not matter to ggml
  * tools, so it does not here. */
 static bool same_shape(const gsai_gguf_tensor *t, uint32_t n_dims, const uint64_t *dims)
@@ -82,7 +54,7 @@ static gsa_status take(gsai_checkpoint *c, gsai_role role, uint32_t layer)
     const uint32_t n_dims = gsai_role_shape(&c->config, role, dims);
     if (n_dims == 0) return GSA_OK;
     gsai_gguf_tensor_name(name, role, layer);
-    print_shape(expected, sizeof expected, n_dims, dims);
+    gsai_shape_text(expected, sizeof expected, n_dims, dims);
     const gsai_gguf_tensor *t = gsai_gguf_find_tensor(g, name);
     if (!t)
         return gsai_fail(
@@ -91,12 +63,12 @@ static gsa_status take(gsai_checkpoint *c, gsai_role role, uint32_t layer)
         return gsai_fail(GSA_ERROR_UNSUPPORTED,
             "%s: tensor %s has type %s, supported are F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K", g->name, name,
             t->type_name);
-    if (gsai_type_is_quantised(t->type) && must_be_plain(role))
+    if (gsai_type_is_quantised(t->type) && !gsai_role_is_matrix(role))
         return gsai_fail(GSA_ERROR_UNSUPPORTED,
             "%s: tensor %s has type %s; norms, convolutions and feature maps must be F32, F16 or BF16", g->name, name,
             t->type_name);
     if (!same_shape(t, n_dims, dims)) {
-        print_shape(found, sizeof found, t->n_dims, t->dims);
+        gsai_shape_text(found, sizeof found, t->n_dims, t->dims);
         return gsai_fail(GSA_ERROR_FORMAT, "%s: tensor %s has shape %s, the gsa.* keys make it %s (outermost first)",
             g->name, name, found, expected);
     }

@@ -38,21 +38,13 @@ static const char *path_of(const gsai_hf_files *f, uint64_t tensor)
     return f->shards[f->shard_of[tensor]].path;
 }
 
-static void print_shape(char *out, size_t size, uint32_t n_dims, const uint64_t *dims)
-{
-    size_t at = (size_t)snprintf(out, size, "[");
-    for (uint32_t i = 0; i < n_dims && at < size; i++)
-        at += (size_t)snprintf(out + at, size - at, "%s%llu", i ? ", " : "", (unsigned long long)dims[i]);
-    if (at < size) snprintf(out + at, size - at, "]");
-}
-
 /* Take the tensor of this name for a role, if its type and shape are right. */
 static gsa_status take(binder *b, const char *name, uint32_t n_dims, const uint64_t *dims, gsai_tensor *out)
 {
     gsai_hf_files *f = b->files;
     const int64_t i = gsai_hf_find(f, name);
     char expected[128], found[128];
-    print_shape(expected, sizeof expected, n_dims, dims);
+    gsai_shape_text(expected, sizeof expected, n_dims, dims);
     if (i < 0)
         return gsai_fail(
             GSA_ERROR_FORMAT, "%s: tensor %s is missing, expected it with shape %s", f->folder, name, expected);
@@ -61,7 +53,7 @@ static gsa_status take(binder *b, const char *name, uint32_t n_dims, const uint6
         return gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: tensor %s has dtype %s, supported are F32, F16 and BF16",
             path_of(f, (uint64_t)i), name, t->file_type);
     if (t->n_dims != n_dims || memcmp(t->dims, dims, n_dims * sizeof *dims) != 0) {
-        print_shape(found, sizeof found, t->n_dims, t->dims);
+        gsai_shape_text(found, sizeof found, t->n_dims, t->dims);
         return gsai_fail(GSA_ERROR_FORMAT, "%s: tensor %s has shape %s, config.json makes it %s",
             path_of(f, (uint64_t)i), name, found, expected);
     }

@@ -2,6 +2,7 @@
 
 #include "util/status.h"
 
+#include <stdio.h>
 #include <string.h>
 
 uint64_t gsai_tensor_elements(const gsai_tensor *t)
@@ -75,4 +76,12 @@ gsa_status gsai_tensor_read_floats(const gsai_tensor *t, uint64_t first, uint64_
         i = last;
     }
     return GSA_OK;
+}
+
+void gsai_shape_text(char *out, size_t size, uint32_t n_dims, const uint64_t *dims)
+{
+    size_t at = (size_t)snprintf(out, size, "[");
+    for (uint32_t i = 0; i < n_dims && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%llu", i ? ", " : "", (unsigned long long)dims[i]);
+    if (at < size) snprintf(out + at, size - at, "]");
 }

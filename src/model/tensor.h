@@ -43,4 +43,7 @@ gsai_tensor gsai_tensor_view_rows(const gsai_tensor *t, uint64_t row0, uint64_t 
 gsa_status gsai_tensor_read(const gsai_tensor *t, uint64_t offset, uint64_t size, void *dst);
 gsa_status gsai_tensor_read_floats(const gsai_tensor *t, uint64_t first, uint64_t n, float *dst);
 
+/* "[rows, columns]" for messages, cut where out ends. */
+void gsai_shape_text(char *out, size_t size, uint32_t n_dims, const uint64_t *dims);
+
 #endif
