@@ -12,7 +12,7 @@ set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-setup=(--tests) options=() rows=(--rows "unit,lavapipe-stock,lavapipe-new-8,gpu")
+setup=(--tests) options=() rows=(--rows "unit,lavapipe-stock,lavapipe-new-4,gpu")
 while [[ $# -gt 0 ]]; do
     case $1 in
         --no-vk-folder) setup+=("$1") ;;
