@@ -63,7 +63,7 @@ typedef struct gsai_caps {
     uint32_t offset_align;                                          /* minStorageBufferOffsetAlignment, at least 16 */
     uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
     uint32_t max_subgroups; /* of a workgroup whose subgroup size is asked for */
-    uint32_t n_cores; /* SMs / compute units / execution units where a driver tells; 0 = unknown */
+    uint32_t n_cores;       /* SMs / compute units / execution units where a driver tells; 0 = unknown */
     double timestamp_period_ns;
     uint32_t timestamp_bits; /* of the compute queue; counters wrap at this width */
     uint32_t n_coopmat;
