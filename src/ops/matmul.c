@@ -81,9 +81,11 @@ gsai_matvec_shape gsai_matvec_choose(
     if (s.subgroup_size)
         while (s.team < subgroups && n_rows * s.team < wave && row_vecs >= 4 * lanes * s.team) s.team *= 2;
     if (n_rows / 2 >= wave || s.columns > 1) s.rows = 2;
+    if (caps->few_registers && s.columns >= 4) s.rows = 1;
     const uint32_t loads = (row_vecs + lanes * s.team - 1) / (lanes * s.team);
+    const uint32_t most_loads = caps->few_registers ? 4 / s.columns / s.rows : 4;
     if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && s.columns < 4)
-        while (s.unroll < 4 && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
+        while (s.unroll < most_loads && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
     s.rows_per_group = subgroups / s.team * s.rows;
     return s;
 }

@@ -61,8 +61,9 @@ typedef struct gsai_caps {
     uint64_t max_range_bytes;                                       /* maxStorageBufferRange */
     uint64_t max_allocation_bytes;                                  /* maxMemoryAllocationSize, maxBufferSize */
     uint32_t offset_align;                                          /* minStorageBufferOffsetAlignment, at least 16 */
-    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
+    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;   /* what kernels ask for, and the range */
     bool subgroup_size_settable; /* else, with the capability, there is one size only */
+    bool few_registers;          /* an invocation has about 100 of 32 bits, not 200 */
     uint32_t max_subgroups;      /* of a workgroup whose subgroup size is asked for */
     uint32_t n_cores;            /* SMs / compute units / execution units where a driver tells; 0 = unknown */
     double timestamp_period_ns;

@@ -238,6 +238,16 @@ static uint32_t count_cores(const properties *p)
     return n;
 }
 
+/* Where sizes go below 32 (Intel) or up to 128 (Adreno), a subgroup has so many registers whatever its size: fewer lanes
+ * have more of them each, so kernels ask for the smallest, and even then are given less to hold. */
+static void prefer_subgroup_size(gsai_caps *caps)
+{
+    const bool shares = caps->subgroup_size_min <= 16 || caps->subgroup_size_max >= 128;
+    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || !caps->subgroup_size_settable || !shares) return;
+    caps->subgroup_size = caps->subgroup_size_min;
+    caps->few_registers = true;
+}
+
 static uint32_t bits_of_subgroups(const VkPhysicalDeviceSubgroupProperties *s)
 {
     const VkSubgroupFeatureFlags needed = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
@@ -378,6 +388,7 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
     query(dev, physical, caps->api_version, ext, &f);
     caps->present = bits_of_features(&f) | bits_of_subgroups(&p.subgroup);
     caps->subgroup_size_settable = (p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    prefer_subgroup_size(caps);
     const bool is_fixed = caps->subgroup_size_min == caps->subgroup_size_max && f.subgroup_size.computeFullSubgroups;
     if (!caps->subgroup_size_settable && !is_fixed) caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
     if ((caps->present & GSAI_CAP_INTEGER_DOT) && p.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated)
