@@ -47,6 +47,9 @@ gsai_staged_shape gsai_staged_choose(
     if (step_K && caps->few_registers) { /* a row of the key memory in a register of each invocation */
         s.rows = 1;
         while (s.group_size / lanes / s.split > 16) s.group_size /= 2;
+        while (s.group_size / lanes / s.split < 8 && s.group_size * 2 <= caps->max_invocations &&
+               s.group_size * 2 / lanes <= caps->max_subgroups)
+            s.group_size *= 2;
     }
     if (step_K) { /* tiles of eight rows of the key memory at least, of one head at most */
         while (s.split > 1 && s.group_size / lanes / s.split * s.rows < 8) s.split /= 2;
