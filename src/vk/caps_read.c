@@ -377,8 +377,9 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
     gsai_features f;
     query(dev, physical, caps->api_version, ext, &f);
     caps->present = bits_of_features(&f) | bits_of_subgroups(&p.subgroup);
-    if (!(p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT))
-        caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
+    caps->subgroup_size_settable = (p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    const bool is_fixed = caps->subgroup_size_min == caps->subgroup_size_max && f.subgroup_size.computeFullSubgroups;
+    if (!caps->subgroup_size_settable && !is_fixed) caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
     if ((caps->present & GSAI_CAP_INTEGER_DOT) && p.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated)
         caps->present |= GSAI_CAP_INTEGER_DOT_FAST;
     if (gsai_extensions_have(ext, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME)) caps->present |= GSAI_CAP_MEMORY_BUDGET;
