@@ -36,7 +36,7 @@ layout(constant_id = 8) const bool STAGED = true; // else x is read where it lie
 layout(constant_id = 9) const uint X_VECS = 1u;   // of a row of x
 #include "common/push.h"
 #include "common/grid.glsl"
-#include "common/weights.glsl"
+#include "common/weight_unit.glsl"
 #include "common/act.glsl"
 #ifdef STEP
 #include "common/mixer.h"
@@ -60,22 +60,6 @@ layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[];
 const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS;
 const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
 #else
-layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
-struct WeightUnit {
-    uvec4 words;
-};
-uint weight_units(uint x_vecs)
-{
-    return (x_vecs + WEIGHT_VECS - 1u) / WEIGHT_VECS;
-}
-WeightUnit weight_unit(uint row, uint units, uint u)
-{
-    return WeightUnit(weights[row + u]);
-}
-WeightUnit weight_nothing()
-{
-    return WeightUnit(uvec4(0u));
-}
 // First the first vec of every unit, then the second ones: lanes at neighbouring units meet neighbouring vecs.
 const uint X_UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS;
 const uint HELD = X_UNITS * WEIGHT_VECS;
@@ -95,21 +79,6 @@ shared float squares[NORM ? COLUMNS * X_RUNS : 1u]; // of a run
 #ifdef STEP
 shared float query[COLUMNS * OUTPUTS];
 #endif
-
-#if defined(WEIGHT_BLOCKS)
-#define SUM float
-#else
-#define SUM vec4
-#endif
-float sum_of(float sum)
-{
-    return sum;
-}
-float sum_of(vec4 sum)
-{
-    precise const float result = (sum.x + sum.y) + (sum.z + sum.w);
-    return result;
-}
 
 vec4 x_value(uint t, uint at)
 {
@@ -133,13 +102,9 @@ vec4 x_at(uint c, uint u, uint v)
 #if defined(WEIGHT_BLOCKS)
 float x_sum(uint c, uint u, uint run)
 {
-#if defined(WEIGHT_Q8_0)
-    return 0.0; // not asked for
-#else
     if (STAGED) return run_sums[(c * WEIGHT_RUNS + run) * UNITS + u];
     precise const float sum = sum_of(x_at(c, u, 2u * run)) + sum_of(x_at(c, u, 2u * run + 1u));
     return sum;
-#endif
 }
 #endif
 

@@ -22,9 +22,11 @@ typedef enum gsai_cap {
     GSAI_CAP_MEMORY_BUDGET = 1 << 13,     /* memory_budget */
     GSAI_CAP_TIMESTAMPS = 1 << 14,        /* timestamps on the compute queue */
     GSAI_CAP_TIMELINE = 1 << 15,          /* timeline semaphores */
-    GSAI_CAP_MEMORY_MODEL = 1 << 16       /* memory_model: Vulkan memory model */
+    GSAI_CAP_MEMORY_MODEL = 1 << 16,      /* memory_model: Vulkan memory model */
+    GSAI_CAP_DEVICE_SCOPE = 1 << 17,      /* device_scope: its synchronization between workgroups */
+    GSAI_CAP_BUFFER_ADDRESS = 1 << 18     /* buffer_address: shaders reach buffers by address */
 } gsai_cap;
-#define GSAI_N_CAPS   17
+#define GSAI_N_CAPS   19
 #define GSAI_CAPS_ALL ((1u << GSAI_N_CAPS) - 1)
 
 typedef enum gsai_component {
