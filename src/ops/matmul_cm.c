@@ -111,13 +111,19 @@ static void record(
         .y_stride = a->y.stride,
         .up_rows = a->swiglu ? a->part->n_rows / 2 : 0,
         .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+        .column = a->part->first_row + a->first_row,
+        .half_columns = a->maps ? a->maps->n_half : 0,
+        .relu_columns = a->maps ? a->maps->n_relu : 0,
     };
-    const bool edges = T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0;
+    /* Fragments are stored whole where tiles and, with maps, the kinds of columns end between them. */
+    const bool edges =
+        T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0 ||
+        (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
     const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
-        1, edges, a->accumulate};
+        1, edges, a->accumulate, a->maps != NULL};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 12, sized ? c->lanes : 0);
+    call.pipeline = gsai_op_pipeline(r, v, spec, 13, sized ? c->lanes : 0);
     const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
     if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
     call.bind[0] = GSAI_BIND(a->part->range, GSAI_READ);

@@ -61,12 +61,9 @@ int cmd_eval(int argc, char **argv)
         {CLI_TEXT, 0, "svg", "FILE", "draw the curves", &svg},
     };
     const cli_spec spec = {"eval", "recall [-m PATH] [options]",
-        "What a model remembers: conversations in the innkeeper's world with words and wordings that training never "
-        "saw, then "
-        "questions\n"
-        "about what holds, what was changed and what was never told. Only a whole reply that is right counts. -v "
-        "shows\n"
-        "the wrong ones. The same seed makes the same conversations anywhere.",
+        "What a model remembers: conversations in the innkeeper's world with words and wordings that training\n"
+        "never saw, then questions about what holds, what was changed and what was never told. Only a whole reply\n"
+        "that is right counts. -v shows the wrong ones. The same seed makes the same conversations anywhere.",
         "  gsa-vk eval recall -m models/innkeeper.gguf --quick\n"
         "  gsa-vk eval recall -m models/innkeeper.gguf --facts 16 --tokens 1024 --pairs '' --rows 100 -v\n"
         "  gsa-vk eval recall -m models/innkeeper.gguf --json --svg recall.svg > recall.json\n",
