@@ -131,13 +131,9 @@ vec4 x_at(uint c, uint u, uint v)
 #if defined(WEIGHT_BLOCKS)
 float x_sum(uint c, uint u, uint run)
 {
-#if defined(WEIGHT_Q8_0)
-    return 0.0; // not asked for
-#else
     if (STAGED) return run_sums[(c * WEIGHT_RUNS + run) * UNITS + u];
     precise const float sum = sum_of(x_at(c, u, 2u * run)) + sum_of(x_at(c, u, 2u * run + 1u));
     return sum;
-#endif
 }
 #endif
 
