@@ -7,7 +7,7 @@
 
 static const char *const names[GSAI_N_CAPS] = {"storage16", "storage8", "float16", "int8", "int16", "subgroup",
     "subgroup_clustered", "subgroup_size", "intdot", "intdot_fast", "coopmat", "coopmat2", "bfloat16", "memory_budget",
-    "timestamps", "timeline", "memory_model"};
+    "timestamps", "timeline", "memory_model", "vector_lanes"};
 
 const char *gsai_cap_name(uint32_t bit)
 {

@@ -435,6 +435,7 @@ def test_bench_on_the_reference():
                   ["--prefill", ",".join(["1"] * 17)], ["--synthetic", "7b"]):
         bad("bench", "-m", TINY, *wrong, *CPU, code=2)
     bad("bench", *CPU, code=2, says="--op")
+    bad(*base, "--record", "/nonexistent/x", says="/nonexistent/x")
     bad("bench", "--op", "gsa", "--profile", *CPU, code=2)
     bad("bench", "--op", "gsa", *CPU, says="runs no kernels")
 

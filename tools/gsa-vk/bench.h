@@ -7,6 +7,7 @@
 #include "app.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 #define BENCH_MAX_ROWS 160
 #define BENCH_MAX_REPS 101
@@ -34,6 +35,7 @@ typedef struct bench_options {
     uint64_t n, reps;
     bool all, quick, crossover, no_verify, check, profile, cold;
     bool markdown, csv;
+    const char *record; /* file for the JSON record beside what is printed; NULL = none */
 } bench_options;
 
 /* One measurement: values of the repeats, and of the same repeats by the GPU's clock. */
@@ -99,7 +101,7 @@ void bench_ceilings(bench *b); /* call it twice: the higher value is what the de
 int bench_verify(bench *b);
 int bench_check_model(bench *b); /* logits of a few tokens against the CPU reference */
 int bench_report(const bench *b);
-int bench_report_json(const bench *b);
+int bench_report_json(const bench *b, FILE *to);
 int bench_profile(bench *b); /* instead of all these */
 
 /* "pass", "fail", "not run". Without a pass, rows are marked INVALID. */

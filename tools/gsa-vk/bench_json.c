@@ -84,7 +84,7 @@ static json_t *identity(const bench *b)
         "startup", startup_of(b), "ceilings", ceilings_of(b));
 }
 
-int bench_report_json(const bench *b)
+int bench_report_json(const bench *b, FILE *to)
 {
     json_t *same = identity(b);
     int rc = 0;
@@ -100,8 +100,9 @@ int bench_report_json(const bench *b)
             format_json_real(s.gpu_median), "fraction_of_read_bandwidth", format_json_real(s.of_read),
             "fraction_of_matrix_rate", format_json_real(s.of_matrix), "error", format_json_real(r->error));
         json_object_update_missing(line, same);
-        rc = format_json_print(line, 0);
+        if (json_dumpf(line, to, JSON_REAL_PRECISION(9)) != 0 || fputc('\n', to) == EOF) rc = 1;
+        json_decref(line);
     }
     json_decref(same);
-    return rc;
+    return rc ? fail("the record of the benchmark could not be written") : 0;
 }

@@ -3,6 +3,7 @@
 
 #include "format.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,7 +183,15 @@ static void report_csv(const bench *b)
 
 int bench_report(const bench *b)
 {
-    if (b->a->json) return bench_report_json(b);
+    const char *path = b->options->record;
+    FILE *record = path ? fopen(path, "w") : NULL;
+    if (path && !record) return fail("%s: %s", path, strerror(errno));
+    if (record) {
+        const int written = bench_report_json(b, record), closed = fclose(record);
+        if (written) return written;
+        if (closed) return fail("%s: %s", path, strerror(errno));
+    }
+    if (b->a->json) return bench_report_json(b, stdout);
     if (b->options->markdown) {
         report_markdown(b);
     } else if (b->options->csv) {

@@ -196,6 +196,7 @@ static int settle(app *a, bench_options *o, const lists *l)
     if (o->type && !o->synthetic) return cli_mistake(a->spec, "--type is for synthetic weights");
     if (o->markdown + o->csv + a->json > 1) return cli_mistake(a->spec, "give one of --json, --md and --csv");
     if (o->profile && (o->markdown || o->csv)) return cli_mistake(a->spec, "--profile has no --md and no --csv");
+    if (o->profile && o->record) return cli_mistake(a->spec, "--profile has no --record; --json prints it");
     if (o->profile && !model) return cli_mistake(a->spec, "--profile is of a model: give -m PATH or --synthetic SHAPE");
     a->profile = o->profile;
     if (o->n == 0) o->n = o->quick ? 16 : 64;
@@ -251,6 +252,7 @@ int cmd_bench(int argc, char **argv)
         APP_OUTPUT_OPTIONS(&a),
         {CLI_FLAG, 0, "md", NULL, "a Markdown table", &o.markdown},
         {CLI_FLAG, 0, "csv", NULL, "comma-separated values", &o.csv},
+        {CLI_TEXT, 0, "record", "FILE", "also write what --json prints to a file", &o.record},
     };
     const cli_spec spec = {"bench", "(-m PATH | --synthetic SHAPE | --op gsa) [options]",
         "Measure prefill, decode, first token, state copies and loading, and in the same run what the device does at\n"
