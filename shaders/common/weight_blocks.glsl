@@ -1,6 +1,7 @@
 // Weight rows of the block types q8_0, q4_0, q4_k, q6_k as the device holds them, and how kernels read them. Declares
-// the weights at binding 0. Columns are counted in vecs of four and runs of 32; storage in 16-byte vectors. row is always
-// the 16-byte vector where a row begins, units the number of its units.
+// the weights at binding 0, unless the including shader has said where they lie (WEIGHT_AT and its kin). Columns are
+// counted in vecs of four and runs of 32; storage in 16-byte vectors. row is always the 16-byte vector where a row begins,
+// units the number of its units.
 //
 // A row is its numbers in units of 16 bytes, then planes with what else they need; each plane is padded to 16 bytes.
 // Four neighbouring units, a quad, hold WEIGHT_RUNS runs of columns: 2 of q8_0, else 4; the last quad is filled up with
@@ -32,8 +33,8 @@
 #define WEIGHT_VECS (2u * WEIGHT_RUNS)      // of a unit
 #define WEIGHT_QUAD_VECS (8u * WEIGHT_RUNS) // of a quad
 
-// A number n as weight_numbers gives it stands for n - WEIGHT_CENTRE. Those of four and six bits come as halves of
-// 64 + n: bits put into a half's mantissa, which convert faster than integers.
+// A number n as weight_numbers gives it stands for n - WEIGHT_CENTRE. Their bits are put into the mantissa of a half,
+// which converts faster than an integer: those of four and six bits make 64 + n, those of eight 256 + 128 + n.
 #if defined(WEIGHT_Q4_0)
 #define WEIGHT_CENTRE 72.0
 #elif defined(WEIGHT_Q4_K)
@@ -41,9 +42,10 @@
 #elif defined(WEIGHT_Q6_K)
 #define WEIGHT_CENTRE 96.0
 #else
-#define WEIGHT_CENTRE 0.0
+#define WEIGHT_CENTRE 384.0
 #endif
 #define WEIGHT_HALVES_64 0x54005400u
+#define WEIGHT_HALVES_384 0x5e005e00u // and turns the sign bits over
 
 // q4_k keeps the minima's part beside the scales'.
 #if defined(WEIGHT_Q4_K)
@@ -52,9 +54,14 @@
 #define WeightPart float
 #endif
 
+#if !defined(WEIGHT_AT)
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
 layout(std430, set = 0, binding = 0) readonly buffer WeightPairs { uvec2 weight_pairs[]; }; // the same bytes
 layout(std430, set = 0, binding = 0) readonly buffer WeightWords { uint weight_words[]; };
+#define WEIGHT_AT(I) weights[I]
+#define WEIGHT_PAIR_AT(I) weight_pairs[I]
+#define WEIGHT_WORD_AT(I) weight_words[I]
+#endif
 
 struct WeightUnit {
     uvec4 words;
@@ -127,22 +134,22 @@ uvec2 weight_scales_minima(uvec4 entry, uint i)
 WeightUnit weight_unit(uint row, uint units, uint u)
 {
     WeightUnit unit;
-    unit.words = weights[row + u];
+    unit.words = WEIGHT_AT(row + u);
 #if defined(WEIGHT_Q8_0)
-    unit.scales = weight_words[(row + units) * 4u + u / 4u];
+    unit.scales = WEIGHT_WORD_AT((row + units) * 4u + u / 4u);
 #elif defined(WEIGHT_Q4_0)
-    unit.scales = weight_pairs[(row + units) * 2u + u / 4u];
+    unit.scales = WEIGHT_PAIR_AT((row + units) * 2u + u / 4u);
 #elif defined(WEIGHT_Q4_K)
-    const uvec4 entry = weights[row + units + u / 8u];
+    const uvec4 entry = WEIGHT_AT(row + units + u / 8u);
     const uvec2 scales = weight_scales_minima(entry, u / 4u % 2u);
     unit.d = entry.x;
     unit.scales = scales.x;
     unit.minima = scales.y;
 #else
     const uvec3 planes = weight_q6_k_planes(row, units);
-    unit.upper = weight_pairs[planes.x * 2u + u];
-    unit.scales = weight_words[planes.y * 4u + u / 2u];
-    unit.d = weight_half(weight_words[planes.z * 4u + u / 16u], u / 8u);
+    unit.upper = WEIGHT_PAIR_AT(planes.x * 2u + u);
+    unit.scales = WEIGHT_WORD_AT(planes.y * 4u + u / 2u);
+    unit.d = weight_half(WEIGHT_WORD_AT(planes.z * 4u + u / 16u), u / 8u);
 #endif
     return unit;
 }
@@ -172,8 +179,9 @@ vec4 weight_from_halves(uint even, uint odd)
 vec4 weight_four_numbers(uint word, uint half_byte, uint upper)
 {
 #if defined(WEIGHT_Q8_0)
-    const int w = int(word);
-    return vec4(bitfieldExtract(w, 0, 8), bitfieldExtract(w, 8, 8), bitfieldExtract(w, 16, 8), w >> 24);
+    const vec2 a = unpackHalf2x16((word << 2 & 0x03fc03fcu) ^ WEIGHT_HALVES_384);
+    const vec2 b = unpackHalf2x16((word >> 6 & 0x03fc03fcu) ^ WEIGHT_HALVES_384);
+    return vec4(a.x, b.x, a.y, b.y);
 #elif defined(WEIGHT_Q6_K)
     const uint bytes = (word >> half_byte * 4u & 0x0f0f0f0fu) | (upper & 0x03030303u) << 4;
     return weight_from_halves(bytes << 4 & 0x03f003f0u, bytes >> 4 & 0x03f003f0u);
@@ -196,12 +204,8 @@ vec4 weight_numbers(WeightUnit unit, uint v)
 
 float weight_start(float x_sum)
 {
-#if defined(WEIGHT_Q8_0)
-    return 0.0;
-#else
     precise const float result = -WEIGHT_CENTRE * x_sum;
     return result;
-#endif
 }
 
 WeightPart weight_add(WeightUnit unit, uint r, float product, float x_sum, WeightPart part)
@@ -271,19 +275,19 @@ WeightFour weight_load_four(uint row, uint units, uint vec)
     const uint u = quad * 4u + vec / 4u % 2u * 2u + vec % 2u, second = vec / 2u % 2u;
 #if defined(WEIGHT_Q8_0)
     return WeightFour(
-        weight_words[(row + u) * 4u + r * 2u + second], 0u, weight_half(weight_words[(row + units) * 4u + quad], r));
+        WEIGHT_WORD_AT((row + u) * 4u + r * 2u + second), 0u, weight_half(WEIGHT_WORD_AT((row + units) * 4u + quad), r));
 #elif defined(WEIGHT_Q4_0)
-    return WeightFour(weight_words[(row + u) * 4u + r], second,
-        weight_half(weight_words[(row + units) * 4u + quad * 2u + r / 2u], r));
+    return WeightFour(WEIGHT_WORD_AT((row + u) * 4u + r), second,
+        weight_half(WEIGHT_WORD_AT((row + units) * 4u + quad * 2u + r / 2u), r));
 #elif defined(WEIGHT_Q4_K)
-    const uvec4 entry = weights[row + units + quad / 2u];
+    const uvec4 entry = WEIGHT_AT(row + units + quad / 2u);
     const uvec2 scales = weight_scales_minima(entry, quad % 2u) >> r * 8u;
-    return WeightFour(weight_words[(row + u) * 4u + r], second, scales.x, entry.x, scales.y);
+    return WeightFour(WEIGHT_WORD_AT((row + u) * 4u + r), second, scales.x, entry.x, scales.y);
 #else
     const uvec3 planes = weight_q6_k_planes(row, units);
-    const uint upper = weight_words[(planes.x * 2u + u) * 2u + r / 2u] >> (r % 2u * 2u + second) * 2u;
-    const uint scales = weight_words[planes.y * 4u + u / 2u] >> r * 8u;
-    return WeightFour(weight_words[(row + u) * 4u + r], second, upper, scales,
-        weight_half(weight_words[planes.z * 4u + u / 16u], u / 8u));
+    const uint upper = WEIGHT_WORD_AT((planes.x * 2u + u) * 2u + r / 2u) >> (r % 2u * 2u + second) * 2u;
+    const uint scales = WEIGHT_WORD_AT(planes.y * 4u + u / 2u) >> r * 8u;
+    return WeightFour(WEIGHT_WORD_AT((row + u) * 4u + r), second, upper, scales,
+        weight_half(WEIGHT_WORD_AT(planes.z * 4u + u / 16u), u / 8u));
 #endif
 }

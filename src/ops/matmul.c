@@ -2,6 +2,7 @@
 #include "ops/matvec.h"
 #include "ops/op_util.h"
 #include "ops/staged.h"
+#include "ops/tune.h"
 
 #include "util/status.h"
 
@@ -87,6 +88,26 @@ gsai_matvec_shape gsai_matvec_choose(
     return s;
 }
 
+void gsai_matvec_tune(gsai_recorder *r, const gsai_variant *v, const char *label, const gsai_matrix_part *part,
+    uint32_t n_cols, uint32_t per, gsai_matvec_shape *s)
+{
+    if (!s->subgroup_size || s->columns > 1) return;
+    const gsai_tunable product = {.variant = v,
+        .label = label,
+        .type = part->type,
+        .n_out = part->n_rows / per,
+        .n_cols = n_cols,
+        .per = per,
+        .lanes = s->subgroup_size};
+    gsai_knobs k = {s->group_size, s->rows, s->unroll, s->team};
+    gsai_tune_apply(r, &product, &k);
+    s->group_size = k.group_size;
+    s->rows = k.rows;
+    s->unroll = k.unroll;
+    s->team = k.split;
+    s->rows_per_group = s->group_size / s->subgroup_size / s->team * s->rows;
+}
+
 static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_rows)
 {
     gsa_device *dev = gsai_recorder_device(m->r);
@@ -95,10 +116,11 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
 
     for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
         const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const gsai_matvec_shape s = gsai_type_is_quantised(m->part->type)
-                                        ? gsai_block_matvec_choose(dev, v, m->part->n_rows,
-                                              gsai_matrix_row_units(m->part->type, m->n_cols), n_tokens, 1)
-                                        : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        gsai_matvec_shape s = gsai_type_is_quantised(m->part->type)
+                                  ? gsai_block_matvec_choose(dev, v, m->part->n_rows,
+                                        gsai_matrix_row_units(m->part->type, m->n_cols), n_tokens, 1)
+                                  : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        gsai_matvec_tune(m->r, v, m->label, m->part, m->n_cols, 1, &s);
         const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
         const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
         if (!pipeline) return;

@@ -37,6 +37,7 @@ static void record(
         s.rows_per_group /= s.rows;
         s.rows = 1;
     }
+    gsai_matvec_tune(r, v, a->label, part, a->w->n_cols, a->swiglu ? 2 : 1, &s);
     const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, a->swiglu};
     const struct gsa_norm_matvec_push push = {
         .n_tokens = n_tokens,

@@ -204,6 +204,8 @@ typedef enum gsai_verdict {
 
 /* Fill dev->variant_off from capabilities and the list of masked variant names (may be NULL). ARGUMENT: unknown name. */
 gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names);
+/* Of name and code: what was learnt of a kernel counts for this very code. */
+uint64_t gsai_variant_hash(const gsai_variant *v);
 /* First usable rung of the op's ladder; NULL when all are masked or wrong. */
 const gsai_variant *gsai_variant_pick(const gsa_device *dev, const char *op);
 /* Rows of gsa_device_fact_get(GSA_FACT_VARIANT): one per op, with the variant chosen and why. Static texts. */

@@ -29,7 +29,7 @@ static bool batched(const gsai_gpu_engine *e, const gsai_plan_key *key)
            gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
 }
 
-gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan)
+void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorder *r, uint32_t n_layers)
 {
     const gsai_capacity *k = &e->k;
     const uint64_t stride = gsai_capacity_staging_stride(k);
@@ -56,10 +56,17 @@ gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gs
         .tokens_at = k->tokens_at,
         .states = e->states + (size_t)key->page * e->config->n_layers,
     };
+    gsai_config config = *e->config;
+    config.n_layers = n_layers;
+    gsai_forward(r, &config, &e->weights, &e->scratch, &pass);
+}
+
+gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan)
+{
     gsai_recorder *r = NULL;
     const gsa_status status = gsai_recorder_begin(e->dev, 0, &r);
     if (status != GSA_OK) return status;
-    gsai_forward(r, e->config, &e->weights, &e->scratch, &pass);
+    gsai_gpu_forward(e, key, r, e->config->n_layers);
     return gsai_recorder_finish(r, plan);
 }
 

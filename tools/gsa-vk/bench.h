@@ -17,6 +17,7 @@ typedef struct bench_options {
     uint64_t batch[BENCH_MAX_LENGTHS]; /* sessions that decode together */
     size_t n_batch;
     uint64_t context, n, reps;
+    uint64_t search; /* seconds; 0 = none */
     bool quick, no_verify, check, profile, cold;
     bool markdown, csv;
 } bench_options;
@@ -61,6 +62,7 @@ int bench_measure(bench *b);
 int bench_verify(bench *b);
 int bench_check_model(bench *b); /* logits of a few tokens against the CPU reference */
 int bench_report(const bench *b);
+int bench_search(bench *b);
 int bench_profile(bench *b); /* instead of all these */
 
 /* What the model is, as a short name: the preset, or the folder's last part. */

@@ -116,8 +116,8 @@ static int run(app *a, const bench_options *o)
         b->is_reference = b->device.type == GSA_DEVICE_REFERENCE;
         rc = describe_weights(b, &params);
     }
-    if (rc == 0 && o->profile) {
-        rc = bench_profile(b);
+    if (rc == 0 && (o->profile || o->search)) {
+        rc = o->profile ? bench_profile(b) : bench_search(b);
         free(b);
         return rc;
     }
@@ -160,7 +160,8 @@ static int settle(app *a, bench_options *o, const char *lengths, const char *bat
     if (!a->model_path == !o->synthetic) return cli_mistake(a->spec, "give -m PATH or --synthetic SHAPE");
     if (o->type && !o->synthetic) return cli_mistake(a->spec, "--type is for synthetic weights");
     if (o->markdown + o->csv + a->json > 1) return cli_mistake(a->spec, "give one of --json, --md and --csv");
-    if (o->profile && (o->markdown || o->csv)) return cli_mistake(a->spec, "--profile has no --md and no --csv");
+    if ((o->profile || o->search) && (o->markdown || o->csv))
+        return cli_mistake(a->spec, "--profile and --search have no --md and no --csv");
     a->profile = o->profile;
     if (o->n == 0) o->n = o->quick ? 16 : 64;
     if (o->reps == 0) o->reps = o->quick ? 1 : 3;
@@ -200,6 +201,9 @@ int cmd_bench(int argc, char **argv)
         {CLI_FLAG, 0, "profile", NULL,
             "instead of all that: GPU time of each call of a decode\nstep and of a prefill of the first length",
             &o.profile},
+        {CLI_UINT, 0, "search", "SECONDS",
+            "instead of all that: time every shape of the products of\na token's pass, so long in all", &o.search, 1,
+            3600},
         {CLI_FLAG, 0, "no-verify", NULL, "ask no known questions: rows are then INVALID", &o.no_verify},
         APP_DEVICE_OPTIONS(&a),
         APP_OUTPUT_OPTIONS(&a),
@@ -213,6 +217,7 @@ int cmd_bench(int argc, char **argv)
         "  gsa-vk bench -m path/to/model\n"
         "  gsa-vk bench --synthetic 1.3b --type f16 --json > 1.3b.jsonl\n"
         "  gsa-vk bench --synthetic 1.3b --profile --prefill 512\n"
+        "  gsa-vk bench --synthetic 1.3b --type q4_0 --search 60\n"
         "  gsa-vk bench --synthetic 340m --context 4096 --prefill 512 --reps 10 --md\n",
         options, APP_COUNT(options), 0};
     cli_args args;
