@@ -71,7 +71,7 @@ typedef struct inn {
 
 /* n_facts: how many facts the conversation will hold, for a cast of a fitting size. */
 #define INN_HELD_OUT 1u
-#define INN_NOISE    2u /* slips of the pen, needless words: for training */
+#define INN_NOISE    2u /* for training: slips of the pen, needless words, more words that are made up */
 void inn_begin(inn *w, uint64_t seed, unsigned flags, size_t n_facts);
 
 /* Each makes one turn. */

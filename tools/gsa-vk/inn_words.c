@@ -142,9 +142,10 @@ static void blend(inn_random *r, const char *list, char out[INN_TEXT])
 void inn_word(inn *w, inn_words class, char out[INN_TEXT])
 {
     inn_random *r = &w->random;
-    static const double made_up[INN_N_WORDS] = {.55, .4, .35, .4, .35, .35, .55, .3, 1};
+    static const double made_up[2][INN_N_WORDS] = {
+        {.45, .25, .15, .25, .2, .2, .5, .15, 1}, {.55, .4, .35, .4, .35, .35, .55, .3, 1}};
     for (int tries = 0; tries < 1000; tries++) {
-        if (!inn_chance(r, made_up[class])) {
+        if (!inn_chance(r, made_up[w->noise][class])) {
             pick(r, *lists[class], out);
         } else if (class == INN_SECRET || inn_chance(r, .5)) {
             syllables(r, out);
