@@ -137,8 +137,38 @@ typedef struct gsa_verify_row {
 GSA_API gsa_status gsa_device_verify(
     gsa_device *device, void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed);
 
-/* Read bandwidth in bytes per second: a kernel that reads bytes once, median of a few runs. DRIVER, DEVICE_MEMORY. */
+/* What this device does at best, measured now: what the speed of a model is to be compared with. Each takes device memory
+ * for the time of the call, warms the device up (GPUs lower their clocks while idle; a CPU driver gets one run) and gives
+ * the median of seven runs by the device's clock. They block for a fraction of a second on a GPU. UNSUPPORTED on the CPU
+ * reference; ARGUMENT, DEVICE_MEMORY, HOST_MEMORY, DRIVER, DEVICE_LOST: the results are zeroed. One thread, no model's
+ * step in flight: it would be measured with. */
+
+/* Read bandwidth in bytes per second: a kernel that reads so many bytes once, or as many as fit half of the free memory. */
 GSA_API gsa_status gsa_device_bandwidth(gsa_device *device, uint64_t bytes, double *bytes_per_second);
+
+/* Rate of a product size x size x size (2 size^3 operations) of random weights of a type ("f16", "q8_0", ...) with
+ * activations, f32 sums, by the kernel that prompts take here: on matrix units where the device has them and the type
+ * allows it. size: a multiple of 256 up to 16384; 0 = the largest power of two up to 4096 that takes well under a second. */
+typedef struct gsa_matrix_rate {
+    double flops_per_second;
+    uint32_t size;
+    const char *kernel; /* static text, as in gsa_verify_row.variant */
+} gsa_matrix_rate;
+GSA_API gsa_status gsa_device_matrix_rate(gsa_device *device, const char *type, uint32_t size, gsa_matrix_rate *rate);
+
+/* Time of the recurrence of one layer alone, of one session with T tokens: from the projections q k v f (or, where the
+ * kernels of this device and shape do not take those, from q k v with their maps and gates made) to its outputs, states
+ * read and written. Passes of 2,048 tokens, chunks as a prompt's; T = 1 is the step of decoding. us: time of each of
+ * n_runs runs (1 to 1000), in microseconds. *error: before anything is timed, outputs of the first 2,048 tokens and, when
+ * there are no more, the state after them against the CPU reference, |out - reference| / |reference|, the larger one:
+ * below 1e-5 where all is f32, 5e-3 where products are of f16. The reference takes about a millisecond a token. */
+typedef struct gsa_recurrence {
+    size_t struct_size;     /* sizeof(gsa_recurrence) */
+    uint32_t H, G, K, V, M; /* as in gsa_model_info */
+    uint32_t T;             /* tokens, up to 1048576 */
+} gsa_recurrence;
+GSA_API gsa_status gsa_device_recurrence_time(
+    gsa_device *device, const gsa_recurrence *what, double *us, uint32_t n_runs, double *error);
 
 #ifdef __cplusplus
 }

@@ -43,12 +43,20 @@ gsai_staged_shape gsai_staged_choose(
     while (s.split * 2 * lanes <= s.group_size && (uint64_t)n_out / s.rows * s.split < wave &&
            units >= 2 * least * lanes * s.split)
         s.split *= 2;
+    const uint32_t most_loads = caps->few_registers ? 2 : 4;
+    if (step_K && caps->few_registers) { /* a row of the key memory in a register of each invocation */
+        s.rows = 1;
+        while (s.group_size / lanes / s.split > 16) s.group_size /= 2;
+        while (s.group_size / lanes / s.split < 8 && s.group_size * 2 <= caps->max_invocations &&
+               s.group_size * 2 / lanes <= caps->max_subgroups)
+            s.group_size *= 2;
+    }
     if (step_K) { /* tiles of eight rows of the key memory at least, of one head at most */
         while (s.split > 1 && s.group_size / lanes / s.split * s.rows < 8) s.split /= 2;
         while (s.group_size / lanes / s.split * s.rows > step_K && s.group_size > lanes * s.split) s.group_size /= 2;
     }
     const uint32_t loads = (units + lanes * s.split - 1) / (lanes * s.split);
-    while (s.unroll < 4 && s.unroll * 4 <= loads) s.unroll *= 2;
+    while (s.unroll < most_loads && s.unroll * 4 <= loads) s.unroll *= 2;
     s.outputs = s.group_size / lanes / s.split * s.rows;
     return s;
 }

@@ -24,9 +24,10 @@ typedef enum gsai_cap {
     GSAI_CAP_TIMELINE = 1 << 15,          /* timeline semaphores */
     GSAI_CAP_MEMORY_MODEL = 1 << 16,      /* memory_model: Vulkan memory model */
     GSAI_CAP_DEVICE_SCOPE = 1 << 17,      /* device_scope: its synchronization between workgroups */
-    GSAI_CAP_BUFFER_ADDRESS = 1 << 18     /* buffer_address: shaders reach buffers by address */
+    GSAI_CAP_BUFFER_ADDRESS = 1 << 18,    /* buffer_address: shaders reach buffers by address */
+    GSAI_CAP_VECTOR_LANES = 1 << 19       /* vector_lanes: subgroups are the 4, 8 or 16 lanes of a CPU's vectors */
 } gsai_cap;
-#define GSAI_N_CAPS   19
+#define GSAI_N_CAPS   20
 #define GSAI_CAPS_ALL ((1u << GSAI_N_CAPS) - 1)
 
 typedef enum gsai_component {
@@ -63,8 +64,9 @@ typedef struct gsai_caps {
     uint64_t max_range_bytes;                                       /* maxStorageBufferRange */
     uint64_t max_allocation_bytes;                                  /* maxMemoryAllocationSize, maxBufferSize */
     uint32_t offset_align;                                          /* minStorageBufferOffsetAlignment, at least 16 */
-    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
+    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;   /* what kernels ask for, and the range */
     bool subgroup_size_settable; /* else, with the capability, there is one size only */
+    bool few_registers;          /* an invocation has about 100 of 32 bits, not 200 */
     uint32_t max_subgroups;      /* of a workgroup whose subgroup size is asked for */
     uint32_t n_cores;            /* SMs / compute units / execution units where a driver tells; 0 = unknown */
     double timestamp_period_ns;

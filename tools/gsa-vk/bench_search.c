@@ -64,11 +64,10 @@ static int print_json(const bench *b, const gsa_tune_row *r, double bandwidth)
         json_pack("{s:s, s:i, s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, "
                   "s:f, s:b, s:b}",
             "schema", "gsa-vk-shapes", "schema_version", 1, "device", b->device.name, "driver", b->device.driver,
-            "model", format_json_text(bench_model_name(b)), "product", r->label, "kernel", r->kernel, "n_rows",
-            (int)r->n_rows, "n_cols", (int)r->n_cols, "n_calls", (int)r->n_calls, "group", (int)r->group_size, "rows",
-            (int)r->rows, "loads", (int)r->unroll, "split", (int)r->split, "us_per_call", r->us / r->n_calls,
-            "gb_per_s", rate(r), "share", 1e9 * rate(r) / bandwidth, "is_default", (int)r->is_default, "changes_bits",
-            (int)r->changes_bits),
+            "model", format_json_text(b->name), "product", r->label, "kernel", r->kernel, "n_rows", (int)r->n_rows,
+            "n_cols", (int)r->n_cols, "n_calls", (int)r->n_calls, "group", (int)r->group_size, "rows", (int)r->rows,
+            "loads", (int)r->unroll, "split", (int)r->split, "us_per_call", r->us / r->n_calls, "gb_per_s", rate(r),
+            "share", 1e9 * rate(r) / bandwidth, "is_default", (int)r->is_default, "changes_bits", (int)r->changes_bits),
         0);
 }
 
@@ -83,8 +82,7 @@ int bench_search(bench *b)
     if (rc == 0 && s.no_memory) rc = fail("out of memory");
     if (rc == 0 && s.n == 0) rc = fail("this device tells no times of GPU calls: there is nothing to compare");
     if (rc == 0 && !b->a->json)
-        printf(
-            "%s on %s, %s; reads %.0f GB/s\n", bench_model_name(b), b->device.name, b->device.driver, bandwidth * 1e-9);
+        printf("%s on %s, %s; reads %.0f GB/s\n", b->name, b->device.name, b->device.driver, bandwidth * 1e-9);
     for (size_t first = 0, n; first < s.n && rc == 0; first += n) {
         for (n = 1; first + n < s.n && same_product(&s.rows[first], &s.rows[first + n]);) n++;
         qsort(s.rows + first, n, sizeof *s.rows, by_time);
