@@ -14,7 +14,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 0) const uint LANES = 8u; // of a subgroup: 4, 8 or 16
+layout(constant_id = 0) const uint LANES = 8u; // of a subgroup: 8 or 16
 #define TOKENS 16u
 #define ROWS 4u
 #include "common/push.h"

@@ -23,7 +23,7 @@ typedef enum gsai_cap {
     GSAI_CAP_TIMESTAMPS = 1 << 14,      /* timestamps on the compute queue */
     GSAI_CAP_TIMELINE = 1 << 15,        /* timeline semaphores */
     GSAI_CAP_MEMORY_MODEL = 1 << 16,    /* memory_model: Vulkan memory model */
-    GSAI_CAP_VECTOR_LANES = 1 << 17     /* vector_lanes: subgroups are the 4, 8 or 16 lanes of a CPU's vectors */
+    GSAI_CAP_VECTOR_LANES = 1 << 17     /* vector_lanes: subgroups are the 8 or 16 lanes of a CPU's vectors */
 } gsai_cap;
 #define GSAI_N_CAPS   18
 #define GSAI_CAPS_ALL ((1u << GSAI_N_CAPS) - 1)
