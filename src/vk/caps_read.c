@@ -30,6 +30,8 @@ static const feature_struct structs[] = {
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES},
     {GSAI_CAP_MEMORY_MODEL, VK_API_VERSION_1_2, "VK_KHR_vulkan_memory_model", AT(memory_model),
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES},
+    {GSAI_CAP_BUFFER_ADDRESS, VK_API_VERSION_1_2, "VK_KHR_buffer_device_address", AT(address),
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES},
     {0, VK_API_VERSION_1_3, "VK_KHR_maintenance4", AT(maintenance4),
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES},
 #ifdef VK_KHR_cooperative_matrix
@@ -96,6 +98,8 @@ static uint32_t bits_of_features(const gsai_features *f)
     if (f->integer_dot.shaderIntegerDotProduct) bits |= GSAI_CAP_INTEGER_DOT;
     if (f->timeline.timelineSemaphore) bits |= GSAI_CAP_TIMELINE;
     if (f->memory_model.vulkanMemoryModel) bits |= GSAI_CAP_MEMORY_MODEL;
+    if (f->memory_model.vulkanMemoryModel && f->memory_model.vulkanMemoryModelDeviceScope) bits |= GSAI_CAP_DEVICE_SCOPE;
+    if (f->address.bufferDeviceAddress) bits |= GSAI_CAP_BUFFER_ADDRESS;
 #ifdef VK_KHR_cooperative_matrix
     if (f->coopmat.cooperativeMatrix) bits |= GSAI_CAP_COOPMAT;
 #endif
@@ -125,6 +129,8 @@ void gsai_features_chain(
     f->storage16.storagePushConstant16 = f->storage16.storageInputOutput16 = VK_FALSE;
     f->storage8.storagePushConstant8 = VK_FALSE;
     f->memory_model.vulkanMemoryModelAvailabilityVisibilityChains = VK_FALSE;
+    if (!(wanted & GSAI_CAP_DEVICE_SCOPE)) f->memory_model.vulkanMemoryModelDeviceScope = VK_FALSE;
+    f->address.bufferDeviceAddressCaptureReplay = f->address.bufferDeviceAddressMultiDevice = VK_FALSE;
     if (!(wanted & GSAI_CAP_FLOAT16)) f->float16_int8.shaderFloat16 = VK_FALSE;
     if (!(wanted & GSAI_CAP_INT8)) f->float16_int8.shaderInt8 = VK_FALSE;
 #ifdef VK_KHR_cooperative_matrix
@@ -236,6 +242,16 @@ static uint32_t count_cores(const properties *p)
     if (p->arm_cores.shaderCoreCount) n = p->arm_cores.shaderCoreCount;
 #endif
     return n;
+}
+
+/* Where sizes go below 32 (Intel) or up to 128 (Adreno), a subgroup has so many registers whatever its size: fewer lanes
+ * have more of them each, so kernels ask for the smallest, and even then are given less to hold. */
+static void prefer_subgroup_size(gsai_caps *caps)
+{
+    const bool shares = caps->subgroup_size_min <= 16 || caps->subgroup_size_max >= 128;
+    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || !caps->subgroup_size_settable || !shares) return;
+    caps->subgroup_size = caps->subgroup_size_min;
+    caps->few_registers = true;
 }
 
 static uint32_t bits_of_subgroups(const VkPhysicalDeviceSubgroupProperties *s)
@@ -377,16 +393,14 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
     gsai_features f;
     query(dev, physical, caps->api_version, ext, &f);
     caps->present = bits_of_features(&f) | bits_of_subgroups(&p.subgroup);
-    if (!(p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT))
-        caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
+    caps->subgroup_size_settable = (p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    prefer_subgroup_size(caps);
+    const bool is_fixed = caps->subgroup_size_min == caps->subgroup_size_max && f.subgroup_size.computeFullSubgroups;
+    if (!caps->subgroup_size_settable && !is_fixed) caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
     if ((caps->present & GSAI_CAP_INTEGER_DOT) && p.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated)
         caps->present |= GSAI_CAP_INTEGER_DOT_FAST;
     if (gsai_extensions_have(ext, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME)) caps->present |= GSAI_CAP_MEMORY_BUDGET;
     if (caps->timestamp_bits && caps->timestamp_period_ns > 0) caps->present |= GSAI_CAP_TIMESTAMPS;
-    const uint32_t lanes = caps->subgroup_size;
-    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && (lanes == 8 || lanes == 16) &&
-        caps->subgroup_size_min == caps->subgroup_size_max)
-        caps->present |= GSAI_CAP_VECTOR_LANES;
     apply_quirks(caps);
 #ifdef VK_KHR_cooperative_matrix
     /* Shapes are listed even where the feature is off; the feature bit alone decides. */
