@@ -20,6 +20,16 @@ typedef enum gsa_self_test {
     GSA_SELF_TEST_OFF = 2
 } gsa_self_test;
 
+/* How work is cut into workgroups matters much for speed and depends on the device. When a model is loaded, the shapes of
+ * its products for single tokens are measured on its own weights, a few around each default, in about a second; what was
+ * found is kept in gsa_device_cache(), so that the next run does not search. Only choices that leave every bit of the
+ * results as it is are tried: results are the same with and without the search, and whatever it finds. */
+typedef enum gsa_tuning {
+    GSA_TUNING_DEFAULT = 0, /* on, but off for CPU drivers */
+    GSA_TUNING_ON = 1,
+    GSA_TUNING_OFF = 2 /* defaults, and what the cache holds */
+} gsa_tuning;
+
 typedef struct gsa_device_params {
     size_t struct_size; /* sizeof(gsa_device_params) */
     const char *select; /* NULL or "" = best; "cpu" = the CPU reference; digits = index; else part of a name */
@@ -32,6 +42,9 @@ typedef struct gsa_device_params {
     bool validation; /* VK_LAYER_KHRONOS_validation with synchronization checks; messages are logged and counted */
     gsa_log log;     /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
+    gsa_tuning tuning;
+    /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */
+    bool kernel_statistics;
 } gsa_device_params;
 
 typedef enum gsa_device_type {
@@ -71,11 +84,17 @@ GSA_API void gsa_device_info_get(const gsa_device *device, gsa_device_info *info
 /* Facts for people and reports, one line each, until false: name and value are valid as long as the device.
  * kind: limits and identity, capabilities (value "yes", "no" or "masked"), kernel variants (name "op", value
  * "variant: why it was chosen", and whether it passed the self-test). Immediate; any thread. */
-typedef enum gsa_device_fact { GSA_FACT_LIMIT = 0, GSA_FACT_CAPABILITY = 1, GSA_FACT_VARIANT = 2 } gsa_device_fact;
+typedef enum gsa_device_fact {
+    GSA_FACT_LIMIT = 0,
+    GSA_FACT_CAPABILITY = 1,
+    GSA_FACT_VARIANT = 2,
+    GSA_FACT_SHAPE = 3 /* shapes found by the search: name "kernel rows x columns", value the shape */
+} gsa_device_fact;
 GSA_API bool gsa_device_fact_get(
     const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value);
 
-/* What to keep for the next run's gsa_device_params.cache: the self-test's verdicts and the driver's compiled pipelines. It
+/* What to keep for the next run's gsa_device_params.cache: the self-test's verdicts, the shapes that were
+ * found best, and the driver's compiled pipelines. It
  * is valid for the same library version, device and driver only, which is checked together with a hash of its bytes when
  * it is given back; verdicts count for the very same kernel code only. Anything else costs time, never a failure. It grows
  * until models are loaded, so ask afterwards. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
@@ -102,6 +121,8 @@ typedef struct gsa_device_startup {
     bool cache_fitted;    /* gsa_device_params.cache was of this library, device and driver */
     uint32_t n_self_tests;
     double self_test_ms; /* all in all */
+    uint32_t n_tuned;    /* products whose shape is known from a search, this one's or the cache's */
+    double tuning_ms;    /* searching, all in all */
 } gsa_device_startup;
 GSA_API void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup);
 

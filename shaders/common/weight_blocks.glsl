@@ -1,6 +1,7 @@
 // Weight rows of the block types q8_0, q4_0, q4_k, q6_k as the device holds them, and how kernels read them. Declares
-// the weights at binding 0. Columns are counted in vecs of four and runs of 32; storage in 16-byte vectors. row is always
-// the 16-byte vector where a row begins, units the number of its units.
+// the weights at binding 0, unless the including shader has said where they lie (WEIGHT_AT and its kin). Columns are
+// counted in vecs of four and runs of 32; storage in 16-byte vectors. row is always the 16-byte vector where a row begins,
+// units the number of its units.
 //
 // A row is its numbers in units of 16 bytes, then planes with what else they need; each plane is padded to 16 bytes.
 // Four neighbouring units, a quad, hold WEIGHT_RUNS runs of columns: 2 of q8_0, else 4; the last quad is filled up with
@@ -53,9 +54,14 @@
 #define WeightPart float
 #endif
 
+#if !defined(WEIGHT_AT)
 layout(std430, set = 0, binding = 0) readonly buffer Weights { uvec4 weights[]; };
 layout(std430, set = 0, binding = 0) readonly buffer WeightPairs { uvec2 weight_pairs[]; }; // the same bytes
 layout(std430, set = 0, binding = 0) readonly buffer WeightWords { uint weight_words[]; };
+#define WEIGHT_AT(I) weights[I]
+#define WEIGHT_PAIR_AT(I) weight_pairs[I]
+#define WEIGHT_WORD_AT(I) weight_words[I]
+#endif
 
 struct WeightUnit {
     uvec4 words;
@@ -128,22 +134,22 @@ uvec2 weight_scales_minima(uvec4 entry, uint i)
 WeightUnit weight_unit(uint row, uint units, uint u)
 {
     WeightUnit unit;
-    unit.words = weights[row + u];
+    unit.words = WEIGHT_AT(row + u);
 #if defined(WEIGHT_Q8_0)
-    unit.scales = weight_words[(row + units) * 4u + u / 4u];
+    unit.scales = WEIGHT_WORD_AT((row + units) * 4u + u / 4u);
 #elif defined(WEIGHT_Q4_0)
-    unit.scales = weight_pairs[(row + units) * 2u + u / 4u];
+    unit.scales = WEIGHT_PAIR_AT((row + units) * 2u + u / 4u);
 #elif defined(WEIGHT_Q4_K)
-    const uvec4 entry = weights[row + units + u / 8u];
+    const uvec4 entry = WEIGHT_AT(row + units + u / 8u);
     const uvec2 scales = weight_scales_minima(entry, u / 4u % 2u);
     unit.d = entry.x;
     unit.scales = scales.x;
     unit.minima = scales.y;
 #else
     const uvec3 planes = weight_q6_k_planes(row, units);
-    unit.upper = weight_pairs[planes.x * 2u + u];
-    unit.scales = weight_words[planes.y * 4u + u / 2u];
-    unit.d = weight_half(weight_words[planes.z * 4u + u / 16u], u / 8u);
+    unit.upper = WEIGHT_PAIR_AT(planes.x * 2u + u);
+    unit.scales = WEIGHT_WORD_AT(planes.y * 4u + u / 2u);
+    unit.d = weight_half(WEIGHT_WORD_AT(planes.z * 4u + u / 16u), u / 8u);
 #endif
     return unit;
 }
@@ -269,19 +275,19 @@ WeightFour weight_load_four(uint row, uint units, uint vec)
     const uint u = quad * 4u + vec / 4u % 2u * 2u + vec % 2u, second = vec / 2u % 2u;
 #if defined(WEIGHT_Q8_0)
     return WeightFour(
-        weight_words[(row + u) * 4u + r * 2u + second], 0u, weight_half(weight_words[(row + units) * 4u + quad], r));
+        WEIGHT_WORD_AT((row + u) * 4u + r * 2u + second), 0u, weight_half(WEIGHT_WORD_AT((row + units) * 4u + quad), r));
 #elif defined(WEIGHT_Q4_0)
-    return WeightFour(weight_words[(row + u) * 4u + r], second,
-        weight_half(weight_words[(row + units) * 4u + quad * 2u + r / 2u], r));
+    return WeightFour(WEIGHT_WORD_AT((row + u) * 4u + r), second,
+        weight_half(WEIGHT_WORD_AT((row + units) * 4u + quad * 2u + r / 2u), r));
 #elif defined(WEIGHT_Q4_K)
-    const uvec4 entry = weights[row + units + quad / 2u];
+    const uvec4 entry = WEIGHT_AT(row + units + quad / 2u);
     const uvec2 scales = weight_scales_minima(entry, quad % 2u) >> r * 8u;
-    return WeightFour(weight_words[(row + u) * 4u + r], second, scales.x, entry.x, scales.y);
+    return WeightFour(WEIGHT_WORD_AT((row + u) * 4u + r), second, scales.x, entry.x, scales.y);
 #else
     const uvec3 planes = weight_q6_k_planes(row, units);
-    const uint upper = weight_words[(planes.x * 2u + u) * 2u + r / 2u] >> (r % 2u * 2u + second) * 2u;
-    const uint scales = weight_words[planes.y * 4u + u / 2u] >> r * 8u;
-    return WeightFour(weight_words[(row + u) * 4u + r], second, upper, scales,
-        weight_half(weight_words[planes.z * 4u + u / 16u], u / 8u));
+    const uint upper = WEIGHT_WORD_AT((planes.x * 2u + u) * 2u + r / 2u) >> (r % 2u * 2u + second) * 2u;
+    const uint scales = WEIGHT_WORD_AT(planes.y * 4u + u / 2u) >> r * 8u;
+    return WeightFour(WEIGHT_WORD_AT((row + u) * 4u + r), second, upper, scales,
+        weight_half(WEIGHT_WORD_AT(planes.z * 4u + u / 16u), u / 8u));
 #endif
 }

@@ -15,7 +15,7 @@ typedef struct verdict_note {
     uint64_t verdict;
 } verdict_note;
 
-static uint64_t kernel_hash(const gsai_variant *v)
+uint64_t gsai_variant_hash(const gsai_variant *v)
 {
     const gsai_shader *s = gsai_shader_find(v->shader);
     gsai_hash h;
@@ -30,10 +30,10 @@ static uint64_t kernel_hash(const gsai_variant *v)
 gsa_status gsai_ops_verdicts_read(gsa_device *dev)
 {
     size_t size;
-    const char *notes = gsai_pipelines_notes(dev, &size);
+    const char *notes = gsai_pipelines_notes(dev, GSAI_NOTE_VERDICTS, &size);
 
     for (uint32_t i = 0; notes && i < gsai_n_variants && size >= sizeof(verdict_note); i++) {
-        const uint64_t kernel = kernel_hash(&gsai_variants[i]);
+        const uint64_t kernel = gsai_variant_hash(&gsai_variants[i]);
         for (size_t at = 0; at + sizeof(verdict_note) <= size; at += sizeof(verdict_note)) {
             verdict_note n;
             memcpy(&n, notes + at, sizeof n);
@@ -53,8 +53,8 @@ static gsa_status write_verdicts(gsa_device *dev)
 
     for (uint32_t i = 0; i < gsai_n_variants; i++)
         if (dev->variant_verdict[i] != GSAI_VERDICT_NONE)
-            notes[n++] = (verdict_note){kernel_hash(&gsai_variants[i]), dev->variant_verdict[i]};
-    return gsai_pipelines_set_notes(dev, notes, n * sizeof *notes);
+            notes[n++] = (verdict_note){gsai_variant_hash(&gsai_variants[i]), dev->variant_verdict[i]};
+    return gsai_pipelines_set_notes(dev, GSAI_NOTE_VERDICTS, notes, n * sizeof *notes);
 }
 
 static const gsai_verify_set *set_of(const gsai_variant *v)

@@ -18,6 +18,7 @@ typedef struct gsai_features {
     VkPhysicalDeviceShaderIntegerDotProductFeatures integer_dot;
     VkPhysicalDeviceTimelineSemaphoreFeatures timeline;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceBufferDeviceAddressFeatures address;
     VkPhysicalDeviceMaintenance4Features maintenance4;
 #ifdef VK_KHR_cooperative_matrix
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;

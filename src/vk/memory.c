@@ -55,6 +55,13 @@ static void count(gsa_device *dev, const gsai_buffer *b)
     atomic_fetch_add(&dev->n_allocations, 1);
 }
 
+static uint64_t address_of(const gsa_device *dev, VkBuffer buffer)
+{
+    const VkBufferDeviceAddressInfo info = {VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, NULL, buffer};
+    if (dev->vk.vkGetBufferDeviceAddress) return dev->vk.vkGetBufferDeviceAddress(dev->device, &info);
+    return dev->vk.vkGetBufferDeviceAddressKHR ? dev->vk.vkGetBufferDeviceAddressKHR(dev->device, &info) : 0;
+}
+
 static gsa_status allocate(gsa_device *dev, gsai_memory_kind kind, gsai_buffer *b)
 {
     VkMemoryRequirements needs;
@@ -62,7 +69,10 @@ static gsa_status allocate(gsa_device *dev, gsai_memory_kind kind, gsai_buffer *
     const uint32_t type = choose_type(dev, needs.memoryTypeBits, kind);
     if (type == UINT32_MAX)
         return gsai_fail(GSA_ERROR_DRIVER, "%s has no memory type for a storage buffer", dev->caps.name);
-    VkMemoryAllocateInfo info = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
+    const bool has_address = gsai_caps_has(&dev->caps, GSAI_CAP_BUFFER_ADDRESS);
+    VkMemoryAllocateFlagsInfo flags = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO};
+    flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+    VkMemoryAllocateInfo info = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, has_address ? &flags : NULL};
     info.allocationSize = needs.size;
     info.memoryTypeIndex = type;
     const VkResult result = dev->vk.vkAllocateMemory(dev->device, &info, NULL, &b->memory);
@@ -75,6 +85,7 @@ static gsa_status allocate(gsa_device *dev, gsai_memory_kind kind, gsai_buffer *
     b->allocated = needs.size;
     count(dev, b);
     status = GSAI_VK(dev, dev->vk.vkBindBufferMemory(dev->device, b->buffer, b->memory, 0));
+    if (status == GSA_OK && has_address) b->address = address_of(dev, b->buffer);
     if (status != GSA_OK || kind == GSAI_MEMORY_DEVICE) return status;
     b->coherent = (dev->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
     return GSAI_VK(dev, dev->vk.vkMapMemory(dev->device, b->memory, 0, VK_WHOLE_SIZE, 0, &b->mapped));
@@ -95,6 +106,7 @@ gsa_status gsai_buffer_create(gsa_device *dev, uint64_t size, gsai_memory_kind k
     info.size = gsai_round_up(size, GSAI_BUFFER_UNIT);
     info.usage =
         VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    if (gsai_caps_has(&dev->caps, GSAI_CAP_BUFFER_ADDRESS)) info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     info.sharingMode = VK_SHARING_MODE_EXCLUSIVE;
     const VkResult result = dev->vk.vkCreateBuffer(dev->device, &info, NULL, &out->buffer);
     if (result != VK_SUCCESS) out->buffer = VK_NULL_HANDLE;

@@ -20,6 +20,7 @@ typedef struct gsai_buffer {
     bool coherent;
     bool is_host;       /* counted as host-visible memory */
     uint64_t allocated; /* bytes asked of the driver */
+    uint64_t address;   /* as shaders see it; 0 without GSAI_CAP_BUFFER_ADDRESS */
 } gsai_buffer;
 
 /* Bytes [offset, offset + size) of a buffer; what descriptors bind. offset is a multiple of caps.offset_align, size a
@@ -28,6 +29,12 @@ typedef struct gsai_range {
     const gsai_buffer *buffer;
     uint64_t offset, size;
 } gsai_range;
+
+/* Where the range begins, as shaders see it; only with GSAI_CAP_BUFFER_ADDRESS. */
+static inline uint64_t gsai_range_address(gsai_range r)
+{
+    return r.buffer->address + r.offset;
+}
 
 /* Memory is taken in whole units: what drivers round to, so that a plan's bytes are those that are allocated. */
 #define GSAI_BUFFER_UNIT 256

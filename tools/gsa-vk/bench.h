@@ -33,6 +33,7 @@ typedef struct bench_options {
     bench_list shape; /* of the op: H, G, K, V, M */
     bench_list op_tokens;
     uint64_t n, reps;
+    uint64_t search; /* seconds; 0 = none */
     bool all, quick, crossover, no_verify, check, profile, cold;
     bool markdown, csv;
     const char *record; /* file for the JSON record beside what is printed; NULL = none */
@@ -101,6 +102,7 @@ void bench_ceilings(bench *b); /* call it twice: the higher value is what the de
 int bench_verify(bench *b);
 int bench_check_model(bench *b); /* logits of a few tokens against the CPU reference */
 int bench_report(const bench *b);
+int bench_search(bench *b);
 int bench_report_json(const bench *b, FILE *to);
 int bench_profile(bench *b); /* instead of all these */
 

@@ -114,6 +114,7 @@ static int run(bench *b)
     gsa_device_info_get(b->a->device, &b->device);
     b->is_reference = b->device.type == GSA_DEVICE_REFERENCE;
     if (o->profile) return bench_profile(b);
+    if (o->search) return bench_search(b);
     rc = bench_measure(b);
     if (rc == 0 && b->has_model) rc = bench_verify(b);
     if (rc == 0 && b->has_model && (o->check || (b->a->info.weight_bytes <= SMALL_MODEL_BYTES && !o->no_verify)))
@@ -195,9 +196,12 @@ static int settle(app *a, bench_options *o, const lists *l)
     if ((l->tokens || l->shape) && !o->op) return cli_mistake(a->spec, "--tokens and --shape are for --op");
     if (o->type && !o->synthetic) return cli_mistake(a->spec, "--type is for synthetic weights");
     if (o->markdown + o->csv + a->json > 1) return cli_mistake(a->spec, "give one of --json, --md and --csv");
-    if (o->profile && (o->markdown || o->csv)) return cli_mistake(a->spec, "--profile has no --md and no --csv");
-    if (o->profile && o->record) return cli_mistake(a->spec, "--profile has no --record; --json prints it");
-    if (o->profile && !model) return cli_mistake(a->spec, "--profile is of a model: give -m PATH or --synthetic SHAPE");
+    if ((o->profile || o->search) && (o->markdown || o->csv))
+        return cli_mistake(a->spec, "--profile and --search have no --md and no --csv");
+    if ((o->profile || o->search) && o->record)
+        return cli_mistake(a->spec, "--profile and --search have no --record; --json prints them");
+    if ((o->profile || o->search) && !model)
+        return cli_mistake(a->spec, "--profile and --search are of a model: give -m PATH or --synthetic SHAPE");
     a->profile = o->profile;
     if (o->n == 0) o->n = o->quick ? 16 : 64;
     if (o->reps == 0) o->reps = o->quick ? 1 : 3;
@@ -247,6 +251,9 @@ int cmd_bench(int argc, char **argv)
         {CLI_FLAG, 0, "profile", NULL,
             "instead of all that: GPU time of each call of a decode\nstep and of a prefill of the first length (2048)",
             &o.profile},
+        {CLI_UINT, 0, "search", "SECONDS",
+            "instead of all that: time every shape of the products of\na token's pass, so long in all", &o.search, 1,
+            3600},
         {CLI_FLAG, 0, "no-verify", NULL, "ask no known questions: rows are then INVALID", &o.no_verify},
         APP_DEVICE_OPTIONS(&a),
         APP_OUTPUT_OPTIONS(&a),
@@ -262,6 +269,7 @@ int cmd_bench(int argc, char **argv)
         "  gsa-vk bench -m path/to/model\n"
         "  gsa-vk bench --synthetic 1.3b --type f16 --all --json > 1.3b.jsonl\n"
         "  gsa-vk bench --synthetic 1.3b --profile --prefill 512\n"
+        "  gsa-vk bench --synthetic 1.3b --type q4_0 --search 60\n"
         "  gsa-vk bench --op gsa --tokens 1,2048,16384 --shape 4,4,512,512,64\n"
         "  gsa-vk bench --synthetic 340m --context 0,4096 --prefill 512 --reps 10 --md\n",
         options, APP_COUNT(options), 0};
