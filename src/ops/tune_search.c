@@ -247,9 +247,10 @@ static gsa_status explore(tuner *t, uint32_t of)
     for (uint32_t split = 1; split <= 8; split *= 2)
         for (uint32_t group = 64; group <= 1024; group *= 2)
             for (uint32_t rows = 1; rows <= 4; rows *= 2)
-                for (uint32_t unroll = 1; status == GSA_OK && unroll <= 8 && !is_late(t); unroll *= 2) {
+                for (uint32_t unroll = 1; status == GSA_OK && unroll <= 8; unroll *= 2) {
                     const gsai_knobs k = {group, rows, unroll, split};
-                    if (!gsai_tune_fits(t->dev, &p->p, &k)) continue;
+                    if (!gsai_tune_fits(t->dev, &p->p, &k) || gsai_tune_same(&k, &p->first)) continue;
+                    if (t->n_batch > 1 && is_late(t)) continue; /* one besides the default in any case */
                     status = add(t, of, &k);
                     if (status == GSA_OK && t->n_batch == MAX_BATCH) status = tell_batch(t, others_ns);
                 }
