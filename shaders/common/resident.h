@@ -55,4 +55,11 @@ struct gsa_resident_push {
     uint act; /* GSA_ACT_* */
 };
 
+struct gsa_resident_keep_push {
+    uint layer;  /* uints of the list for a layer */
+    uint chunk;  /* as above */
+    uint n_vecs; /* of a layer's state */
+    uint spare_lo, spare_hi; /* address of the copy */
+};
+
 #endif

@@ -92,14 +92,21 @@ static gsa_status ask(gsai_check *c, uint32_t i, uint32_t *n_dropped)
     return GSA_OK;
 }
 
-static bool is_wanted(const gsa_device *dev, uint32_t i, bool only_used)
+/* Workgroups that wait for each other are not trusted on any device before they have shown that they can. */
+static bool is_daring(const gsai_variant *v)
 {
+    return strncmp(v->op, "resident_", 9) == 0;
+}
+
+static bool is_wanted(const gsa_device *dev, uint32_t i, bool only_used, bool only_daring)
+{
+    if (only_daring && !is_daring(&gsai_variants[i])) return false;
     if (dev->variant_verdict[i] != GSAI_VERDICT_NONE || dev->variant_off[i] != GSAI_VARIANT_USABLE) return false;
     return only_used ? dev->variant_used[i] : gsai_variant_pick(dev, gsai_variants[i].op) == &gsai_variants[i];
 }
 
 /* In the table's order, which is the order in which ops build upon each other. */
-static gsa_status ask_all(gsa_device *dev, bool only_used, uint32_t *n_dropped)
+static gsa_status ask_all(gsa_device *dev, bool only_used, bool only_daring, uint32_t *n_dropped)
 {
     gsai_check c = {0};
     gsa_status status = GSA_OK;
@@ -107,7 +114,7 @@ static gsa_status ask_all(gsa_device *dev, bool only_used, uint32_t *n_dropped)
     const uint64_t start = gsai_clock_ns();
 
     for (uint32_t i = 0; status == GSA_OK && i < gsai_n_variants; i++) {
-        if (!is_wanted(dev, i, only_used)) continue;
+        if (!is_wanted(dev, i, only_used, only_daring)) continue;
         if (n_asked++ == 0) status = gsai_check_create(&c, dev, CAPACITY, GSAI_MEMORY_UPLOAD);
         if (status == GSA_OK) status = ask(&c, i, n_dropped);
     }
@@ -125,9 +132,10 @@ gsa_status gsai_ops_self_test_used(gsa_device *dev, uint32_t *n_dropped)
     const bool is_slow = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 
     *n_dropped = 0;
-    if (dev->self_test == GSA_SELF_TEST_OFF || (dev->self_test == GSA_SELF_TEST_DEFAULT && is_slow)) return GSA_OK;
+    const bool only_daring =
+        dev->self_test == GSA_SELF_TEST_OFF || (dev->self_test == GSA_SELF_TEST_DEFAULT && is_slow);
     gsai_mutex_lock(&dev->self_test_mutex);
-    const gsa_status status = ask_all(dev, true, n_dropped);
+    const gsa_status status = ask_all(dev, true, only_daring, n_dropped);
     gsai_mutex_unlock(&dev->self_test_mutex);
     return status;
 }
@@ -140,7 +148,7 @@ gsa_status gsai_ops_self_test(gsa_device *dev)
     gsai_mutex_lock(&dev->self_test_mutex);
     do {
         n_dropped = 0;
-        status = ask_all(dev, false, &n_dropped);
+        status = ask_all(dev, false, false, &n_dropped);
     } while (status == GSA_OK && n_dropped > 0);
     gsai_mutex_unlock(&dev->self_test_mutex);
     return status;

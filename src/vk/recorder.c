@@ -176,16 +176,18 @@ static void barrier(gsai_recorder *r, VkPipelineStageFlags src, VkPipelineStageF
 static void order_shader(gsai_recorder *r, const gsai_call *c)
 {
     bool conflict = r->dev->profile && r->hazards.stages; /* one at a time, or the times overlap */
+    conflict |= r->hazards.by_address || (c->by_address && r->hazards.stages);
     for (uint32_t i = 0; i < c->n_bind; i++)
         conflict |= gsai_hazards_conflict(&r->hazards, c->bind[i].range, c->bind[i].access);
     if (conflict) barrier(r, r->hazards.stages, COMPUTE);
     for (uint32_t i = 0; i < c->n_bind; i++)
         gsai_hazards_add(&r->hazards, c->bind[i].range, c->bind[i].access, COMPUTE);
+    r->hazards.by_address = c->by_address;
 }
 
 static void order_copy(gsai_recorder *r, const gsai_range *src, gsai_range dst)
 {
-    bool conflict = r->copies_unordered || (r->dev->profile && r->hazards.stages);
+    bool conflict = r->copies_unordered || r->hazards.by_address || (r->dev->profile && r->hazards.stages);
     conflict |= gsai_hazards_conflict(&r->hazards, dst, GSAI_WRITE);
     if (src) conflict |= gsai_hazards_conflict(&r->hazards, *src, GSAI_READ);
     if (conflict) barrier(r, COMPUTE | TRANSFER, COMPUTE | TRANSFER);
