@@ -29,7 +29,7 @@ gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gs
 {
     const gsai_capacity *k = &e->k;
     const uint64_t stride = gsai_capacity_staging_stride(k);
-    const gsai_pass pass = {
+    gsai_pass pass = {
         .work = {e->scratch.work, k->spans_at, k->chunks_at, key->n_spans, key->n_chunks, key->n_rows,
             (gsai_row_class)key->rows},
         .ids = table_at(e, k->ids_at),
@@ -51,6 +51,13 @@ gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gs
         .tokens_at = k->tokens_at,
         .states = e->states + (size_t)key->page * e->config->n_layers,
     };
+    gsai_resident_args resident;
+    if (key->resident) {
+        resident = gsai_gpu_resident_args(e, key->page, &pass.work);
+        pass.resident = &resident;
+        pass.spare = e->resident.spare;
+        pass.given_up_at = k->given_up_at;
+    }
     gsai_recorder *r = NULL;
     const gsa_status status = gsai_recorder_begin(e->dev, 0, &r);
     if (status != GSA_OK) return status;
