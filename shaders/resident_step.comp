@@ -133,7 +133,10 @@ void main()
     Loader next;
     WeightUnit held[2u * STEPS];
     aim(next, 0u);
-    [[unroll]] for (uint d = 0u; d < STEPS; d++) { LOAD_STEP(next, d) }
+    [[unroll]] for (uint d = 0u; d < STEPS; d++) {
+        held[2u * d] = held[2u * d + 1u] = weight_nothing();
+        LOAD_STEP(next, d)
+    }
 
     uint target = 0u; // arrivals
     for (uint phase = 0u;; phase++) {
@@ -151,10 +154,9 @@ void main()
         if (kind == GSA_RESIDENT_ADD) before = add_to(at, lane);
         stage(at); // with a barrier: the next record is there, too
 
-        const uint split = field(at, GSA_RESIDENT_SPLIT), loads = field(at, GSA_RESIDENT_LOADS);
-        const uint units = weight_units(field(at, GSA_RESIDENT_X_VECS)), n_parts = n_pairs(at) << split;
-        const uint n_steps = subgroup < min(n_parts, WORKERS) ? (n_parts - subgroup + WORKERS - 1u) / WORKERS * loads : 0u;
-        uint part = subgroup, left = loads, unit = first_unit(split);
+        const uint units = weight_units(field(at, GSA_RESIDENT_X_VECS)), n_parts = n_pairs(at) << field(at, GSA_RESIDENT_SPLIT);
+        const uint n_steps = subgroup < min(n_parts, WORKERS) ? (n_parts - subgroup + WORKERS - 1u) / WORKERS * field(at, GSA_RESIDENT_LOADS) : 0u;
+        uint part = subgroup, left = field(at, GSA_RESIDENT_LOADS), unit = first_unit(at);
         precise SUM sum[2] = SUM[](SUM(0.0), SUM(0.0));
         for (uint done = 0u; done == 0u || done < n_steps; done += STEPS) {
             if (done + STEPS >= n_steps) { // what is loaded from here on belongs to the next phase
@@ -166,8 +168,8 @@ void main()
             }
             [[unroll]] for (uint d = 0u; d < STEPS; d++) {
                 if (done + d < n_steps) {
-                    multiply(held[2u * d], held[2u * d + 1u], min(unit, units - 1u), units, sum);
-                    unit += LANES << split;
+                    if (unit < units) multiply(held[2u * d], held[2u * d + 1u], unit, units, sum);
+                    unit += LANES << field(at, GSA_RESIDENT_SPLIT);
                     if (--left == 0u) {
                         precise const float first = subgroupAdd(sum_of(sum[0])), second = subgroupAdd(sum_of(sum[1]));
                         if (gl_SubgroupInvocationID == 0u) {
@@ -176,8 +178,8 @@ void main()
                         }
                         sum[0] = sum[1] = SUM(0.0);
                         part += WORKERS;
-                        left = loads;
-                        unit = first_unit(split);
+                        left = field(at, GSA_RESIDENT_LOADS);
+                        unit = first_unit(at);
                     }
                 }
                 LOAD_STEP(next, d)

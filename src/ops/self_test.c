@@ -15,7 +15,13 @@ typedef struct verdict_note {
     uint64_t verdict;
 } verdict_note;
 
-static uint64_t kernel_hash(const gsai_variant *v)
+/* Workgroups that wait for each other are not trusted on any device before they have shown that they can. */
+static bool is_daring(const gsai_variant *v)
+{
+    return strncmp(v->op, "resident_", 9) == 0;
+}
+
+static uint64_t kernel_hash(const gsa_device *dev, const gsai_variant *v)
 {
     const gsai_shader *s = gsai_shader_find(v->shader);
     gsai_hash h;
@@ -23,6 +29,7 @@ static uint64_t kernel_hash(const gsai_variant *v)
     gsai_hash_init(&h);
     gsai_hash_update(&h, v->op, strlen(v->op) + 1);
     gsai_hash_update(&h, v->shader, strlen(v->shader) + 1);
+    if (is_daring(v)) gsai_hash_update(&h, &dev->resident, sizeof dev->resident); /* with so many workgroups */
     if (s) gsai_hash_update(&h, s->words, s->n_words * sizeof *s->words);
     return gsai_hash_final(&h);
 }
@@ -33,7 +40,7 @@ gsa_status gsai_ops_verdicts_read(gsa_device *dev)
     const char *notes = gsai_pipelines_notes(dev, &size);
 
     for (uint32_t i = 0; notes && i < gsai_n_variants && size >= sizeof(verdict_note); i++) {
-        const uint64_t kernel = kernel_hash(&gsai_variants[i]);
+        const uint64_t kernel = kernel_hash(dev, &gsai_variants[i]);
         for (size_t at = 0; at + sizeof(verdict_note) <= size; at += sizeof(verdict_note)) {
             verdict_note n;
             memcpy(&n, notes + at, sizeof n);
@@ -53,7 +60,7 @@ static gsa_status write_verdicts(gsa_device *dev)
 
     for (uint32_t i = 0; i < gsai_n_variants; i++)
         if (dev->variant_verdict[i] != GSAI_VERDICT_NONE)
-            notes[n++] = (verdict_note){kernel_hash(&gsai_variants[i]), dev->variant_verdict[i]};
+            notes[n++] = (verdict_note){kernel_hash(dev, &gsai_variants[i]), dev->variant_verdict[i]};
     return gsai_pipelines_set_notes(dev, notes, n * sizeof *notes);
 }
 
@@ -90,12 +97,6 @@ static gsa_status ask(gsai_check *c, uint32_t i, uint32_t *n_dropped)
     dev->variant_off[i] = GSAI_VARIANT_WRONG;
     ++*n_dropped;
     return GSA_OK;
-}
-
-/* Workgroups that wait for each other are not trusted on any device before they have shown that they can. */
-static bool is_daring(const gsai_variant *v)
-{
-    return strncmp(v->op, "resident_", 9) == 0;
 }
 
 static bool is_wanted(const gsa_device *dev, uint32_t i, bool only_used, bool only_daring)

@@ -104,10 +104,10 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     }
     s->rows = (gsai_resident_rows){e->scratch.x, e->scratch.qkvf.rows, e->scratch.o, e->scratch.act, e->scratch.gsa};
     gsa_status status = is_wanted(e->dev) ? make_memory(e) : GSA_OK;
-    if (status == GSA_OK) {
-        status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
+    if (status == GSA_OK || status == GSA_ERROR_LIMIT) {
+        if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
         s->is_there = status == GSA_OK && is_wanted(e->dev);
-        if (status == GSA_ERROR_UNSUPPORTED) {
+        if (status == GSA_ERROR_UNSUPPORTED || status == GSA_ERROR_LIMIT) {
             gsai_log(&e->dev->log, GSA_LOG_WARNING, "%s: call by call instead", gsa_error_text());
             status = GSA_OK;
         }
