@@ -123,7 +123,7 @@ void main()
 {
     subgroup = subgroupBroadcastFirst(gl_SubgroupID); // so that compilers know it is one for all lanes
     lane = subgroup * LANES + gl_SubgroupInvocationID;
-    if (atomicLoad(sync[0], gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelaxed) != 0u ||
+    if (atomicLoad(sync[0], gl_ScopeDevice, 0, gl_SemanticsRelaxed) != 0u ||
         work[push.chunk + 1u] == 0u)
         return;
     const uint slot = work[push.chunk + 2u] * push.state_stride / 4u;

@@ -60,6 +60,17 @@ void aim(out Loader l, uint at)
         begin_pair(L);                                                       \
     }
 
+#if defined(WEIGHT_BLOCKS)
+WeightPart add_run(WeightUnit unit, uint run, vec4 x_0, vec4 x_1, float of_x, WeightPart part)
+{
+    const vec4 n_0 = weight_numbers(unit, run * 2u), n_1 = weight_numbers(unit, run * 2u + 1u);
+    precise float product = weight_start(of_x);
+    [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(n_0[k], x_0[k], product);
+    [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(n_1[k], x_1[k], product);
+    return weight_add(unit, run, product, of_x, part);
+}
+#endif
+
 // Two units of a pair times x at unit u; sums in the order of staged_matvec.comp.
 void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM sum[2])
 {
@@ -73,14 +84,8 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
 #else
         const float of_x = run_sums[run * units + u];
 #endif
-        [[unroll]] for (uint r = 0u; r < 2u; r++) {
-            const vec4 n_0 = weight_numbers(r == 0u ? first : second, run * 2u);
-            const vec4 n_1 = weight_numbers(r == 0u ? first : second, run * 2u + 1u);
-            precise float product = weight_start(of_x);
-            [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(n_0[k], x_0[k], product);
-            [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(n_1[k], x_1[k], product);
-            of_unit[r] = weight_add(r == 0u ? first : second, run, product, of_x, of_unit[r]);
-        }
+        of_unit[0] = add_run(first, run, x_0, x_1, of_x, of_unit[0]);
+        of_unit[1] = add_run(second, run, x_0, x_1, of_x, of_unit[1]);
     }
     sum[0] = weight_end(first, of_unit[0], sum[0]);
     sum[1] = weight_end(second, of_unit[1], sum[1]);

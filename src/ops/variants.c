@@ -69,7 +69,7 @@
     X("resident_q4_0", "resident_q4_0", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_q4_k", "resident_q4_k", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_q6_k", "resident_q6_k", RES, 128, 16384, RES_WANTS)                                                    \
-    X("resident_keep", "resident_keep", GSAI_CAP_BUFFER_ADDRESS, 128, 0, "buffers by address")                         \
+    X("resident_keep", "resident_keep", RES, 128, 0, RES_WANTS)                                                        \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
