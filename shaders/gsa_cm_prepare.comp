@@ -1,12 +1,12 @@
-// GSA for chunks of many rows on matrix units, first of three: q, k, v as f16, and the decays of a chunk (see
+// GSA for chunks of many rows on matrix units, first of four: q, k, v as f16, and the decays of a chunk (see
 // gsa_chunk_gate.comp for what is summed how).
 //
-//   x       [rows, width] f32   columns q, k, v and g, s; with GSA_CM_PROJECTIONS before their maps, and f in g's columns
+//   x       [rows, width] f32   columns q, k, v and g, s; with GSA_CM_MAPPED only g's, which hold f
 //   work    chunks
-//   scratch half_x, pre, keep, write, wsuf, wend, total, decay
+//   scratch half, pre, keep, write, wsuf, wend, total, decay
 //
-// x = workgroups that copy, GSA_CM_COPY_ROWS rows of 4 GSA_MIXER_GROUP columns each, then workgroups that own 32 columns
-// of [G M], an invocation one of their four blocks; y = chunk.
+// x = without GSA_CM_MAPPED workgroups that copy, GSA_CM_COPY_ROWS rows of 4 GSA_MIXER_GROUP columns each, then workgroups
+// that own 32 columns of [G M], an invocation one of their four blocks; y = chunk.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_16bit_storage : require
@@ -18,7 +18,6 @@ layout(local_size_x = GSA_MIXER_GROUP) in;
 #include "common/exp.glsl"
 #include "common/decay.glsl"
 #include "common/gate.glsl"
-#include "common/act.glsl"
 
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 0) readonly buffer X4 { vec4 x4[]; };
@@ -33,11 +32,9 @@ const uint COLUMNS = GSA_MIXER_GROUP / BLOCKS;
 shared float total[GSA_MIXER_GROUP];
 shared float decays[GSA_BLOCK * GSA_MIXER_GROUP]; // each invocation's own: an array would lie in slow memory
 
-vec4 mapped(vec4 a, bool rectify)
+bool is_mapped()
 {
-    if ((push.flags & GSA_CM_PROJECTIONS) == 0u) return a;
-    if (rectify) return max(a, vec4(0.0));
-    return vec4(silu(a.x), silu(a.y), silu(a.z), silu(a.w));
+    return (push.flags & GSA_CM_MAPPED) != 0u;
 }
 
 void copy(uint group, uint chunk, uint row, uint rows)
@@ -47,13 +44,11 @@ void copy(uint group, uint chunk, uint row, uint rows)
     if (column >= push.half_stride) return;
     const bool is_q = column < n_q, is_k = !is_q && column < n_q + n_k;
     const uint from = is_q ? push.q + column : is_k ? push.k + column - n_q : push.v + column - n_q - n_k;
-    const bool rectify = (is_q || is_k) && (push.flags & GSA_CM_RELU) != 0u;
     [[unroll]] for (uint i = 0u; i < GSA_CM_COPY_ROWS; i++) {
         const uint t = group % steps * GSA_CM_COPY_ROWS + i;
-        vec4 a = vec4(0.0);
-        if (t < rows) a = mapped(x4[(push.x_offset + (row + t) * push.x_stride + from) / 4u], rectify);
-        a = clamp(a, vec4(-65504.0), vec4(65504.0));
-        scratch2[push.half_x / 2u + ((chunk * GSA_CHUNK + t) * push.half_stride + column) / 4u] =
+        if (t >= rows) return;
+        const vec4 a = clamp(x4[(push.x_offset + (row + t) * push.x_stride + from) / 4u], vec4(-65504.0), vec4(65504.0));
+        scratch2[push.half_base / 2u + ((chunk * GSA_CHUNK + t) * push.half_stride + column) / 4u] =
             uvec2(packHalf2x16(a.xy), packHalf2x16(a.zw));
     }
 }
@@ -63,12 +58,12 @@ float decay_of(uint t, uint from, uint rows)
 {
     if (t >= rows) return 0.0;
     const float g = x[from + push.g];
-    return (push.flags & GSA_CM_PROJECTIONS) != 0u ? log_decay(g, push.normalizer) : g;
+    return is_mapped() ? log_decay(g, push.normalizer) : g;
 }
 float strength_of(uint t, uint from, uint rows, float g)
 {
     if (t >= rows) return 0.0;
-    return (push.flags & GSA_CM_PROJECTIONS) != 0u ? one_minus_exp(g) : x[from + push.s];
+    return is_mapped() ? one_minus_exp(g) : x[from + push.s];
 }
 
 void gates(uint group, uint chunk, uint row, uint rows)
@@ -85,7 +80,7 @@ void gates(uint group, uint chunk, uint row, uint rows)
         sum += g;
         if (n >= gm) continue;
         scratch[push.pre + at + t * gm] = exp_neg(sum);
-        scratch[push.keep + at + t * gm] = exp_neg(g);
+        scratch[push.pre + push.table + at + t * gm] = exp_neg(g);
     }
     total[lane] = sum;
     barrier();
@@ -98,14 +93,15 @@ void gates(uint group, uint chunk, uint row, uint rows)
         all += of_block;
     }
     const float to_end = exp_neg(after);
+    const uint wsuf = (push.pre + 3u * push.table) * 2u;
     sum = 0.0;
     for (uint i = GSA_BLOCK; i-- > 0u;) {
         const uint t = first + i;
         const float g = decays[i * GSA_MIXER_GROUP + lane], s = strength_of(t, column + t * push.x_stride, end, g);
         const float w = s * exp_neg(sum);
-        scratch[push.write + at + t * gm] = s;
-        scratch16[push.wsuf * 2u + at + t * gm] = float16_t(w);
-        scratch16[push.wend * 2u + at + t * gm] = float16_t(w * to_end);
+        scratch[push.pre + 2u * push.table + at + t * gm] = s;
+        scratch16[wsuf + at + t * gm] = float16_t(w);
+        scratch16[wsuf + push.table + at + t * gm] = float16_t(w * to_end);
         sum += g;
     }
     scratch[push.total + (chunk * BLOCKS + block) * gm + n] = total[lane];
@@ -120,7 +116,7 @@ void main()
 {
     const uint chunk = gl_WorkGroupID.y, entry = push.chunks + GSA_WORK_STRIDE * chunk;
     const uint row = work[entry], rows = work[entry + 1u];
-    const uint copies = (push.half_stride / 4u + GSA_MIXER_GROUP - 1u) / GSA_MIXER_GROUP * (GSA_CHUNK / GSA_CM_COPY_ROWS);
+    const uint copies = is_mapped() ? 0u : (push.half_stride / 4u + GSA_MIXER_GROUP - 1u) / GSA_MIXER_GROUP * (GSA_CHUNK / GSA_CM_COPY_ROWS);
     if (gl_WorkGroupID.x < copies)
         copy(gl_WorkGroupID.x, chunk, row, rows);
     else

@@ -1,12 +1,14 @@
-// GSA for chunks of many rows on matrix units, last of three: what each row reads. See gsa_chunk_read.comp for the sums;
+// GSA for chunks of many rows on matrix units, last of four: what each row reads. See gsa_chunk_read.comp for the sums;
 // here products between blocks are of f16, those inside a block and the softmax are f32.
 //
 //   work    chunks
-//   scratch all but decay and wend
-//   o       [rows, H V] f32; silu(o) with GSA_CM_PROJECTIONS
+//   half    [rows][half_stride] f16
+//   scratch all but decay, wend and sum
+//   o       [rows, H V] f32; silu(o) with GSA_CM_MAPPED
 //
-// A workgroup owns two blocks of a chunk for one query head: x = half of the chunk, y = query head, z = chunk. The slots
-// of all its rows fit shared memory.
+// A workgroup owns two blocks of a chunk for one query head: y = query head, z = chunk, x = half of the chunk + 2 (part of
+// V): with few chunks several workgroups find the same weights of slots, and each reads its columns of V. The slots of
+// all its rows fit shared memory.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -23,11 +25,12 @@ layout(push_constant) uniform Push { gsa_cm_push push; };
 #include "common/act.glsl"
 
 layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Scratch { float scratch[]; };
-layout(std430, set = 0, binding = 1) readonly buffer ScratchHalf { float16_t scratch16[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Scratch2 { uint scratch_pair[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Scratch16 { uvec4 scratch_vec[]; };
-layout(std430, set = 0, binding = 2) writeonly buffer O { float o[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Scratch { float scratch[]; };
+layout(std430, set = 0, binding = 2) readonly buffer ScratchHalf { float16_t scratch16[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Scratch2 { uint scratch_pair[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Scratch16 { uvec4 scratch_vec[]; };
+layout(std430, set = 0, binding = 3) writeonly buffer O { float o[]; };
 
 const uint GROUP = GSA_MIXER_GROUP;
 const uint ROWS = 2u * GSA_BLOCK;          // of the workgroup
@@ -65,6 +68,7 @@ void set_pair(uint at, uint word, vec2 pair)
 }
 
 uint chunk, h, g, block0; // block0: the workgroup's first, in the chunk
+uint row, rows;           // of the chunk: its first in the pass, how many
 
 uint gate(uint t, uint m) // local row t of the workgroup
 {
@@ -96,17 +100,23 @@ uint start_vec(uint row) // of [K | V]
     return (push.start * 2u + ((chunk * push.G + g) * (push.K + push.V) + row) * SLOTS) / 8u;
 }
 
+// Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite.
+uvec4 half_of(uint t, uint column, uint vec)
+{
+    return t < rows ? half_vec[(half_row(chunk, row) + t * push.half_stride + column) / 8u + vec] : uvec4(0u);
+}
+
 void fetch_keys(uint k0)
 {
-    const uint lane = gl_LocalInvocationIndex, q_at = half_row(chunk) + block0 * GSA_BLOCK * push.half_stride + h * push.K + k0;
-    const uint k_at = half_row(chunk) + push.R * push.G * push.K + g * push.K + k0;
+    const uint lane = gl_LocalInvocationIndex, q_row = block0 * GSA_BLOCK;
+    const uint k_at = push.R * push.G * push.K + g * push.K + k0;
     [[unroll]] for (uint e = 0u; e < N_Q; e++) {
         const uint i = lane + e * GROUP;
-        q_next[e] = scratch_vec[(q_at + i / CHUNK_VECS * push.half_stride) / 8u + i % CHUNK_VECS];
+        q_next[e] = half_of(q_row + i / CHUNK_VECS, h * push.K + k0, i % CHUNK_VECS);
     }
     [[unroll]] for (uint e = 0u; e < N_K; e++) {
         const uint i = lane + e * GROUP;
-        k_next[e] = scratch_vec[(k_at + i / CHUNK_VECS * push.half_stride) / 8u + i % CHUNK_VECS];
+        k_next[e] = half_of(i / CHUNK_VECS, k_at, i % CHUNK_VECS);
     }
     [[unroll]] for (uint e = 0u; e < N_H; e++) {
         const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u);
@@ -203,7 +213,7 @@ void make_writes()
         for (uint i = lane; i < 3u * GSA_BLOCK * SLOTS / 2u; i += GROUP) {
             const uint row = i / (SLOTS / 2u), pair = i % (SLOTS / 2u), slot = row / GSA_BLOCK, j = slot == 2u ? 1u : 0u;
             const uint decay = (2u + slot) * SLOTS + 2u * pair;
-            const uint from = push.wsuf + (gate_row(chunk) + (j * GSA_BLOCK + row % GSA_BLOCK) * gm() + g * SLOTS) / 2u + pair;
+            const uint from = at_wsuf() + (gate_row(chunk) + (j * GSA_BLOCK + row % GSA_BLOCK) * gm() + g * SLOTS) / 2u + pair;
             set_pair(AT_WROTE, row * SLOT_PITCH * 4u + pair,
                 unpackHalf2x16(scratch_pair[from]) * vec2(get(AT_DECAY, decay), get(AT_DECAY, decay + 1u)));
         }
@@ -225,7 +235,7 @@ void add_earlier_blocks()
                 FRAG_B w;
                 coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + (j * GSA_BLOCK + k) / 8u, CHUNK_PITCH, ROW_MAJOR);
                 if (j + 1u == b)
-                    coopMatLoad(w, scratch16, push.wsuf * 2u + gate_row(chunk) + (j * GSA_BLOCK + k) * gm() + g * SLOTS + m,
+                    coopMatLoad(w, scratch16, at_wsuf() * 2u + gate_row(chunk) + (j * GSA_BLOCK + k) * gm() + g * SLOTS + m,
                         gm(), ROW_MAJOR);
                 else
                     coopMatLoad(w, pool, AT_WROTE + (wrote_slot(b, j) * GSA_BLOCK + k) * SLOT_PITCH + m / 8u, SLOT_PITCH, ROW_MAJOR);
@@ -242,12 +252,12 @@ void add_earlier_blocks()
     {                                                                                \
         const uint row = b * GSA_BLOCK + uint(T), at = gate(row, m);                 \
         const uint to = row * SCORE_PITCH * 4u + m, own = AT_OWN + row * GSA_BLOCK / 4u; \
-        const float keep = scratch[push.keep + at];                                  \
+        const float keep = scratch[at_keep() + at];                                  \
         w0 *= keep;                                                                  \
         w1 *= keep;                                                                  \
         w2 *= keep;                                                                  \
         w3 *= keep;                                                                  \
-        W.C = scratch[push.write + at];                                              \
+        W.C = scratch[at_write() + at];                                              \
         precise float sum = scratch[push.pre + at] * get(AT_SCORES, to);             \
         sum = own_sum(uintBitsToFloat(pool[own]), w0, sum);                          \
         sum = own_sum(uintBitsToFloat(pool[own + 1u]), w1, sum);                     \
@@ -333,7 +343,7 @@ void make_values_weights()
                 FRAG_B w;
                 coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
                 if (j + 1u == b)
-                    coopMatLoad(w, scratch16, push.wsuf * 2u + gate_row(chunk) + column * gm() + g * SLOTS + k, gm(), COLUMN_MAJOR);
+                    coopMatLoad(w, scratch16, at_wsuf() * 2u + gate_row(chunk) + column * gm() + g * SLOTS + k, gm(), COLUMN_MAJOR);
                 else
                     coopMatLoad(w, pool, AT_WROTE + (wrote_slot(b, j) * GSA_BLOCK + column % GSA_BLOCK) * SLOT_PITCH + k / 8u,
                         SLOT_PITCH, COLUMN_MAJOR);
@@ -346,12 +356,12 @@ void make_values_weights()
     // Inside the blocks, one after the other: an invocation follows the write of one row j through every eighth slot.
     for (uint b = 0u; b < 2u; b++) {
         for (uint i = lane; i < GSA_BLOCK * SLOTS / 4u; i += GROUP)
-            pool[AT_KEEP + i] = scratch_vec[(push.keep + gate(b * GSA_BLOCK + i / (SLOTS / 4u), i % (SLOTS / 4u) * 4u)) / 4u];
+            pool[AT_KEEP + i] = scratch_vec[(at_keep() + gate(b * GSA_BLOCK + i / (SLOTS / 4u), i % (SLOTS / 4u) * 4u)) / 4u];
         barrier();
         const uint j = lane / 8u;
         INSIDE_ROWS(INSIDE_DECLARE)
         for (uint m = lane % 8u; m < SLOTS; m += 8u) {
-            precise float run = scratch[push.write + gate(b * GSA_BLOCK + j, m)];
+            precise float run = scratch[at_write() + gate(b * GSA_BLOCK + j, m)];
             INSIDE_ROWS(INSIDE_FOLLOW)
         }
         INSIDE_ROWS(INSIDE_STORE)
@@ -374,10 +384,10 @@ uvec4 v_next[N_K];
 void fetch_values(uint v0)
 {
     const uint lane = gl_LocalInvocationIndex;
-    const uint v_at = half_row(chunk) + (push.R + 1u) * push.G * push.K + g * push.V + v0;
+    const uint v_at = (push.R + 1u) * push.G * push.K + g * push.V + v0;
     [[unroll]] for (uint e = 0u; e < N_K; e++) {
         const uint i = lane + e * GROUP;
-        v_next[e] = scratch_vec[(v_at + i / CHUNK_VECS * push.half_stride) / 8u + i % CHUNK_VECS];
+        v_next[e] = half_of(i / CHUNK_VECS, v_at, i % CHUNK_VECS);
     }
     [[unroll]] for (uint e = 0u; e < N_H; e++) {
         const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u);
@@ -399,17 +409,20 @@ void put_values()
 }
 
 // o = (p pre lead) hv0 + B value, 64 columns at a time
-void read_values(uint row, uint rows)
+void read_values()
 {
+    // This workgroup's part of V, in tiles
+    const uint parts = gl_NumWorkGroups.x / 2u, part = gl_WorkGroupID.x / 2u, tiles = push.V / GSA_CHUNK;
+    const uint begin = part * tiles / parts * GSA_CHUNK, end = (part + 1u) * tiles / parts * GSA_CHUNK;
     const uint n = min(rows - min(rows, block0 * GSA_BLOCK), ROWS); // of ours that exist
     const uint to = push.o_offset + (row + block0 * GSA_BLOCK) * push.o_stride + h * push.V;
-    const bool act = (push.flags & GSA_CM_PROJECTIONS) != 0u;
-    fetch_values(0u);
+    const bool act = (push.flags & GSA_CM_MAPPED) != 0u;
+    fetch_values(begin);
     put_read_weights(true); // the last use of the scores, whose place the tiles take
-    for (uint v0 = 0u; v0 < push.V; v0 += GSA_CHUNK) {
+    for (uint v0 = begin; v0 < end; v0 += GSA_CHUNK) {
         put_values();
         barrier();
-        if (v0 + GSA_CHUNK < push.V) fetch_values(v0 + GSA_CHUNK);
+        if (v0 + GSA_CHUNK < end) fetch_values(v0 + GSA_CHUNK);
         for (uint first = 0u; first < KEY_COLUMNS; first += SUBS) {
             const uint j = min(first + gl_SubgroupID, KEY_COLUMNS - 1u) * FRAG_N;
             FRAG_C sum[ROW_FRAGS];
@@ -459,8 +472,9 @@ void main()
     chunk = gl_WorkGroupID.z;
     h = gl_WorkGroupID.y;
     g = h / push.R;
-    block0 = gl_WorkGroupID.x * 2u;
-    const uint row = work[chunk_entry(chunk)], rows = work[chunk_entry(chunk) + 1u];
+    block0 = gl_WorkGroupID.x % 2u * 2u;
+    row = work[chunk_entry(chunk)];
+    rows = work[chunk_entry(chunk) + 1u];
     if (block0 * GSA_BLOCK >= rows) return;
 
     make_pairs();
@@ -469,5 +483,5 @@ void main()
     add_own_block();
     make_weights();
     make_values_weights();
-    read_values(row, rows);
+    read_values();
 }

@@ -5,7 +5,9 @@
 //   weights [rows][row_vecs] 16-byte vectors   of any type but f32, turned into f16 on the way; rows first_row .. first_row + n_rows - 1 of a part; with SWIGLU also those
 //                                              up_rows further on
 //   x       [n_tokens, 8 x_vecs] f16           as 16-byte vectors
-//   y       [n_tokens, n_rows] f32             added to with push.accumulate; with SWIGLU f16
+//   y       [n_tokens, n_rows] f32             added to with ACCUMULATE; with SWIGLU f16; with MAPS the columns of the matrix
+//                                              below push.half_columns are f16 in the first half of their place in the
+//                                              row, mapped: below push.relu_columns rectified, the others silu
 //
 // A workgroup owns TILE_T tokens x TILE_N weight rows, a subgroup SUB_T x SUB_N of them, in fragments of the shape that
 // the device's matrix units take. Columns are walked in steps of DEPTH through shared memory, in STAGES buffers; the next
@@ -32,6 +34,7 @@ layout(constant_id = 8) const uint FRAG_K = 16u;
 layout(constant_id = 9) const uint STAGES = 1u;
 layout(constant_id = 10) const bool EDGES = true;       // the tiles do not just fill the outputs
 layout(constant_id = 11) const bool ACCUMULATE = false; // y +=
+layout(constant_id = 12) const bool MAPS = false;
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weights.glsl"
@@ -47,6 +50,7 @@ layout(std430, set = 0, binding = 2) buffer Y { float16_t y[]; };
 #define VALUE float16_t
 #else
 layout(std430, set = 0, binding = 2) buffer Y { float y[]; };
+layout(std430, set = 0, binding = 2) buffer YHalf { float16_t y_half[]; };
 #define VALUE float
 #endif
 
@@ -173,9 +177,17 @@ void put(uint stage, uint step_index)
 #endif
 }
 
+#if !defined(SWIGLU)
+float mapped(float z, uint column)
+{
+    return clamp(column < push.relu_columns ? max(z, 0.0) : silu(z), -65504.0, 65504.0);
+}
+#endif
+
 #define FRAG_A coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_K, gl_MatrixUseA>
 #define FRAG_B coopmat<float16_t, gl_ScopeSubgroup, FRAG_K, FRAG_N, gl_MatrixUseB>
 #define FRAG_C coopmat<float, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
+#define FRAG_H coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 #define FRAG_Y coopmat<VALUE, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 
 // Matrices are variables of main and their loops short: an array that a driver does not unroll lands in slow memory.
@@ -235,11 +247,26 @@ void main()
                         continue;
                     const uint to = at + e / FRAG_N * push.y_stride + e % FRAG_N;
                     const float value = uintBitsToFloat(tile[from + e / 4u][e % 4u]);
+#if !defined(SWIGLU)
+                    const uint column = push.column + row + j * FRAG_N + e % FRAG_N;
+                    if (MAPS && column < push.half_columns) {
+                        y_half[2u * to - column] = float16_t(mapped(value, column));
+                        continue;
+                    }
+#endif
                     y[to] = VALUE(ACCUMULATE ? float(y[to]) + value : value);
                 }
                 barrier();
                 continue;
             }
+#if !defined(SWIGLU)
+            const uint column = push.column + row + j * FRAG_N; // the parts of a row end between fragments
+            if (MAPS && column < push.half_columns) {
+                [[unroll]] for (uint e = 0u; e < z.length(); e++) z[e] = mapped(z[e], column);
+                coopMatStore(FRAG_H(z), y_half, 2u * at - column, 2u * push.y_stride, gl_CooperativeMatrixLayoutRowMajor);
+                continue;
+            }
+#endif
             FRAG_Y out_frag = FRAG_Y(z);
             if (ACCUMULATE) {
                 FRAG_Y old;

@@ -13,7 +13,7 @@
 // A pair is two weight rows, side by side or gate and up. A team of 1 << SPLIT subgroups shares it, lane by lane; a
 // workgroup has a run of pairs (for queries: of whole tiles of the key memory), which its first WORKERS subgroups take in
 // turn. A lane meets its pairs' units as one stream, STEPS ahead of the sums, on into the next phase. Sums are those of
-// staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes, group of the norm and tile.
+// staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes and tile.
 #version 450
 #pragma use_vulkan_memory_model
 #extension GL_GOOGLE_include_directive : require
@@ -37,6 +37,7 @@ layout(constant_id = 7) const uint RUN_SUMS = 1u;
 layout(constant_id = 8) const uint PARTS = 1u;   // most pairs of a workgroup times their split
 layout(constant_id = 9) const uint QUERIES = 1u; // most rows of queries of a workgroup
 layout(constant_id = 10) const uint KEYS = 4u;   // room: floats of the key memory that queries of a workgroup meet
+layout(constant_id = 11) const uint SQUARES = 1u;
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -68,7 +69,7 @@ shared float part_sums[2u * PARTS];
 #if defined(WEIGHT_BLOCKS)
 shared float run_sums[RUN_SUMS]; // of what a unit has of a run of x
 #endif
-shared float squares[1024u / 4u];
+shared float squares[SQUARES]; // of LANES vecs of x each
 shared float query[QUERIES];
 shared float memory[KEYS];
 shared uint record[2u * GSA_RESIDENT_STRIDE]; // of this phase and the next

@@ -4,15 +4,19 @@
 //   w      [width] f32                   read with GSA_NORM_WEIGHT, else all ones
 //   extra  GSA_NORM_ADD:  [n_rows, width] f32, added to x
 //          GSA_NORM_ROWS: words, row t of y is made from row words[t] of x
-//   y      [n_rows, width] f32           may be x; with HALF f16, two to a word, padded with zeros to whole 16 bytes,
-//                                        bounded to what f16 holds, and never x
+//   y      [n_rows, width] f32           may be x; with HALF f16, padded with zeros to whole 16 bytes, bounded to what
+//                                        f16 holds, and never x
 //
-// A workgroup owns a row. Squares are summed in f32, by lane and then over lanes, in an order that depends on GROUP
-// only. An element is read and written by the same invocation, so y may lie on x. ADD and ROWS exclude each other.
+// A workgroup owns a row, an invocation EACH runs of four of its columns, GROUP runs apart, which it holds in registers:
+// a row is read once, with all of an invocation's loads in flight together. Squares are summed in f32, by lane and then
+// over lanes, in an order that depends on GROUP and EACH only. An element is read and written by the same invocation, so
+// y may lie on x. ADD and ROWS exclude each other. Rows begin at multiples of four floats.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
+layout(constant_id = 1) const uint EACH = 1u; // EACH GROUP runs cover a row
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/act.glsl"
@@ -20,24 +24,26 @@ layout(constant_id = 0) const uint GROUP = 128u;
 
 layout(push_constant) uniform Push { gsa_rmsnorm_push push; };
 layout(std430, set = 0, binding = 0) buffer X { float x[]; };
+layout(std430, set = 0, binding = 0) buffer X4 { vec4 x4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer W { float w[]; };
+layout(std430, set = 0, binding = 1) readonly buffer W4 { vec4 w4[]; };
 layout(std430, set = 0, binding = 2) readonly buffer Extra { uint extra[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Extra4 { vec4 extra4[]; };
 #if defined(HALF)
-layout(std430, set = 0, binding = 3) writeonly buffer Y { uint y[]; };
+layout(std430, set = 0, binding = 3) writeonly buffer Y { uvec2 y[]; };
 #else
 layout(std430, set = 0, binding = 3) buffer Y { float y[]; };
+layout(std430, set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
 #endif
 
 REDUCE_DEFINE(group_sum, float, REDUCE_ADD)
 
-// Element i of the row at from, normed; 0 beyond the row.
-float normed(uint from, uint i, float scale)
+vec4 weights(uint i)
 {
-    if (i >= push.width) return 0.0;
-    float a = x[from + i];
-    if ((push.flags & GSA_NORM_SILU) != 0u) a = silu(a);
-    a *= scale;
-    if ((push.flags & GSA_NORM_WEIGHT) != 0u) a *= w[i];
+    if (i + 4u <= push.width) return w4[i / 4u];
+    vec4 a = vec4(0.0);
+    [[unroll]] for (uint n = 0u; n < 3u; n++)
+        if (i + n < push.width) a[n] = w[i + n];
     return a;
 }
 
@@ -47,33 +53,47 @@ void main()
     if (t >= push.n_rows) return;
 
     const uint row = (push.flags & GSA_NORM_ROWS) != 0u ? extra[push.extra_offset + t] : t;
-    const uint from = push.x_offset + row * push.x_stride;
-#if defined(HALF)
-    const uint to = (push.y_offset + t * push.y_stride) / 2u;
-#else
-    const uint to = push.y_offset + t * push.y_stride;
-#endif
-    const uint lane = gl_LocalInvocationIndex;
+    const uint from = push.x_offset + row * push.x_stride, lane = gl_LocalInvocationIndex;
+    vec4 a[EACH];
     float squares = 0.0;
 
-    for (uint i = lane; i < push.width; i += GROUP) {
-        float a = x[from + i];
-        if ((push.flags & GSA_NORM_ADD) != 0u) {
-            a += uintBitsToFloat(extra[push.extra_offset + t * push.extra_stride + i]);
-            x[from + i] = a;
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        const uint i = (lane + e * GROUP) * 4u;
+        a[e] = i < push.width ? x4[(from + i) / 4u] : vec4(0.0);
+    }
+    if ((push.flags & GSA_NORM_ADD) != 0u)
+        [[unroll]] for (uint e = 0u; e < EACH; e++) {
+            const uint i = (lane + e * GROUP) * 4u;
+            if (i >= push.width) continue;
+            a[e] += extra4[(push.extra_offset + t * push.extra_stride + i) / 4u];
+            if (i + 4u <= push.width)
+                x4[(from + i) / 4u] = a[e];
+            else
+                for (uint n = 0u; i + n < push.width; n++) x[from + i + n] = a[e][n];
         }
-        if ((push.flags & GSA_NORM_SILU) != 0u) a = silu(a);
-        squares += a * a;
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        const uint i = (lane + e * GROUP) * 4u;
+        [[unroll]] for (uint n = 0u; n < 4u; n++)
+            if (i + n >= push.width) a[e][n] = 0.0; // padding holds any value
+        if ((push.flags & GSA_NORM_SILU) != 0u) a[e] = vec4(silu(a[e].x), silu(a[e].y), silu(a[e].z), silu(a[e].w));
+        squares += dot(a[e], a[e]);
     }
     const float scale = 1.0 / sqrt(group_sum(squares) / float(push.width) + push.eps);
 
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        const uint i = (lane + e * GROUP) * 4u;
+        vec4 b = a[e] * scale;
+        if ((push.flags & GSA_NORM_WEIGHT) != 0u) b *= weights(i);
 #if defined(HALF)
-    const uint n_words = (push.width + 7u) / 8u * 4u;
-    for (uint i = lane; i < n_words; i += GROUP) {
-        const vec2 pair = vec2(normed(from, 2u * i, scale), normed(from, 2u * i + 1u, scale));
-        y[to + i] = packHalf2x16(clamp(pair, -65504.0, 65504.0));
-    }
+        b = clamp(b, vec4(-65504.0), vec4(65504.0));
+        if (i < (push.width + 7u) / 8u * 8u)
+            y[(push.y_offset + t * push.y_stride + i) / 4u] = uvec2(packHalf2x16(b.xy), packHalf2x16(b.zw));
 #else
-    for (uint i = lane; i < push.width; i += GROUP) y[to + i] = normed(from, i, scale);
+        const uint to = push.y_offset + t * push.y_stride + i;
+        if (i + 4u <= push.width)
+            y4[to / 4u] = b;
+        else
+            for (uint n = 0u; i + n < push.width; n++) y[to + n] = b[n];
 #endif
+    }
 }

@@ -9,13 +9,14 @@
 //   norm    [width] f32                        read with push.weighted only
 //
 // A team of SPLIT subgroups owns ROWS outputs, a lane takes every lanes-th unit of the weights; subgroups have LANES
-// invocations and are full. A workgroup owns TEAMS * ROWS outputs. The bits of an output depend on GROUP, LANES and
-// SPLIT, neither on the other tokens nor on ROWS, COLUMNS, UNROLL or STAGED.
+// invocations and are full. A workgroup owns TEAMS * ROWS outputs. The bits of an output depend on LANES and SPLIT,
+// neither on the other tokens nor on GROUP, ROWS, COLUMNS, UNROLL or STAGED; so the squares of x are summed by runs of
+// LANES vecs, whichever subgroup has them.
 //
 // STEP (a build of its own): the product is q, k, v and the slot gate f of GSA for chunks of one row, y their final form
 // (scale phi(q), phi(k), silu(v), log decay), and what the query reads of the key memory before this row's write goes
 // to the scratch, for gsa_step_mix.comp:
-//   partial[t][head][tile][m] = sum_{k in tile} q[k] hk[k, m],   a tile is the rows of a workgroup
+//   partial[t][head][tile][m] = sum_{k in tile} q[k] hk[k, m],   a tile is the rows of a workgroup: bits depend on it
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -67,13 +68,14 @@ const uint SUBGROUPS = GROUP / LANES, TEAMS = SUBGROUPS / SPLIT, TEAM_LANES = LA
 const uint PER = SWIGLU ? 2u : 1u; // weight rows behind an output
 const uint OUTPUTS = TEAMS * ROWS; // of the workgroup
 const uint LOADS = ROWS * PER;
+const uint X_RUNS = (X_VECS + LANES - 1u) / LANES;
 
 shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
 #if defined(WEIGHT_BLOCKS)
 shared float run_sums[STAGED ? COLUMNS * WEIGHT_RUNS * UNITS : 1u]; // of what a unit has of a run
 #endif
 shared float part[SUBGROUPS * LOADS * COLUMNS];
-shared float squares[COLUMNS * SUBGROUPS];
+shared float squares[NORM ? COLUMNS * X_RUNS : 1u]; // of a run
 #ifdef STEP
 shared float query[COLUMNS * OUTPUTS];
 #endif
@@ -100,26 +102,26 @@ vec4 x_at(uint c, uint u, uint v)
 #if defined(WEIGHT_BLOCKS)
 float x_sum(uint c, uint u, uint run)
 {
-#if defined(WEIGHT_Q8_0)
-    return 0.0; // not asked for
-#else
     if (STAGED) return run_sums[(c * WEIGHT_RUNS + run) * UNITS + u];
     precise const float sum = sum_of(x_at(c, u, 2u * run)) + sum_of(x_at(c, u, 2u * run + 1u));
     return sum;
-#endif
 }
 #endif
 
 // Every lane's share of x, and with NORM of its squares.
 void stage()
 {
+    const uint me = gl_SubgroupID * LANES + gl_SubgroupInvocationID;
     [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
         const uint t = min(c, push.n_tokens - 1u);
-        precise vec4 sum = vec4(0.0);
         if (NORM || STAGED)
-            for (uint i = gl_LocalInvocationIndex; i < X_VECS; i += GROUP) {
+            for (uint i = me; i < X_VECS; i += GROUP) {
                 vec4 value = x[push.x_offset + t * push.x_stride + i];
-                if (NORM) sum = fma(value, value, sum);
+                if (NORM) {
+                    precise const vec4 square = value * value;
+                    precise const float all = subgroupAdd(sum_of(square));
+                    if (gl_SubgroupInvocationID == 0u) squares[c * X_RUNS + i / LANES] = all;
+                }
                 if (NORM && push.weighted != 0u) value *= norm[i];
                 if (!STAGED) continue;
 #if defined(WEIGHT_BLOCKS)
@@ -134,19 +136,15 @@ void stage()
             }
 #if defined(WEIGHT_BLOCKS)
         if (STAGED) // what the last quad has beyond the row
-            for (uint i = X_VECS + gl_LocalInvocationIndex; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
+            for (uint i = X_VECS + me; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
                 const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
                 staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
                 if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = 0.0;
             }
 #else
-        if (STAGED && gl_LocalInvocationIndex < HELD - X_VECS) // at most one
+        if (STAGED && me < HELD - X_VECS) // at most one
             staged[c * HELD + HELD - 1u] = vec4(0.0);
 #endif
-        if (NORM) {
-            precise const float all = subgroupAdd(sum_of(sum));
-            if (gl_SubgroupInvocationID == 0u) squares[c * SUBGROUPS + gl_SubgroupID] = all;
-        }
     }
     if (NORM || STAGED) barrier();
 }
@@ -155,7 +153,7 @@ float factor(uint c)
 {
     if (!NORM) return 1.0;
     precise float sum = 0.0;
-    for (uint i = 0u; i < SUBGROUPS; i++) sum += squares[c * SUBGROUPS + i];
+    for (uint i = 0u; i < X_RUNS; i++) sum += squares[c * X_RUNS + i];
     return 1.0 / sqrt(sum / float(push.width) + push.eps);
 }
 

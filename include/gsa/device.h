@@ -20,6 +20,16 @@ typedef enum gsa_self_test {
     GSA_SELF_TEST_OFF = 2
 } gsa_self_test;
 
+/* How work is cut into workgroups matters much for speed and depends on the device. When a model is loaded, the shapes of
+ * its products for single tokens are measured on its own weights, a few around each default, in about a second; what was
+ * found is kept in gsa_device_cache(), so that the next run does not search. Only choices that leave every bit of the
+ * results as it is are tried: results are the same with and without the search, and whatever it finds. */
+typedef enum gsa_tuning {
+    GSA_TUNING_DEFAULT = 0, /* on, but off for CPU drivers */
+    GSA_TUNING_ON = 1,
+    GSA_TUNING_OFF = 2 /* defaults, and what the cache holds */
+} gsa_tuning;
+
 typedef struct gsa_device_params {
     size_t struct_size; /* sizeof(gsa_device_params) */
     const char *select; /* NULL or "" = best; "cpu" = the CPU reference; digits = index; else part of a name */
@@ -33,11 +43,14 @@ typedef struct gsa_device_params {
     gsa_log log;     /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
     /* Single tokens of one session by the resident kernel: all layers in one dispatch whose workgroups wait for each other,
-     * with the same bits as without. "always": wherever device and model can; "never"; NULL or "auto": as this version
-     * thinks best, which is never. For measuring, after a comma: groups=N (of the dispatch; needed where the number of
+     * with the same bits as without. "always": wherever device and model can, for the memory of one more state a
+     * model; "never"; NULL or "auto": as this version thinks best, which is never. For measuring, after a comma: groups=N (of the dispatch; needed where the number of
      * cores is unknown), cores=N (groups for each core), invocations=N, depth=N (16-byte units that an invocation holds),
      * clerks=0|1, polls=N (looks of one wait). */
     const char *resident;
+    gsa_tuning tuning;
+    /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */
+    bool kernel_statistics;
 } gsa_device_params;
 
 typedef enum gsa_device_type {
@@ -77,11 +90,17 @@ GSA_API void gsa_device_info_get(const gsa_device *device, gsa_device_info *info
 /* Facts for people and reports, one line each, until false: name and value are valid as long as the device.
  * kind: limits and identity, capabilities (value "yes", "no" or "masked"), kernel variants (name "op", value
  * "variant: why it was chosen", and whether it passed the self-test). Immediate; any thread. */
-typedef enum gsa_device_fact { GSA_FACT_LIMIT = 0, GSA_FACT_CAPABILITY = 1, GSA_FACT_VARIANT = 2 } gsa_device_fact;
+typedef enum gsa_device_fact {
+    GSA_FACT_LIMIT = 0,
+    GSA_FACT_CAPABILITY = 1,
+    GSA_FACT_VARIANT = 2,
+    GSA_FACT_SHAPE = 3 /* shapes found by the search: name "kernel rows x columns", value the shape */
+} gsa_device_fact;
 GSA_API bool gsa_device_fact_get(
     const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value);
 
-/* What to keep for the next run's gsa_device_params.cache: the self-test's verdicts and the driver's compiled pipelines. It
+/* What to keep for the next run's gsa_device_params.cache: the self-test's verdicts, the shapes that were
+ * found best, and the driver's compiled pipelines. It
  * is valid for the same library version, device and driver only, which is checked together with a hash of its bytes when
  * it is given back; verdicts count for the very same kernel code only. Anything else costs time, never a failure. It grows
  * until models are loaded, so ask afterwards. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
@@ -108,6 +127,8 @@ typedef struct gsa_device_startup {
     bool cache_fitted;    /* gsa_device_params.cache was of this library, device and driver */
     uint32_t n_self_tests;
     double self_test_ms; /* all in all */
+    uint32_t n_tuned;    /* products whose shape is known from a search, this one's or the cache's */
+    double tuning_ms;    /* searching, all in all */
 } gsa_device_startup;
 GSA_API void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup);
 
@@ -122,8 +143,38 @@ typedef struct gsa_verify_row {
 GSA_API gsa_status gsa_device_verify(
     gsa_device *device, void (*row)(void *user, const gsa_verify_row *row), void *user, uint32_t *n_failed);
 
-/* Read bandwidth in bytes per second: a kernel that reads bytes once, median of a few runs. DRIVER, DEVICE_MEMORY. */
+/* What this device does at best, measured now: what the speed of a model is to be compared with. Each takes device memory
+ * for the time of the call, warms the device up (GPUs lower their clocks while idle; a CPU driver gets one run) and gives
+ * the median of seven runs by the device's clock. They block for a fraction of a second on a GPU. UNSUPPORTED on the CPU
+ * reference; ARGUMENT, DEVICE_MEMORY, HOST_MEMORY, DRIVER, DEVICE_LOST: the results are zeroed. One thread, no model's
+ * step in flight: it would be measured with. */
+
+/* Read bandwidth in bytes per second: a kernel that reads so many bytes once, or as many as fit half of the free memory. */
 GSA_API gsa_status gsa_device_bandwidth(gsa_device *device, uint64_t bytes, double *bytes_per_second);
+
+/* Rate of a product size x size x size (2 size^3 operations) of random weights of a type ("f16", "q8_0", ...) with
+ * activations, f32 sums, by the kernel that prompts take here: on matrix units where the device has them and the type
+ * allows it. size: a multiple of 256 up to 16384; 0 = the largest power of two up to 4096 that takes well under a second. */
+typedef struct gsa_matrix_rate {
+    double flops_per_second;
+    uint32_t size;
+    const char *kernel; /* static text, as in gsa_verify_row.variant */
+} gsa_matrix_rate;
+GSA_API gsa_status gsa_device_matrix_rate(gsa_device *device, const char *type, uint32_t size, gsa_matrix_rate *rate);
+
+/* Time of the recurrence of one layer alone, of one session with T tokens: from the projections q k v f (or, where the
+ * kernels of this device and shape do not take those, from q k v with their maps and gates made) to its outputs, states
+ * read and written. Passes of 2,048 tokens, chunks as a prompt's; T = 1 is the step of decoding. us: time of each of
+ * n_runs runs (1 to 1000), in microseconds. *error: before anything is timed, outputs of the first 2,048 tokens and, when
+ * there are no more, the state after them against the CPU reference, |out - reference| / |reference|, the larger one:
+ * below 1e-5 where all is f32, 5e-3 where products are of f16. The reference takes about a millisecond a token. */
+typedef struct gsa_recurrence {
+    size_t struct_size;     /* sizeof(gsa_recurrence) */
+    uint32_t H, G, K, V, M; /* as in gsa_model_info */
+    uint32_t T;             /* tokens, up to 1048576 */
+} gsa_recurrence;
+GSA_API gsa_status gsa_device_recurrence_time(
+    gsa_device *device, const gsa_recurrence *what, double *us, uint32_t n_runs, double *error);
 
 #ifdef __cplusplus
 }

@@ -51,7 +51,7 @@ typedef struct gsa_model_info {
  * For the CPU reference: its states, in host memory; the weights stay in the file. */
 typedef struct gsa_memory_plan {
     uint64_t weight_bytes;  /* device: repacked weights */
-    uint64_t arena_bytes;   /* device: n_slots states */
+    uint64_t arena_bytes;   /* device: n_slots states; with gsa_device_params.resident what that takes, too */
     uint64_t scratch_bytes; /* device: activations of the largest pass, logits */
     uint64_t host_bytes;    /* host-visible: work tables, read-back, state transfer */
     uint64_t load_bytes;    /* host-visible, while loading only: staging of the upload */
@@ -74,6 +74,23 @@ GSA_API gsa_device *gsa_model_device(const gsa_model *model);
  * Reads the files once, then remembers. Blocks. OK, FILE, HOST_MEMORY. Any thread. */
 GSA_API gsa_status gsa_model_identity_wait(gsa_model *model, uint64_t *hash);
 GSA_API void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan);
+
+/* One way to cut the work of a product of a single token's pass, and what it takes. Valid during the callback. */
+typedef struct gsa_tune_row {
+    const char *label, *kernel; /* e.g. "matmul gate_up", "staged_matvec_f16" */
+    uint32_t n_rows, n_cols;    /* of the weights */
+    uint32_t n_calls;           /* in a pass */
+    uint32_t group_size, rows, unroll, split;
+    double us;      /* of the product in a pass */
+    uint64_t bytes; /* of its weights in a pass */
+    bool is_default;
+    bool changes_bits; /* against the default: a search at first use does not take these */
+} gsa_tune_row;
+/* Times all shapes of the products of a single token's pass on this model, for people who look for better defaults; nothing
+ * is kept. seconds: how long, about; products share it. Blocks. No session or snapshot may live. OK (also without
+ * timestamps: no rows), UNSUPPORTED (CPU reference), ARGUMENT, BUSY (living sessions), DEVICE_LOST, HOST_MEMORY. */
+GSA_API gsa_status gsa_model_tune(
+    gsa_model *model, double seconds, void (*row)(void *user, const gsa_tune_row *row), void *user);
 
 /* One tensor of a file, for inspection. Valid during the callback. */
 typedef struct gsa_tensor_info {

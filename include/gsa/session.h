@@ -60,6 +60,19 @@ GSA_API gsa_status gsa_session_deserialize_wait(
  * conv_v [G*V][W]. n_floats must be gsa_model_info.state_bytes / 4. Blocks. */
 GSA_API gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size_t n_floats);
 
+/* Which slots the next tokens would write and read. The session stays as it is. Computed by the CPU reference from the
+ * session's state and the model's weights, wherever the session lives: the numbers are those of the device up to the
+ * error that logits may have, and it takes the time that a processor takes.
+ *   tokens   [n_tokens] ids below n_vocab
+ *   write    [n_layers][n_tokens][n_kv_heads][n_slots], or NULL: the part of a slot that the token replaces, 0 to 1. What
+ *            a slot held before is left with 1 - write
+ *   read     [n_layers][n_tokens][n_heads][n_slots], or NULL: the part that each slot has in what the token reads, after
+ *            its own writing; the slots of a head sum to 1
+ * Room for both is the caller's. Blocks. OK; ARGUMENT (no tokens, a bad id), BUSY, HOST_MEMORY, DEVICE_LOST, and what
+ * reading the weights may give (FILE). On failure what write and read hold means nothing. */
+GSA_API gsa_status gsa_session_trace_wait(
+    const gsa_session *session, const int32_t *tokens, size_t n_tokens, float *write, float *read);
+
 /* --- steps: the one execution primitive --- */
 
 typedef enum gsa_want {

@@ -28,12 +28,31 @@ uint chunk_entry(uint chunk)
     return push.chunks + GSA_WORK_STRIDE * chunk;
 }
 
-// First f16 of local row 0 of a chunk in the copy of [q | k | v], and in a table of gates.
-uint half_row(uint chunk)
+// First f16 of local row 0 of a chunk in [q | k | v], and in a table of gates; row: of the pass.
+uint half_row(uint chunk, uint row)
 {
-    return push.half_x * 2u + chunk * GSA_CHUNK * push.half_stride;
+    const uint first = (push.flags & GSA_CM_MAPPED) != 0u ? row : chunk * GSA_CHUNK;
+    return push.half_base * 2u + first * push.half_stride;
 }
 uint gate_row(uint chunk)
 {
     return chunk * GSA_CHUNK * gm();
+}
+
+// The tables behind push.pre, in floats
+uint at_keep()
+{
+    return push.pre + push.table;
+}
+uint at_write()
+{
+    return push.pre + 2u * push.table;
+}
+uint at_wsuf()
+{
+    return push.pre + 3u * push.table;
+}
+uint at_wend()
+{
+    return at_wsuf() + push.table / 2u;
 }

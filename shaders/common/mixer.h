@@ -41,17 +41,22 @@ struct gsa_gate_push {
     float normalizer;
 };
 
+/* What all kernels of the recurrence are told first (gsai_mixer_push fills it). R: query heads per kv head; q, k, v, g, s:
+ * first column of each part of a row of x; hk, hv: in a slot of the state; spans, chunks: bases in the work table. */
+#define GSA_MIXER_PUSH                                                                                                 \
+    uint R, G, K, V, M;                                                                                                \
+    uint x_offset, x_stride;                                                                                           \
+    uint q, k, v, g, s;                                                                                                \
+    uint o_offset, o_stride;                                                                                           \
+    uint state_stride, hk, hv;                                                                                         \
+    uint spans, chunks
+
 /* GSA, chunks of one row: gsa_step_*.comp. The scratch, chunk i counted from the first of the call:
  *   header   [n_spans][4]: the span's first chunk, number of chunks, slot, unused; then [n_chunks]: row, or -1 for an
  *            empty chunk. As floats, which hold these counts exactly
  *   partial  [n_chunks][H][k_tiles][M]: what each tile of K contributes to the scores */
 struct gsa_step_push {
-    uint R, G, K, V, M; /* R query heads per kv head */
-    uint x_offset, x_stride;
-    uint q, k, v, g, s; /* first column of each part */
-    uint o_offset, o_stride;
-    uint state_stride, hk, hv;
-    uint spans, chunks; /* bases in the work table */
+    GSA_MIXER_PUSH;
     uint n_spans;
     uint partial;
     uint k_tiles;
@@ -74,46 +79,37 @@ struct gsa_step_push {
  *   start    [n_chunks][G][K M + M V]   the state before the chunk, hk as [K][M], hv as [M][V]
  *   score    [rows][H][M]         scores, then slot weights; only when M is above GSA_SLOT_TILE */
 struct gsa_chunk_push {
-    uint R, G, K, V, M;
-    uint x_offset, x_stride;
-    uint q, k, v, g, s;
-    uint o_offset, o_stride;
-    uint state_stride, hk, hv;
-    uint spans, chunks;
+    GSA_MIXER_PUSH;
     uint chunk_rows;
     uint wsuf, wend, total, decay, start, score;
     float scale;
 };
 
-/* The same on matrix units: gsa_cm_*.comp, for M <= GSA_SLOT_TILE. Chunks have GSA_CHUNK local rows each; those past a
- * chunk's end hold zeros, and gates that keep everything. Bases in floats, multiples of 8:
- *   half_x   [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps; bounded to what f16 holds
- *   pre      [rows][G M] f32           as above
+/* The same on matrix units: gsa_cm_*.comp, for M <= GSA_SLOT_TILE. Chunks have GSA_CHUNK local rows each; in the tables
+ * those past a chunk's end hold no strength, and gates that keep everything. Bases in floats, multiples of 8:
+ *   half     [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps; bounded to what f16 holds. Local rows of
+ *                                      the scratch, or with GSA_CM_MAPPED rows of the pass that the product left so
+ *   pre      [rows][G M] f32           as above; the tables that follow begin table floats (f16: half of that) further on
  *   keep     [rows][G M] f32           exp(g)
  *   write    [rows][G M] f32           s
  *   wsuf, wend [rows][G M] f16         as above
  *   total    [n_chunks][4][G M] f32    as above
  *   decay    [n_chunks][2][G M] f32    as above
- *   start    [n_chunks][G][K + V][M] f16   the state before the chunk, of either memory slots last */
+ *   sum      [n_chunks][G][K + V][M] f32   what the chunk adds to the state, of either memory slots last
+ *   start    [n_chunks][G][K + V][M] f16   the state before the chunk */
 struct gsa_cm_push {
-    uint R, G, K, V, M;
-    uint x_offset, x_stride;
-    uint q, k, v, g, s;
-    uint o_offset, o_stride;
-    uint state_stride, hk, hv;
-    uint spans, chunks;
-    uint half_x, half_stride;
-    uint pre, keep, write, wsuf, wend, total, decay, start;
+    GSA_MIXER_PUSH;
+    uint half_base, half_stride; /* of half, in floats and in f16 */
+    uint pre, table, total, decay, sum, start;
     float scale;
     float normalizer; /* of the gate */
     uint flags;       /* GSA_CM_* */
 };
-#define GSA_CM_PROJECTIONS 1u /* x holds projections: maps and gates are made here, and silu(o) */
-#define GSA_CM_RELU        2u /* the map of q and k; otherwise silu */
-#define GSA_CM_COPY_ROWS   8u
-#define GSA_CM_TILE        32u /* rows of [K | V] of a workgroup of gsa_cm_scan.comp */
+#define GSA_CM_MAPPED    1u /* q, k, v are f16 with their maps and x holds f: gates are made here, and silu(o) */
+#define GSA_CM_COPY_ROWS 8u
+#define GSA_CM_TILE      64u /* rows of [K | V] of a workgroup of gsa_cm_sum.comp */
 
 /* Slots that a workgroup of gsa_chunk_read.comp handles at a time. */
-#define GSA_SLOT_TILE      64u
+#define GSA_SLOT_TILE    64u
 
 #endif

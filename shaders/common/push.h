@@ -48,9 +48,9 @@ struct gsa_matmul_cm_push {
     uint first_row, n_rows, row_vecs, x_vecs;
     uint x_offset, x_stride;
     uint y_offset, y_stride;
-    uint accumulate;
-    uint up_rows; /* SWIGLU: from a gate's weight row to its up row */
-    uint act;     /* SWIGLU: GSA_ACT_* */
+    uint up_rows;                            /* SWIGLU: from a gate's weight row to its up row */
+    uint act;                                /* SWIGLU: GSA_ACT_* */
+    uint column, half_columns, relu_columns; /* MAPS: the matrix's column of the dispatch's first weight row */
 };
 
 /* norm_matvec: gsa_matmul_push with an RMSNorm before and, with SWIGLU, weight rows in pairs up_rows apart. */

@@ -79,11 +79,7 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
     [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
         const uint at_0 = weight_at(u, run * 2u), at_1 = weight_at(u, run * 2u + 1u);
         const vec4 x_0 = staged[at_0 + at_0 / WEIGHT_QUAD_VECS * 2u], x_1 = staged[at_1 + at_1 / WEIGHT_QUAD_VECS * 2u];
-#if defined(WEIGHT_Q8_0)
-        const float of_x = 0.0; // not asked for
-#else
         const float of_x = run_sums[run * units + u];
-#endif
         of_unit[0] = add_run(first, run, x_0, x_1, of_x, of_unit[0]);
         of_unit[1] = add_run(second, run, x_0, x_1, of_x, of_unit[1]);
     }

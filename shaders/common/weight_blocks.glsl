@@ -33,8 +33,8 @@
 #define WEIGHT_VECS (2u * WEIGHT_RUNS)      // of a unit
 #define WEIGHT_QUAD_VECS (8u * WEIGHT_RUNS) // of a quad
 
-// A number n as weight_numbers gives it stands for n - WEIGHT_CENTRE. Those of four and six bits come as halves of
-// 64 + n: bits put into a half's mantissa, which convert faster than integers.
+// A number n as weight_numbers gives it stands for n - WEIGHT_CENTRE. Their bits are put into the mantissa of a half,
+// which converts faster than an integer: those of four and six bits make 64 + n, those of eight 256 + 128 + n.
 #if defined(WEIGHT_Q4_0)
 #define WEIGHT_CENTRE 72.0
 #elif defined(WEIGHT_Q4_K)
@@ -42,9 +42,10 @@
 #elif defined(WEIGHT_Q6_K)
 #define WEIGHT_CENTRE 96.0
 #else
-#define WEIGHT_CENTRE 0.0
+#define WEIGHT_CENTRE 384.0
 #endif
 #define WEIGHT_HALVES_64 0x54005400u
+#define WEIGHT_HALVES_384 0x5e005e00u // and turns the sign bits over
 
 // q4_k keeps the minima's part beside the scales'.
 #if defined(WEIGHT_Q4_K)
@@ -178,8 +179,9 @@ vec4 weight_from_halves(uint even, uint odd)
 vec4 weight_four_numbers(uint word, uint half_byte, uint upper)
 {
 #if defined(WEIGHT_Q8_0)
-    const int w = int(word);
-    return vec4(bitfieldExtract(w, 0, 8), bitfieldExtract(w, 8, 8), bitfieldExtract(w, 16, 8), w >> 24);
+    const vec2 a = unpackHalf2x16((word << 2 & 0x03fc03fcu) ^ WEIGHT_HALVES_384);
+    const vec2 b = unpackHalf2x16((word >> 6 & 0x03fc03fcu) ^ WEIGHT_HALVES_384);
+    return vec4(a.x, b.x, a.y, b.y);
 #elif defined(WEIGHT_Q6_K)
     const uint bytes = (word >> half_byte * 4u & 0x0f0f0f0fu) | (upper & 0x03030303u) << 4;
     return weight_from_halves(bytes << 4 & 0x03f003f0u, bytes >> 4 & 0x03f003f0u);
@@ -202,12 +204,8 @@ vec4 weight_numbers(WeightUnit unit, uint v)
 
 float weight_start(float x_sum)
 {
-#if defined(WEIGHT_Q8_0)
-    return 0.0;
-#else
     precise const float result = -WEIGHT_CENTRE * x_sum;
     return result;
-#endif
 }
 
 WeightPart weight_add(WeightUnit unit, uint r, float product, float x_sum, WeightPart part)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ops/tune.h"
 #include "ops/verify.h"
 #include "vk/device.h"
 #include "vk/pipeline.h"
@@ -22,7 +23,10 @@ gsa_status gsa_device_create(const gsa_device_params *params, gsa_device **devic
     gsa_status status = gsai_device_open(params, &dev);
     if (status != GSA_OK) return status;
     status = gsai_variants_init(dev, dev->variant_mask);
-    if (status == GSA_OK && !dev->is_cpu_reference) status = gsai_ops_verdicts_read(dev);
+    if (status == GSA_OK && !dev->is_cpu_reference) {
+        status = gsai_ops_verdicts_read(dev);
+        gsai_tune_read(dev);
+    }
     if (status != GSA_OK) {
         gsai_device_close(dev);
         return status;
@@ -45,8 +49,9 @@ void gsa_device_info_get(const gsa_device *device, gsa_device_info *info)
 bool gsa_device_fact_get(
     const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value)
 {
-    if (!device || !name || !value || kind < GSA_FACT_LIMIT || kind > GSA_FACT_VARIANT) return false;
+    if (!device || !name || !value || kind < GSA_FACT_LIMIT || kind > GSA_FACT_SHAPE) return false;
     if (kind == GSA_FACT_VARIANT) return !device->is_cpu_reference && gsai_variant_fact(device, i, name, value);
+    if (kind == GSA_FACT_SHAPE) return gsai_tune_fact(device, i, name, value);
     if (i >= device->n_facts[kind]) return false;
     *name = device->facts[kind][i].name;
     *value = device->facts[kind][i].value;
@@ -84,6 +89,8 @@ void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startu
     startup->cache_fitted = gsai_pipelines_cache_hit(device);
     startup->n_self_tests = atomic_load(&device->n_self_tests);
     startup->self_test_ms = (double)atomic_load(&device->self_test_ns) * 1e-6;
+    startup->n_tuned = atomic_load(&device->n_tuned);
+    startup->tuning_ms = (double)atomic_load(&device->tuning_ns) * 1e-6;
 }
 
 gsa_status gsa_device_status(const gsa_device *device)

@@ -52,6 +52,21 @@ gsa_status gsa_model_identity_wait(gsa_model *model, uint64_t *hash)
     return status;
 }
 
+gsa_status gsa_model_tune(
+    gsa_model *model, double seconds, void (*row)(void *user, const gsa_tune_row *row), void *user)
+{
+    if (!model || !row) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_model_tune: model or row is NULL");
+    if (!(seconds > 0) || seconds > 1e6)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_model_tune: %g seconds, expected more than 0, at most 1e6", seconds);
+    gsai_mutex_lock(&model->lock);
+    const uint32_t n = model->n_children;
+    const gsa_status status =
+        n > 0 ? gsai_fail(GSA_ERROR_BUSY, "gsa_model_tune: %u sessions or snapshots are alive; destroy them first", n)
+              : gsai_model_tune(model, seconds, row, user);
+    gsai_mutex_unlock(&model->lock);
+    return status;
+}
+
 void gsa_model_plan_get(const gsa_model *model, gsa_memory_plan *plan)
 {
     *plan = model->plan;

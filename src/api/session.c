@@ -1,6 +1,7 @@
 /* gsa/session.h: sessions and snapshots. Steps are in step.c. */
 #include "gsa/session.h"
 
+#include "ref/ref.h"
 #include "session/session.h"
 #include "util/file.h"
 
@@ -209,6 +210,33 @@ gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size
     gsai_mutex_lock(&m->lock);
     status = m->engine->ops->slot_read(m->engine, session->slot, state);
     gsai_mutex_unlock(&m->lock);
+    return status;
+}
+
+gsa_status gsa_session_trace_wait(
+    const gsa_session *session, const int32_t *tokens, size_t n_tokens, float *write, float *read)
+{
+    gsa_status status = check_idle("gsa_session_trace_wait", session);
+    if (status != GSA_OK) return status;
+    gsa_model *m = session->model;
+    if (!tokens || n_tokens == 0)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_trace_wait: at least one token is needed");
+    for (size_t i = 0; i < n_tokens; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= m->info.n_vocab)
+            return gsai_fail(GSA_ERROR_ARGUMENT,
+                "gsa_session_trace_wait: token %zu is %d, but the vocabulary has ids 0 to %u", i, tokens[i],
+                m->info.n_vocab - 1);
+    const gsa_allocator *a = &m->device->allocator;
+    const gsai_ref_wants wants = {.write = write, .read = read};
+    float *state = gsai_alloc_array(a, m->info.state_bytes / 4, sizeof *state);
+    if (!state)
+        return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
+            (unsigned long long)m->info.state_bytes);
+    gsai_mutex_lock(&m->lock);
+    status = m->engine->ops->slot_read(m->engine, session->slot, state);
+    gsai_mutex_unlock(&m->lock);
+    if (status == GSA_OK) status = gsai_ref_forward(m->checkpoint, state, tokens, n_tokens, &wants, a);
+    gsai_free(a, state);
     return status;
 }
 

@@ -9,7 +9,9 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
     const gsai_work *work = &with_type;
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;
-    const bool whole = gsai_gsa_takes_projections(r, c, work); /* maps, gates and silu happen inside the step */
+    const bool whole = gsai_gsa_takes_projections(r, c, work); /* gates and silu happen inside the op */
+    const gsai_maps maps = {.n_half = c->H * c->K + c->G * (c->K + c->V),
+        .n_relu = c->feature_map == GSAI_FEATURE_RELU ? (c->H + c->G) * c->K : 0};
     const gsai_norm_matmul_args qkvf = {.y = projected->rows,
         .x = s->x,
         .norm = w->attn_norm,
@@ -17,6 +19,7 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .w = &w->qkvf,
         .T = T,
         .rows = p->product_class,
+        .maps = whole && work->rows == GSAI_ROWS_MANY ? &maps : NULL,
         .h = s->h,
         .half = s->h.range,
         .label = "matmul qkvf"};

@@ -1,23 +1,11 @@
 /* How fast this device reads its memory: the ceiling that decoding is measured against. */
-#include "ops/bandwidth.h"
+#include "ops/timing.h"
 
 #include "ops/op_util.h"
 #include "util/status.h"
 
-#include <stdlib.h>
-#include <time.h>
-
 enum { N_RUNS = 7, GROUP = 128, LOADS = 8, MAX_PIECES = 64 };
-#define MIN_BYTES  (1ull << 20)
-#define WARM_UP_NS 300e6
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
+#define MIN_BYTES (1ull << 20)
 
 /* One read of every piece; each call has a sink of its own, so that no call waits for another. */
 static void record(
@@ -41,55 +29,28 @@ static void record(
     }
 }
 
-static gsa_status run_plan(gsa_device *dev, const gsai_plan *plan, double *ns)
-{
-    gsai_ticket ticket = 0;
-    const double start = now_ns();
-
-    gsa_status status = gsai_plan_submit(dev, plan, &ticket);
-    if (status == GSA_OK) status = gsai_queue_wait(dev, ticket, UINT64_MAX);
-    *ns = now_ns() - start;
-    if (status == GSA_OK && gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS)) status = gsai_plan_gpu_time(dev, plan, ns);
-    return status;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Pages that were never written may all be one page of zeros: write first, then read a few times. */
 static gsa_status measure(
     gsa_device *dev, const gsai_heap *heap, const gsai_place *pieces, uint32_t n_pieces, gsai_place sink, double *ns)
 {
     gsai_recorder *r = NULL;
-    gsai_plan fill = {0}, plan = {0};
+    gsai_plan plan = {0};
+    gsai_upload *up = NULL;
     double times[N_RUNS];
 
-    gsa_status status = gsai_recorder_begin(dev, 0, &r);
-    if (status != GSA_OK) return status;
-    for (uint32_t i = 0; i < n_pieces; i++) gsai_recorder_fill_zero(r, gsai_heap_range(heap, pieces[i]));
-    status = gsai_recorder_finish(r, &fill);
-    if (status == GSA_OK) status = run_plan(dev, &fill, &times[0]);
-
+    gsa_status status = gsai_upload_create(dev, &up);
+    for (uint32_t i = 0; i < n_pieces && status == GSA_OK; i++)
+        status = gsai_upload_fill_zero(up, gsai_heap_range(heap, pieces[i]));
+    if (status == GSA_OK) status = gsai_upload_finish(up);
+    gsai_upload_destroy(up);
     if (status == GSA_OK) status = gsai_recorder_begin(dev, 0, &r);
     if (status == GSA_OK) {
         record(r, heap, pieces, n_pieces, sink);
         status = gsai_recorder_finish(r, &plan);
     }
-    const double start = now_ns();
-    do { /* an idle GPU's clocks take their time to rise */
-        if (status == GSA_OK) status = run_plan(dev, &plan, &times[0]);
-    } while (status == GSA_OK && now_ns() - start < WARM_UP_NS);
-    for (uint32_t i = 0; i < N_RUNS && status == GSA_OK; i++) status = run_plan(dev, &plan, &times[i]);
-    if (status == GSA_OK) {
-        qsort(times, N_RUNS, sizeof *times, by_value);
-        *ns = times[N_RUNS / 2];
-    }
+    if (status == GSA_OK) status = gsai_timing_run(dev, &plan, times, N_RUNS);
+    if (status == GSA_OK) *ns = gsai_timing_median(times, N_RUNS);
     gsai_plan_destroy(dev, &plan);
-    gsai_plan_destroy(dev, &fill);
     return status;
 }
 

@@ -26,8 +26,11 @@ gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_var
     if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU) {
         const uint32_t weight_rows = n_rows * rows_each;
         const uint32_t wanted = weight_rows >= 2 * wave && s.columns < 8 ? 4 : weight_rows >= wave / 4 ? 2 : 1;
-        while (s.rows * rows_each < wanted) s.rows *= 2;
-        if (n_rows / s.rows * s.team <= wave / 2 && row_units >= 2 * lanes * s.team && s.columns < 4) s.unroll = 2;
+        const uint32_t most = !caps->few_registers ? 4 : s.columns == 1 ? 2 : 1;
+        while (s.rows * rows_each < wanted && s.rows < most) s.rows *= 2;
+        if (!caps->few_registers && n_rows / s.rows * s.team <= wave / 2 && row_units >= 2 * lanes * s.team &&
+            s.columns < 4)
+            s.unroll = 2;
     }
     s.rows_per_group = subgroups / s.team * s.rows;
     return s;

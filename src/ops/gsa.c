@@ -5,6 +5,8 @@
 #include "util/alloc.h"
 #include "util/status.h"
 
+#include <string.h>
+
 static bool table_fits(const gsai_work *work, uint32_t base, uint32_t n)
 {
     return base + (uint64_t)n * GSA_WORK_STRIDE <= work->range.size / 4;
@@ -33,6 +35,35 @@ bool gsai_mixer_check_work(gsai_recorder *r, const char *op, const gsai_state *s
         return false;
     }
     return true;
+}
+
+void gsai_mixer_push(
+    void *push, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state, const gsai_work *work)
+{
+    const struct {
+        GSA_MIXER_PUSH;
+    } first = {
+        .R = c->H / c->G,
+        .G = c->G,
+        .K = c->K,
+        .V = c->V,
+        .M = c->M,
+        .x_offset = x->rows.offset,
+        .x_stride = x->rows.stride,
+        .q = x->q,
+        .k = x->k,
+        .v = x->v,
+        .g = x->g,
+        .s = x->s,
+        .o_offset = o.offset,
+        .o_stride = o.stride,
+        .state_stride = (uint32_t)state->at.n_floats,
+        .hk = (uint32_t)state->at.hk,
+        .hv = (uint32_t)state->at.hv,
+        .spans = work->spans,
+        .chunks = work->chunks,
+    };
+    memcpy(push, &first, sizeof first);
 }
 
 uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work)

@@ -43,26 +43,7 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
     const uint32_t gm = c->G * c->M, chunk_rows = gsai_mixer_chunk_rows(work->rows);
     const uint64_t T = work->n_rows, n_chunks = work->n_chunks;
     const layout l = lay_out(c, work->n_chunks, chunk_rows);
-    const struct gsa_chunk_push push = {
-        .R = c->H / c->G,
-        .G = c->G,
-        .K = c->K,
-        .V = c->V,
-        .M = c->M,
-        .x_offset = x->rows.offset,
-        .x_stride = x->rows.stride,
-        .q = x->q,
-        .k = x->k,
-        .v = x->v,
-        .g = x->g,
-        .s = x->s,
-        .o_offset = o.offset,
-        .o_stride = o.stride,
-        .state_stride = (uint32_t)state->at.n_floats,
-        .hk = (uint32_t)state->at.hk,
-        .hv = (uint32_t)state->at.hv,
-        .spans = work->spans,
-        .chunks = work->chunks,
+    struct gsa_chunk_push push = {
         .scale = c->scale,
         .chunk_rows = chunk_rows,
         .wsuf = (uint32_t)l.wsuf,
@@ -72,6 +53,7 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
         .start = (uint32_t)l.start,
         .score = (uint32_t)l.score,
     };
+    gsai_mixer_push(&push, c, o, x, state, work);
     /* Tiles of the scan: 2048 elements, as wide along the slots as there are slots to fill them. */
     const uint32_t side = c->M <= 16 ? 16 : c->M <= 32 ? 32 : 64, other = 2048 / side;
     const uint32_t one_tile = c->M <= GSA_SLOT_TILE;

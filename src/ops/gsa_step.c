@@ -76,25 +76,6 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     const uint32_t k_tiles = (c->K + k_rows - 1) / k_rows, v_tiles = (c->V + v_columns - 1) / v_columns;
     const uint64_t columns = (uint64_t)work->n_spans * c->G;
     struct gsa_step_push push = {
-        .R = c->H / c->G,
-        .G = c->G,
-        .K = c->K,
-        .V = c->V,
-        .M = c->M,
-        .x_offset = x->rows.offset,
-        .x_stride = x->rows.stride,
-        .q = x->q,
-        .k = x->k,
-        .v = x->v,
-        .g = x->g,
-        .s = x->s,
-        .o_offset = o.offset,
-        .o_stride = o.stride,
-        .state_stride = (uint32_t)state->at.n_floats,
-        .hk = (uint32_t)state->at.hk,
-        .hv = (uint32_t)state->at.hv,
-        .spans = work->spans,
-        .chunks = work->chunks,
         .scale = c->scale,
         .n_spans = work->n_spans,
         .partial = 4 * work->n_spans + work->n_chunks,
@@ -103,6 +84,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
         .normalizer = c->gate_normalizer,
         .map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU,
     };
+    gsai_mixer_push(&push, c, o, x, state, work);
     const uint32_t k_spec[] = {k_rows, lanes(c), R < GSA_STEP_HEADS ? R : GSA_STEP_HEADS, projections};
     const uint32_t v_spec[] = {v_columns, lanes(c), v_heads(c), c->M <= GSA_STEP_SLOTS, projections};
 
@@ -201,28 +183,11 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
     }
 
     const uint32_t v_tiles = (c->V + WHOLE_STEP_COLUMNS - 1) / WHOLE_STEP_COLUMNS;
-    const struct gsa_step_push push = {
-        .R = R,
-        .G = c->G,
-        .K = c->K,
-        .V = c->V,
-        .M = c->M,
-        .x_offset = a->x->rows.offset,
-        .x_stride = a->x->rows.stride,
-        .q = a->x->q,
-        .k = a->x->k,
-        .v = a->x->v,
-        .g = a->x->g,
-        .o_offset = a->o.offset,
-        .o_stride = a->o.stride,
-        .state_stride = (uint32_t)a->state->at.n_floats,
-        .hk = (uint32_t)a->state->at.hk,
-        .hv = (uint32_t)a->state->at.hv,
-        .spans = a->work->spans,
-        .chunks = a->work->chunks,
+    struct gsa_step_push push = {
         .k_tiles = c->K / tile,
         .tiles = (c->K + v_tiles - 1) / v_tiles,
     };
+    gsai_mixer_push(&push, c, a->o, a->x, a->state, a->work);
     const gsai_variant *v = gsai_op_variant(r, "gsa_step_mix");
     if (!v) return true;
     const uint32_t spec[] = {R, (c->M + 31) / 32};

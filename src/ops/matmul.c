@@ -2,6 +2,7 @@
 #include "ops/matvec.h"
 #include "ops/op_util.h"
 #include "ops/staged.h"
+#include "ops/tune.h"
 
 #include "util/status.h"
 
@@ -9,6 +10,8 @@ enum {
     MAX_COLUMNS = GSAI_MATVEC_COLUMNS,
     TILE = 64, /* tokens and weight rows of a group of matmul.comp */
     TILE_THREADS = 128,
+    LANES_TOKENS = 16, /* tokens of a group of matmul_lanes.comp, weight rows of each of its lanes */
+    LANES_ROWS = 4,
 };
 
 static const char *const matvec_of_type[GSAI_N_TYPES] = {
@@ -80,11 +83,33 @@ gsai_matvec_shape gsai_matvec_choose(
     if (s.subgroup_size)
         while (s.team < subgroups && n_rows * s.team < wave && row_vecs >= 4 * lanes * s.team) s.team *= 2;
     if (n_rows / 2 >= wave || s.columns > 1) s.rows = 2;
+    if (caps->few_registers && s.columns >= 4) s.rows = 1;
     const uint32_t loads = (row_vecs + lanes * s.team - 1) / (lanes * s.team);
+    const uint32_t most_loads = caps->few_registers ? 4 / s.columns / s.rows : 4;
     if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && s.columns < 4)
-        while (s.unroll < 4 && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
+        while (s.unroll < most_loads && gsai_round_up(loads, s.unroll * 2) * 5 <= loads * 6ull) s.unroll *= 2;
     s.rows_per_group = subgroups / s.team * s.rows;
     return s;
+}
+
+void gsai_matvec_tune(gsai_recorder *r, const gsai_variant *v, const char *label, const gsai_matrix_part *part,
+    uint32_t n_cols, uint32_t per, gsai_matvec_shape *s)
+{
+    if (!s->subgroup_size || s->columns > 1) return;
+    const gsai_tunable product = {.variant = v,
+        .label = label,
+        .type = part->type,
+        .n_out = part->n_rows / per,
+        .n_cols = n_cols,
+        .per = per,
+        .lanes = s->subgroup_size};
+    gsai_knobs k = {s->group_size, s->rows, s->unroll, s->team};
+    gsai_tune_apply(r, &product, &k);
+    s->group_size = k.group_size;
+    s->rows = k.rows;
+    s->unroll = k.unroll;
+    s->team = k.split;
+    s->rows_per_group = s->group_size / s->subgroup_size / s->team * s->rows;
 }
 
 static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_rows)
@@ -95,10 +120,11 @@ static void matvec(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_r
 
     for (uint32_t t = 0; t < T; t += MAX_COLUMNS) {
         const uint32_t n_tokens = T - t < MAX_COLUMNS ? T - t : MAX_COLUMNS;
-        const gsai_matvec_shape s = gsai_type_is_quantised(m->part->type)
-                                        ? gsai_block_matvec_choose(dev, v, m->part->n_rows,
-                                              gsai_matrix_row_units(m->part->type, m->n_cols), n_tokens, 1)
-                                        : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        gsai_matvec_shape s = gsai_type_is_quantised(m->part->type)
+                                  ? gsai_block_matvec_choose(dev, v, m->part->n_rows,
+                                        gsai_matrix_row_units(m->part->type, m->n_cols), n_tokens, 1)
+                                  : gsai_matvec_choose(dev, v, m->part->n_rows, m->row_vecs, n_tokens);
+        gsai_matvec_tune(m->r, v, m->label, m->part, m->n_cols, 1, &s);
         const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team};
         const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, spec, 5, s.subgroup_size);
         if (!pipeline) return;
@@ -111,11 +137,13 @@ static void tiled(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_ro
 {
     const gsai_variant *v = gsai_op_variant(m->r, matmul_of_type[m->part->type]);
     if (!v) return;
-    const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, NULL, 0, 0);
+    const uint32_t lanes = (v->caps & GSAI_CAP_VECTOR_LANES) ? gsai_recorder_device(m->r)->caps.subgroup_size : 0;
+    const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, &lanes, lanes ? 1 : 0, 0);
     if (!pipeline) return;
 
-    const uint64_t tiles_t = (T + TILE - 1ull) / TILE, tiles_n = (n_rows + TILE - 1ull) / TILE;
-    record(m, pipeline, tiles_t * tiles_n, TILE_THREADS, 0, 0, T, first_row, n_rows);
+    const uint32_t tile_t = lanes ? LANES_TOKENS : TILE, tile_n = lanes ? LANES_ROWS * lanes : TILE;
+    const uint64_t n_groups = ((T + tile_t - 1ull) / tile_t) * ((n_rows + tile_n - 1ull) / tile_n);
+    record(m, pipeline, n_groups, lanes ? lanes : TILE_THREADS, 0, 0, T, first_row, n_rows);
 }
 
 gsai_rows gsai_half_rows(gsai_range range, uint32_t width)

@@ -47,21 +47,39 @@ typedef struct choice {
     uint32_t lanes, group_size;
 } choice;
 
-/* Does the device take this tile? Its subgroups are made smaller until their sums fit the registers. */
+/* Registers of an invocation: its sums, its fragments, and what it loads ahead for the next step. */
+static uint32_t registers_of(const choice *c)
+{
+    const tile *t = &c->tile;
+    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n);
+    const uint32_t sums = t->sub_t * t->sub_n, fragments = (t->sub_t + t->sub_n) * c->frag.k / 2;
+    return (sums + fragments + (t->t + t->n) * t->depth / 2 / subgroups) / c->lanes;
+}
+
+/* By compilers' statistics: with more, kernels spill on Intel, and more than NVIDIA's largest tile has none was tried. */
+enum { MOST_REGISTERS = 224, MOST_OF_FEW_REGISTERS = 76 };
+
+/* Does the device take this tile? Its subgroups are made smaller until what they hold fits the registers. */
 static bool fits(const gsa_device *dev, choice *c, bool swiglu)
 {
     const gsai_caps *caps = &dev->caps;
     const uint32_t columns = swiglu ? 2 * c->frag.n : c->frag.n;
+    const uint32_t registers = caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS;
     tile *t = &c->tile;
 
-    while (t->sub_t * t->sub_n > 128 * c->lanes && t->sub_t > c->frag.m) t->sub_t /= 2;
-    while (t->sub_t * t->sub_n > 128 * c->lanes && t->sub_n > columns) t->sub_n /= 2;
+    while (registers_of(c) > registers && (t->sub_t > c->frag.m || t->sub_n > columns)) {
+        if (t->sub_t > c->frag.m && (t->sub_t >= t->sub_n || t->sub_n <= columns)) {
+            t->sub_t /= 2;
+        } else {
+            t->sub_n /= 2;
+        }
+    }
     c->group_size = t->t / t->sub_t * (t->n / t->sub_n) * c->lanes;
     const uint32_t shared = (t->t + t->n) * (t->depth / 8 + 1) * 16;
     const uint32_t staged = c->group_size / c->lanes * c->frag.m * c->frag.n * 4;
     return t->sub_t % c->frag.m == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 &&
-           c->group_size <= caps->max_invocations && c->group_size <= caps->max_group_size[0] &&
-           shared <= caps->max_shared_bytes && staged <= shared;
+           c->group_size / c->lanes <= caps->max_subgroups && c->group_size <= caps->max_invocations &&
+           c->group_size <= caps->max_group_size[0] && shared <= caps->max_shared_bytes && staged <= shared;
 }
 
 static double time_of(const gsa_device *dev, const tile *t, uint32_t T, uint32_t n_rows)
@@ -111,13 +129,19 @@ static void record(
         .y_stride = a->y.stride,
         .up_rows = a->swiglu ? a->part->n_rows / 2 : 0,
         .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+        .column = a->part->first_row + a->first_row,
+        .half_columns = a->maps ? a->maps->n_half : 0,
+        .relu_columns = a->maps ? a->maps->n_relu : 0,
     };
-    const bool edges = T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0;
+    /* Fragments are stored whole where tiles and, with maps, the kinds of columns end between them. */
+    const bool edges =
+        T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0 ||
+        (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
     const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
-        1, edges, a->accumulate};
+        1, edges, a->accumulate, a->maps != NULL};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 12, sized ? c->lanes : 0);
+    call.pipeline = gsai_op_pipeline(r, v, spec, 13, sized ? c->lanes : 0);
     const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
     if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
     call.bind[0] = GSAI_BIND(a->part->range, GSAI_READ);

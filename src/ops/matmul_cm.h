@@ -19,6 +19,7 @@ typedef struct gsai_matmul_cm_args {
     uint32_t first_row, n_rows; /* of the part; with swiglu of its gate half */
     bool accumulate, swiglu;
     gsai_ffn_act act;
+    const gsai_maps *maps; /* or NULL; y is then f32 rows, not added to */
     const char *label;
 } gsai_matmul_cm_args;
 /* x and y are checked by the caller. */

@@ -15,6 +15,9 @@ typedef struct gsai_matvec_shape {
  * on the number of tokens nor on how many of the part's rows one call takes. */
 gsai_matvec_shape gsai_matvec_choose(
     const gsa_device *dev, const gsai_variant *v, uint32_t n_rows, uint32_t row_vecs, uint32_t n_tokens);
+/* For one token: replaces the shape by what a search has found (ops/tune.h). per: weight rows behind an output. */
+void gsai_matvec_tune(gsai_recorder *r, const gsai_variant *v, const char *label, const gsai_matrix_part *part,
+    uint32_t n_cols, uint32_t per, gsai_matvec_shape *s);
 /* The same for a block type with row_units units a row; rows_each: weight rows behind an output. */
 gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_variant *v, uint32_t n_rows,
     uint32_t row_units, uint32_t n_tokens, uint32_t rows_each);

@@ -16,6 +16,11 @@ static inline uint32_t gsai_mixer_chunk_rows(gsai_row_class rows)
  * groups. False after failing the recorder. */
 bool gsai_mixer_check_work(gsai_recorder *r, const char *op, const gsai_state *state, const gsai_work *work);
 
+/* The members that all kernels of the recurrence begin their push constants with. push: any of the structs that begin with
+ * GSA_MIXER_PUSH. */
+void gsai_mixer_push(
+    void *push, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state, const gsai_work *work);
+
 /* Rows per group are as many as keep the grid's y within what every device has. */
 static inline uint32_t gsai_mixer_row_groups(uint32_t T)
 {
@@ -33,12 +38,12 @@ uint64_t gsai_gsa_chunk_floats(const gsai_config *c, uint32_t n_chunks, uint32_t
 uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work);
 void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch, bool projections);
-/* On matrix units; no floats where the model's shapes do not suit them. Takes projections when W is 0 and the map is
- * none that needs weights. */
+/* On matrix units; no floats where the model's shapes do not suit them. mapped: x as gsai_op_norm_matmul leaves it with
+ * maps. */
 uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks);
 bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work);
 void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x,
-    const gsai_state *state, const gsai_work *work, gsai_range scratch, bool projections);
+    const gsai_state *state, const gsai_work *work, gsai_range scratch, bool mapped);
 void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch);
 

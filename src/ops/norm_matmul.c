@@ -37,6 +37,7 @@ static void record(
         s.rows_per_group /= s.rows;
         s.rows = 1;
     }
+    gsai_matvec_tune(r, v, a->label, part, a->w->n_cols, a->swiglu ? 2 : 1, &s);
     const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, a->swiglu};
     const struct gsa_norm_matvec_push push = {
         .n_tokens = n_tokens,
@@ -90,6 +91,19 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
                               .swiglu = true,
                               .act = a->act,
                               .label = a->label});
+        return;
+    }
+    if (h.half && a->maps) {
+        if (!gsai_op_check_rows(r, a->label, "y", &a->y, a->T, a->w->n_rows)) return;
+        for (uint32_t i = 0; i < a->w->n_parts && gsai_op_check_part(r, a->label, a->w, &a->w->parts[i]); i++)
+            gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = a->y,
+                                  .x = h,
+                                  .part = &a->w->parts[i],
+                                  .n_cols = a->w->n_cols,
+                                  .T = a->T,
+                                  .n_rows = a->w->parts[i].n_rows,
+                                  .maps = a->maps,
+                                  .label = a->label});
         return;
     }
     gsai_op_matmul(r, a->swiglu ? a->product : a->y, h, a->w, a->T, a->rows, a->accumulate, a->label);

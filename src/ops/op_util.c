@@ -101,10 +101,12 @@ bool gsai_op_check_part(gsai_recorder *r, const char *op, const gsai_matrix *w, 
 
 uint32_t gsai_op_row_group(const gsa_device *dev, uint32_t n, uint32_t shared_each)
 {
+    /* Eight subgroups of 128, as Adreno has them, leave too few registers for each. */
+    const uint32_t most = dev->caps.subgroup_size_max >= 128 ? 512 : 1024;
     uint32_t size = 128;
 
     if (dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return size; /* its invocations run one after the other */
-    while (size < 1024 && size * 8 <= n && size * 2 <= dev->caps.max_invocations &&
+    while (size < most && size * 8 <= n && size * 2 <= dev->caps.max_invocations &&
            size * 2 <= dev->caps.max_group_size[0] && size * 2 * shared_each <= dev->caps.max_shared_bytes)
         size *= 2;
     return size;

@@ -79,6 +79,13 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
 /* The form in which a product with w takes its input: f16 at the start of the range where matrix units do it (many rows,
  * weights not f32), else x itself. Depends on device, class and w only. */
 gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x);
+/* Maps of q, k and v behind a product on matrix units: columns of y below n_half leave with their map as f16, in the first
+ * half of these columns' place in the row; those below n_relu are rectified, the others silu. Columns from n_half on (the
+ * slot gates) leave as they are, in f32. */
+typedef struct gsai_maps {
+    uint32_t n_half, n_relu;
+} gsai_maps;
+
 /* z = rms(x, norm, eps) w^T, then y = z, y += z with accumulate, or with swiglu y[T,F] = act(z[:,0:F]) z[:,F:2F]. Rows of
  * class ONE take one call a part where the device has the kernel; otherwise h [T, w->n_cols] holds the normed rows (half
  * where matrix units do the product) and product [T, 2F] the products. */
@@ -90,7 +97,8 @@ typedef struct gsai_norm_matmul_args {
     uint32_t T;
     gsai_row_class rows;
     bool accumulate, swiglu;
-    bool pre_silu; /* the norm is of silu(x); never one call */
+    bool pre_silu;         /* the norm is of silu(x); never one call */
+    const gsai_maps *maps; /* or NULL. Only where the product runs on matrix units; excludes accumulate and swiglu */
     gsai_ffn_act act;
     gsai_rows h, product; /* product with swiglu only */
     gsai_range half;      /* room for the normed rows as f16; not x's */
@@ -146,7 +154,8 @@ void gsai_op_gate(gsai_recorder *r, const gsai_config *c, const gsai_qkvf *out, 
 /* Scratch floats the mixer needs for a pass of n_chunks chunks (n_rows rows). */
 uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32_t n_rows);
 /* o[T,H*V]: both passes for every chunk of the work table, states updated. One-row chunks take the step, longer ones the
- * chunked form (work->rows tells which; a call never mixes them). */
+ * chunked form (work->rows tells which; a call never mixes them). projections: x holds q k v f without maps (chunks of one
+ * row), or as a product with gsai_maps leaves them (many rows). */
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch, bool projections);
 /* Chunks of one row, from the residual stream to silu(o): norm, q k v f product and both passes, in two calls. False,
@@ -162,8 +171,8 @@ typedef struct gsai_step_args {
 } gsai_step_args;
 bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a);
 
-/* Can the op begin at the projections q k v f (it then makes feature maps and gates itself) and leave silu(o)? Only then
- * may projections be true. */
+/* Can the op begin at the projections q k v f (it then makes gates itself, and for chunks of one row the feature maps)
+ * and leave silu(o)? Only then may projections be true. */
 bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, const gsai_work *work);
 
 /* --- variants --- */
@@ -195,6 +204,8 @@ typedef enum gsai_verdict {
 
 /* Fill dev->variant_off from capabilities and the list of masked variant names (may be NULL). ARGUMENT: unknown name. */
 gsa_status gsai_variants_init(gsa_device *dev, const char *masked_names);
+/* Of name and code: what was learnt of a kernel counts for this very code. */
+uint64_t gsai_variant_hash(const gsai_variant *v);
 /* First usable rung of the op's ladder; NULL when all are masked or wrong. */
 const gsai_variant *gsai_variant_pick(const gsa_device *dev, const char *op);
 /* Rows of gsa_device_fact_get(GSA_FACT_VARIANT): one per op, with the variant chosen and why. Static texts. */

@@ -127,7 +127,7 @@ static gsa_status check_matrices(
 static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
     const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
-    const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + 256 + s->queries + s->keys +
+    const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries + s->keys +
                             2 * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) + 8 + 3 * slots +
                             heads * (slots + GSA_MIXER_GROUP * 5ull + GSA_MIXER_GROUP / 4);
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
@@ -138,12 +138,14 @@ static void find_room(gsai_resident_shape *s, const gsai_config *c, const produc
 {
     const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
     s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M) / 4;
-    s->run_sums = s->parts = s->queries = s->keys = 1;
+    s->run_sums = s->parts = s->queries = s->keys = s->squares = 1;
     for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
         const uint32_t units = gsai_matrix_row_units(s->type, p[i].w->n_cols);
         const bool blocks = gsai_type_is_quantised(s->type);
         const uint32_t held = blocks ? units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? units : units * 2;
+        const uint32_t squares = (p[i].w->n_cols / 4 + s->lanes - 1) / s->lanes;
         if (held > s->x_held) s->x_held = held;
+        if (p[i].is_normed && squares > s->squares) s->squares = squares;
         if (blocks && runs * units > s->run_sums) s->run_sums = runs * units;
         if (i == 0)
             share_step(s, c, p[i].n_pairs, shares);
@@ -200,13 +202,11 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     products_of(dev, c, &layers[0], p);
     const uint32_t workers = s.invocations / s.lanes - s.clerks;
     for (uint32_t i = 0; i < PHASES_OF_LAYER; i++)
-        if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || workers % p[i].plain.split ||
-            p[i].plain.group_size / s.lanes > 256)
+        if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || workers % p[i].plain.split)
             return cannot("the plain pass splits rows in a way that does not fit a workgroup");
     for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
         s.split_log[i] = p[i].split_log;
         s.loads[i] = p[i].loads;
-        s.norm_group[i] = p[i].is_normed ? p[i].plain.group_size : 0;
     }
     uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, GSA_RESIDENT_SHARE * sizeof *shares);
     if (!shares) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
@@ -270,7 +270,7 @@ void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c
             table[GSA_RESIDENT_SECOND_ROW] = i == 2 ? w[i]->n_rows / 2 : 1;
             table[GSA_RESIDENT_SPLIT] = s->split_log[i];
             table[GSA_RESIDENT_LOADS] = s->loads[i];
-            table[GSA_RESIDENT_NORM_GROUP] = s->norm_group[i];
+            table[GSA_RESIDENT_NORMED] = kinds[i] != GSA_RESIDENT_ADD || i == 1;
             memcpy(&table[GSA_RESIDENT_EPS], &eps, sizeof eps);
             table[GSA_RESIDENT_SHARES] = shares + (i == 0 ? 0 : i == 2 ? 2 : 1) * size;
         }
@@ -324,10 +324,10 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
         .act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
     };
     const uint32_t spec[] = {s->invocations, s->lanes, s->steps, s->clerks, c->H / c->G, (c->M + 31) / 32, s->x_held,
-        s->run_sums, s->parts, s->queries, s->keys};
+        s->run_sums, s->parts, s->queries, s->keys, s->squares};
     gsai_call call = {
         .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 11, s->lanes);
+    call.pipeline = gsai_op_pipeline(r, v, spec, 12, s->lanes);
     call.bind[0] = GSAI_BIND(a->table, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->sync, GSAI_READ_WRITE);

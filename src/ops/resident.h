@@ -25,8 +25,8 @@ typedef struct gsai_resident_shape {
     gsai_type type; /* of all layers' matrices */
     uint32_t n_groups, invocations, lanes, steps, clerks, max_polls;
     uint32_t tile; /* rows of the key memory behind a partial score */
-    uint32_t split_log[GSAI_RESIDENT_PHASES], loads[GSAI_RESIDENT_PHASES], norm_group[GSAI_RESIDENT_PHASES];
-    uint32_t x_held, run_sums, parts, queries, keys; /* room in shared memory; see the shader */
+    uint32_t split_log[GSAI_RESIDENT_PHASES], loads[GSAI_RESIDENT_PHASES];
+    uint32_t x_held, run_sums, parts, queries, keys, squares; /* room in shared memory; see the shader */
 } gsai_resident_shape;
 
 /* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of

@@ -2,6 +2,17 @@
 
 #include "util/status.h"
 
+/* Invocations of a row: they hold it in registers, 64 floats each at most where the device has room for that. */
+static uint32_t row_group(const gsa_device *dev, uint32_t D)
+{
+    uint32_t size = 128;
+
+    while (size < 1024 && size * 64 < D && size * 2 <= dev->caps.max_invocations &&
+           size * 2 <= dev->caps.max_group_size[0] && size * 8 <= dev->caps.max_shared_bytes)
+        size *= 2;
+    return size;
+}
+
 void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a)
 {
     if (a->T == 0) return;
@@ -18,8 +29,9 @@ void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a)
 
     const gsai_variant *v = gsai_op_variant(r, a->y.half ? "rmsnorm_half" : "rmsnorm");
     if (!v) return;
-    const uint32_t group = gsai_op_row_group(gsai_recorder_device(r), a->D, 4);
-    gsai_call call = {.label = "rmsnorm", .n_bind = 4, .pipeline = gsai_op_pipeline(r, v, &group, 1, 0)};
+    const uint32_t group = row_group(gsai_recorder_device(r), a->D);
+    const uint32_t spec[] = {group, (a->D + 4 * group - 1) / (4 * group)};
+    gsai_call call = {.label = "rmsnorm", .n_bind = 4, .pipeline = gsai_op_pipeline(r, v, spec, 2, 0)};
     if (!call.pipeline || !gsai_op_grid(r, a->T, group, call.groups)) return;
 
     const struct gsa_rmsnorm_push push = {

@@ -21,7 +21,7 @@ static bool is_daring(const gsai_variant *v)
     return strncmp(v->op, "resident_", 9) == 0;
 }
 
-static uint64_t kernel_hash(const gsa_device *dev, const gsai_variant *v)
+uint64_t gsai_variant_hash(const gsai_variant *v)
 {
     const gsai_shader *s = gsai_shader_find(v->shader);
     gsai_hash h;
@@ -29,18 +29,29 @@ static uint64_t kernel_hash(const gsa_device *dev, const gsai_variant *v)
     gsai_hash_init(&h);
     gsai_hash_update(&h, v->op, strlen(v->op) + 1);
     gsai_hash_update(&h, v->shader, strlen(v->shader) + 1);
-    if (is_daring(v)) gsai_hash_update(&h, &dev->resident, sizeof dev->resident); /* with so many workgroups */
     if (s) gsai_hash_update(&h, s->words, s->n_words * sizeof *s->words);
+    return gsai_hash_final(&h);
+}
+
+/* What a verdict is of: with the resident step, the number of workgroups and the like, too. */
+static uint64_t verdict_hash(const gsa_device *dev, const gsai_variant *v)
+{
+    const uint64_t kernel = gsai_variant_hash(v);
+    gsai_hash h;
+    if (!is_daring(v)) return kernel;
+    gsai_hash_init(&h);
+    gsai_hash_update(&h, &kernel, sizeof kernel);
+    gsai_hash_update(&h, &dev->resident, sizeof dev->resident);
     return gsai_hash_final(&h);
 }
 
 gsa_status gsai_ops_verdicts_read(gsa_device *dev)
 {
     size_t size;
-    const char *notes = gsai_pipelines_notes(dev, &size);
+    const char *notes = gsai_pipelines_notes(dev, GSAI_NOTE_VERDICTS, &size);
 
     for (uint32_t i = 0; notes && i < gsai_n_variants && size >= sizeof(verdict_note); i++) {
-        const uint64_t kernel = kernel_hash(dev, &gsai_variants[i]);
+        const uint64_t kernel = verdict_hash(dev, &gsai_variants[i]);
         for (size_t at = 0; at + sizeof(verdict_note) <= size; at += sizeof(verdict_note)) {
             verdict_note n;
             memcpy(&n, notes + at, sizeof n);
@@ -60,8 +71,8 @@ static gsa_status write_verdicts(gsa_device *dev)
 
     for (uint32_t i = 0; i < gsai_n_variants; i++)
         if (dev->variant_verdict[i] != GSAI_VERDICT_NONE)
-            notes[n++] = (verdict_note){kernel_hash(dev, &gsai_variants[i]), dev->variant_verdict[i]};
-    return gsai_pipelines_set_notes(dev, notes, n * sizeof *notes);
+            notes[n++] = (verdict_note){verdict_hash(dev, &gsai_variants[i]), dev->variant_verdict[i]};
+    return gsai_pipelines_set_notes(dev, GSAI_NOTE_VERDICTS, notes, n * sizeof *notes);
 }
 
 static const gsai_verify_set *set_of(const gsai_variant *v)

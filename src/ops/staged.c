@@ -2,6 +2,7 @@
 
 #include "ops/mixer.h"
 #include "ops/op_util.h"
+#include "ops/tune.h"
 
 #include <string.h>
 
@@ -47,12 +48,20 @@ gsai_staged_shape gsai_staged_choose(
     while (s.split * 2 * lanes <= s.group_size && (uint64_t)n_out / s.rows * s.split < wave &&
            units >= 2 * least * lanes * s.split)
         s.split *= 2;
+    const uint32_t most_loads = caps->few_registers ? 2 : 4;
+    if (step_K && caps->few_registers) { /* a row of the key memory in a register of each invocation */
+        s.rows = 1;
+        while (s.group_size / lanes / s.split > 16) s.group_size /= 2;
+        while (s.group_size / lanes / s.split < 8 && s.group_size * 2 <= caps->max_invocations &&
+               s.group_size * 2 / lanes <= caps->max_subgroups)
+            s.group_size *= 2;
+    }
     if (step_K) { /* tiles of eight rows of the key memory at least, of one head at most */
         while (s.split > 1 && s.group_size / lanes / s.split * s.rows < 8) s.split /= 2;
         while (s.group_size / lanes / s.split * s.rows > step_K && s.group_size > lanes * s.split) s.group_size /= 2;
     }
     const uint32_t loads = (units + lanes * s.split - 1) / (lanes * s.split);
-    while (s.unroll < 4 && s.unroll * 4 <= loads) s.unroll *= 2;
+    while (s.unroll < most_loads && s.unroll * 4 <= loads) s.unroll *= 2;
     s.outputs = s.group_size / lanes / s.split * s.rows;
     return s;
 }
@@ -92,6 +101,32 @@ static struct gsa_staged_step_push step_push(const gsai_staged_args *a, const st
     };
 }
 
+/* The default, or for one token what a search has found. */
+static gsai_staged_shape choose(gsai_recorder *r, const gsai_staged_args *a, const gsai_variant *v, uint32_t n_tokens)
+{
+    const gsai_matrix_part *part = a->part;
+    const uint32_t n_out = a->swiglu ? part->n_rows / 2 : part->n_rows;
+    gsai_staged_shape s = gsai_staged_choose(
+        gsai_recorder_device(r), part->type, n_out, a->n_cols, a->swiglu, a->step ? a->step->config->K : 0);
+    const gsai_tunable product = {.variant = v,
+        .label = a->label,
+        .type = part->type,
+        .n_out = n_out,
+        .n_cols = a->n_cols,
+        .per = a->swiglu ? 2 : 1,
+        .outputs = a->step ? s.outputs : 0,
+        .lanes = s.lanes};
+    gsai_knobs k = {s.group_size, s.rows, s.unroll, s.split};
+    if (n_tokens > 1) return s;
+    gsai_tune_apply(r, &product, &k);
+    s.group_size = k.group_size;
+    s.rows = k.rows;
+    s.unroll = k.unroll;
+    s.split = k.split;
+    s.outputs = s.group_size / s.lanes / s.split * s.rows;
+    return s;
+}
+
 static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, uint32_t n_tokens)
 {
     const gsa_device *dev = gsai_recorder_device(r);
@@ -99,15 +134,15 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
     const gsai_variant *v = gsai_op_variant(r, a->step ? step_of_type[part->type] : product_of_type[part->type]);
     if (!v) return;
     const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->n_cols) / 16);
-    const uint32_t n_out = a->swiglu ? a->n_rows / 2 : a->n_rows, n_part = a->swiglu ? part->n_rows / 2 : part->n_rows;
-    const gsai_staged_shape s =
-        gsai_staged_choose(dev, part->type, n_part, a->n_cols, a->swiglu, a->step ? a->step->config->K : 0);
+    const uint32_t n_out = a->swiglu ? a->n_rows / 2 : a->n_rows;
+    const gsai_staged_shape s = choose(r, a, v, n_tokens);
     uint32_t columns = 1;
     while (columns < n_tokens) columns *= 2;
     const uint32_t x_vecs = a->n_cols / 4, loads = s.rows * (a->swiglu ? 2 : 1);
     const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs * 5 / 4 + 68ull : x_vecs + 1ull;
     const uint64_t shared =
-        16ull * columns * held + 4ull * columns * (s.group_size / s.lanes * (loads + 1) + s.outputs);
+        16ull * columns * held +
+        4ull * columns * (s.group_size / s.lanes * loads + (x_vecs + s.lanes - 1) / s.lanes + s.outputs);
     const uint32_t unroll = columns >= 4 ? 1 : s.unroll;
     const uint32_t spec[] = {s.group_size, columns, s.rows, unroll, s.split, a->swiglu, s.lanes, a->is_normed,
         shared <= dev->caps.max_shared_bytes, x_vecs};

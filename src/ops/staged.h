@@ -35,7 +35,8 @@ typedef struct gsai_staged_args {
  * staging are masked: there a workgroup's memory is no faster than any other. */
 bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols);
 bool gsai_staged_chosen(const gsa_device *dev, gsai_type type, uint32_t n_cols); /* when nothing is forced */
-/* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Neither group_size nor split depends on the number of tokens. */
+/* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Bits depend on split, and with the step on outputs: neither depends on
+ * the number of tokens. */
 gsai_staged_shape gsai_staged_choose(
     const gsa_device *dev, gsai_type type, uint32_t n_out, uint32_t n_cols, bool swiglu, uint32_t step_K);
 void gsai_staged_record(gsai_recorder *r, const gsai_staged_args *a);

@@ -6,14 +6,15 @@
 
 #include <string.h>
 
-#define SG        (GSAI_CAP_SUBGROUP)
-#define SGS       (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
-#define CM        (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
+#define SG          (GSAI_CAP_SUBGROUP)
+#define LANES       (GSAI_CAP_SUBGROUP | GSAI_CAP_VECTOR_LANES)
+#define SGS         (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
+#define CM          (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
+#define RES         (SGS | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE | GSAI_CAP_BUFFER_ADDRESS)
 
-#define RES       (SGS | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE | GSAI_CAP_BUFFER_ADDRESS)
-#define RES_WANTS "buffers by address, device scope of the memory model"
-
-#define CM_WANTS  "cooperative matrices of f16 with f32 sums"
+#define RES_WANTS   "buffers by address, device scope of the memory model"
+#define LANES_WANTS "a CPU driver, subgroups of its vectors"
+#define CM_WANTS    "cooperative matrices of f16 with f32 sums"
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
@@ -70,12 +71,19 @@
     X("resident_q4_k", "resident_q4_k", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_q6_k", "resident_q6_k", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_keep", "resident_keep", RES, 128, 0, RES_WANTS)                                                        \
+    X("matmul_f32", "matmul_lanes_f32", LANES, 4, 0, LANES_WANTS)                                                      \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
+    X("matmul_f16", "matmul_lanes_f16", LANES, 4, 0, LANES_WANTS)                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
+    X("matmul_bf16", "matmul_lanes_bf16", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q8_0", "matmul_lanes_q8_0", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q8_0", "matmul_q8_0", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q4_0", "matmul_lanes_q4_0", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q4_0", "matmul_q4_0", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q4_k", "matmul_lanes_q4_k", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q4_k", "matmul_q4_k", 0, 128, 10240, "runs anywhere")                                                    \
+    X("matmul_q6_k", "matmul_lanes_q6_k", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q6_k", "matmul_q6_k", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, CM_WANTS)                                                       \
     X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, CM_WANTS)                                                     \
@@ -108,8 +116,9 @@
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
-    X("gsa_cm_prepare", "gsa_cm_prepare", GSAI_CAP_STORAGE16, 128, 8704, "16-bit storage")                             \
-    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 22528, CM_WANTS)                                                          \
+    X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 8704, CM_WANTS)                                                     \
+    X("gsa_cm_sum", "gsa_cm_sum", CM, 128, 18432, CM_WANTS)                                                            \
+    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 0, CM_WANTS)                                                              \
     X("gsa_cm_read", "gsa_cm_read", CM, 128, 32256, CM_WANTS)                                                          \
     X("read", "read", 0, 128, 0, "runs anywhere")
 

@@ -4,6 +4,7 @@
 #include "ops/mixer.h"
 
 #include "ref/ref.h"
+#include "util/half.h"
 #include "util/status.h"
 
 #include <math.h>
@@ -184,6 +185,14 @@ static void run_projections(gsai_check *c, const gsai_verify_case *k, gsai_confi
     if (!gsai_check_mixer_make(c, &config, k->n[5], k->n[6], k->n[7], (gsai_check_gates)k->n[8], &m)) return;
     m.projections = true;
     if (!make_inputs(c, &m, &inputs)) return;
+    if (strncmp(gsai_check_op(c), "gsa_cm_", 7) == 0) { /* they take q k v with their maps, as f16 */
+        for (uint32_t t = 0; t < m.T; t++)
+            for (uint32_t i = 0; i < m.columns.g; i++) {
+                float *x = &inputs.x[(uint64_t)t * m.columns.width + i];
+                *x = gsai_f16_to_float(gsai_float_to_f16(*x));
+            }
+        m.mapped = inputs.x;
+    }
     float *o = gsai_check_mixer_reference(c, &inputs, &state);
     if (!o) return;
     gsai_ref_silu(o, o, (size_t)m.T * config.H * config.V);
@@ -378,6 +387,7 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),
     SET("gsa_cm_prepare", run_gsa, cm_cases),
+    SET("gsa_cm_sum", run_gsa, cm_cases),
     SET("gsa_cm_scan", run_gsa, cm_cases),
     SET("gsa_cm_read", run_gsa, cm_cases),
 };

@@ -5,6 +5,8 @@
 #include "ref/ref.h"
 #include "util/half.h"
 
+#include <string.h>
+
 /* Inputs are the reference's to the bit; sums are f32 in an order of the hardware's own, which may also drop their last
  * bits while it adds. Outputs in f16 are rounded to 2^-11. */
 #define TOLERANCE_SUM  5e-5
@@ -90,6 +92,60 @@ static const gsai_verify_case block_cases[] = {
     {"T 65 N 67 C 512 accumulate", TOLERANCE_HALF, {65, 67, 512, 0, 1, 0}},
     {"T 128 N 131 C 768 in parts of 50", TOLERANCE_HALF, {128, 131, 768, 50, 0, 0}},
     {"T 192 N 256 C 1280", TOLERANCE_HALF, {192, 256, 1280, 0, 0, 0}},
+};
+
+/* T, columns of q and k, of v, of f, C, rows of a part, relu */
+static void run_maps(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], n_qk = k->n[1], n_half = n_qk + k->n[2], N = n_half + k->n[3], C = k->n[4];
+    const gsai_maps maps = {.n_half = n_half, .n_relu = k->n[6] ? n_qk : 0};
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, k->n[5], 0.5f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * C, 2, false);
+    float *z = gsai_check_alloc(c, (uint64_t)T * N), *want = gsai_check_alloc(c, (uint64_t)T * N);
+    float *halves = gsai_check_alloc(c, (uint64_t)T * n_half), *rest = gsai_check_alloc(c, (uint64_t)T * N);
+    if (!x || !z || !want || !halves || !rest) return;
+    const gsai_rows rx = place_half(c, x, T, C);
+    const gsai_rows ry = gsai_check_rows(c, z, T, N, GSAI_CHECK_INOUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    for (uint32_t i = 0; i < w.n_parts; i++)
+        gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = ry,
+                              .x = rx,
+                              .part = &w.parts[i],
+                              .n_cols = C,
+                              .T = T,
+                              .n_rows = w.parts[i].n_rows,
+                              .maps = &maps,
+                              .label = "maps known question"});
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_check_status(c, gsai_ref_matmul(want, N, x, C, &tensor, T));
+    const float *got = gsai_check_data(c, ry.range);
+    for (uint32_t t = 0; got && t < T; t++) {
+        float *row = want + (uint64_t)t * N;
+        const float *y = got + ry.offset + (uint64_t)t * ry.stride;
+        gsai_ref_silu(row + maps.n_relu, row + maps.n_relu, n_half - maps.n_relu);
+        for (uint32_t i = 0; i < maps.n_relu; i++)
+            if (row[i] < 0) row[i] = 0;
+        memcpy(rest + (uint64_t)t * N, y, N * sizeof *y);
+        for (uint32_t i = 0; i < n_half; i++) {
+            uint16_t half;
+            memcpy(&half, (const uint8_t *)y + 2 * i, 2);
+            halves[(uint64_t)t * n_half + i] = gsai_f16_to_float(half);
+        }
+        /* halves by themselves, then what is f32, then the second half of the halves' place, which stays as it was */
+        gsai_check_compare(c, halves + (uint64_t)t * n_half, row, n_half);
+        gsai_check_compare(c, rest + (uint64_t)t * N + n_half, row + n_half, N - n_half);
+        for (uint32_t i = (n_half + 1) / 2; i < n_half; i++)
+            if (y[i] != 0) gsai_check_fail(c);
+    }
+}
+
+static const gsai_verify_case maps_cases[] = {
+    {"T 9 q k 48 v 24 f 10 C 40, maps", TOLERANCE_HALF, {9, 48, 24, 10, 40, 0, 0}},
+    {"T 64 q k 64 v 32 f 32 C 64, maps, relu", TOLERANCE_HALF, {64, 64, 32, 32, 64, 0, 1}},
+    {"T 33 q k 70 v 30 f 28 C 72, maps in parts of 50, relu", TOLERANCE_HALF, {33, 70, 30, 28, 72, 50, 1}},
 };
 
 /* T, F, C, gsai_ffn_act, scale of x */
@@ -197,6 +253,7 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("rmsnorm_half", run_rmsnorm, rmsnorm_cases, 0),
     SET("swiglu_half", run_swiglu, swiglu_cases, 0),
     SET("matmul_cm_f16", run_matmul, matmul_cases, GSAI_F16),
+    SET("matmul_cm_f16", run_maps, maps_cases, GSAI_F16),
     SET("matmul_cm_swiglu_f16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
     SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
     SET("matmul_cm_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),

@@ -2,6 +2,7 @@
 
 #include "ops/mixer.h"
 #include "ref/ref.h"
+#include "util/half.h"
 #include "util/status.h"
 
 #include <math.h>
@@ -184,6 +185,23 @@ static void compare_states(gsai_check *c, const gsai_check_mixer *m, const float
     }
 }
 
+/* Rows as a product with maps leaves them: q k v as f16 in the first half of their place, f as it is. */
+static float *with_maps(gsai_check *c, const gsai_check_mixer *m)
+{
+    const uint64_t width = m->columns.width;
+    float *x = gsai_check_alloc(c, m->T * width);
+
+    for (uint32_t t = 0; x && t < m->T; t++) {
+        float *row = x + t * width;
+        memcpy(row, m->x + t * width, width * sizeof *row);
+        for (uint32_t i = 0; i < m->columns.g; i++) {
+            const uint16_t half = gsai_float_to_f16(m->mapped[t * width + i]);
+            memcpy((uint8_t *)row + 2 * i, &half, sizeof half);
+        }
+    }
+    return x;
+}
+
 void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly, const float *want_o,
     const float *want_state, float *got_o, float *got_state)
 {
@@ -192,7 +210,9 @@ void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly,
     const uint32_t width = f->H * f->V;
     gsai_qkvf x = m->columns;
 
-    x.rows = gsai_check_rows(c, m->x, m->T, x.width, GSAI_CHECK_IN);
+    const float *rows = m->mapped ? with_maps(c, m) : m->x;
+    if (!rows) return;
+    x.rows = gsai_check_rows(c, rows, m->T, x.width, GSAI_CHECK_IN);
     const gsai_rows o = gsai_check_rows(c, NULL, m->T, width, GSAI_CHECK_OUT);
     const gsai_state state = {gsai_check_place(c, m->state, n_state * 4, GSAI_CHECK_INOUT), m->at};
     gsai_check_works works = gsai_check_cut(c, m->spans, m->n_spans, singly);

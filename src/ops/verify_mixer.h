@@ -39,6 +39,8 @@ typedef struct gsai_check_mixer {
     gsai_check_span *spans;
     float *x, *state;
     bool projections; /* x holds q k v f as projected: the op makes maps, gates and silu(o) itself */
+    const float
+        *mapped; /* with projections on matrix units: [T][width], q k v with their maps, which the op takes as f16 */
 } gsai_check_mixer;
 
 /* n_sessions sessions in scattered slots of a few more, session i with T - i * less rows (at least 1). False when host memory is out. */

@@ -3,6 +3,9 @@
 #include "util/alloc.h"
 #include "util/status.h"
 
+#include <math.h>
+#include <string.h>
+
 #define TRY(call)                                                                                                      \
     do {                                                                                                               \
         const gsa_status status_ = (call);                                                                             \
@@ -23,6 +26,7 @@ typedef struct block {
     float *f, *s, *g;   /* [T,G*M] */
     float *o;           /* [T,H*V] */
     float *gate_up, *y; /* [T,2F] [T,F] */
+    float *write, *read; /* [T,G,M] [T,H,M] of this layer and block, where they are wanted, or NULL */
     float *w;           /* one small weight as floats */
 } block;
 
@@ -87,6 +91,16 @@ static gsa_status conv(block *b, float *x, const gsai_tensor *w, float *state)
     return GSA_OK;
 }
 
+/* In place: scores of the slots to weights that sum to one. */
+static void softmax(float *p, size_t M)
+{
+    double largest = p[0], sum = 0;
+    for (size_t m = 1; m < M; m++)
+        if (p[m] > largest) largest = p[m];
+    for (size_t m = 0; m < M; m++) sum += exp(p[m] - largest);
+    for (size_t m = 0; m < M; m++) p[m] = (float)(exp(p[m] - largest) / sum);
+}
+
 static gsa_status recurrence(block *b, float *hk, float *hv)
 {
     const gsai_config *c = b->c;
@@ -105,6 +119,7 @@ static gsa_status recurrence(block *b, float *hk, float *hv)
         .hk = hk,
         .hv = hv,
         .o = b->o,
+        .ok = b->read,
         .T = b->T,
         .H = H,
         .G = G,
@@ -137,6 +152,9 @@ static gsa_status attention(block *b, const gsai_layer_tensors *l, const gsai_la
     gsai_ref_silu(b->v, b->v, T * G * V);
     gsai_ref_gate(b->g, b->s, b->f, T * G * M, c->gate_normalizer);
     TRY(recurrence(b, state + at->hk, state + at->hv));
+    if (b->write) memcpy(b->write, b->s, T * G * M * sizeof(float));
+    if (b->read)
+        for (size_t i = 0; i < T * H; i++) softmax(b->read + i * M, M);
     gsai_ref_silu(b->o, b->o, T * H * V);
     TRY(norm(b, b->o, b->o, &l->g_norm, H * V, c->g_norm_eps));
     TRY(project(b, b->h, b->o, &l->o));
@@ -158,15 +176,18 @@ static gsa_status feed_forward(block *b, const gsai_layer_tensors *l)
     return GSA_OK;
 }
 
-/* One block of tokens, the first of which is number t0 of the call. */
-static gsa_status forward(
-    block *b, const gsai_checkpoint *m, float *state, const int32_t *ids, size_t t0, const gsai_ref_wants *wants)
+/* One block of the n_tokens of the call, beginning with number t0. */
+static gsa_status forward(block *b, const gsai_checkpoint *m, float *state, const int32_t *ids, size_t t0,
+    size_t n_tokens, const gsai_ref_wants *wants)
 {
     const size_t D = m->config.D, n_vocab = m->config.n_vocab;
+    const size_t n_write = (size_t)m->config.G * m->config.M, n_read = (size_t)m->config.H * m->config.M;
 
     TRY(gsai_ref_embed(b->x, &m->embed, ids, b->T));
     for (uint32_t i = 0; i < m->config.n_layers; i++) {
         const gsai_layer_state at = gsai_config_layer_state(&m->config, i);
+        b->write = wants->write ? wants->write + (i * n_tokens + t0) * n_write : NULL;
+        b->read = wants->read ? wants->read + (i * n_tokens + t0) * n_read : NULL;
         TRY(attention(b, &m->layers[i], &at, state));
         TRY(feed_forward(b, &m->layers[i]));
         state += at.n_floats;
@@ -193,7 +214,7 @@ gsa_status gsai_ref_forward(const gsai_checkpoint *c, float *state, const int32_
 
     for (size_t t0 = 0; status == GSA_OK && t0 < T; t0 += BLOCK) {
         b.T = T - t0 < BLOCK ? T - t0 : BLOCK;
-        status = forward(&b, c, state, ids + t0, t0, wants ? wants : &nothing);
+        status = forward(&b, c, state, ids + t0, t0, T, wants ? wants : &nothing);
     }
     gsai_free(allocator, memory);
     return status;

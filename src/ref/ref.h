@@ -43,6 +43,8 @@ typedef struct gsai_ref_wants {
     float *logits; /* [T - first_logits, n_vocab] or NULL */
     size_t first_logits;
     float *hidden; /* [T, D] after the final norm, or NULL */
+    float *write;  /* [n_layers, T, G, M] write strengths s, or NULL */
+    float *read;   /* [n_layers, T, H, M] weights of the slots that are read: softmax of the scores, or NULL */
 } gsai_ref_wants;
 
 /* T tokens of one session from state (gsai_config_state_floats floats, updated). On failure state is undefined: run

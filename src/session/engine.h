@@ -6,6 +6,7 @@
 
 #include "gsa/session.h"
 #include "model/checkpoint.h"
+#include "ops/tune.h"
 
 /* Tokens of one slot, as one step item asks for them. */
 typedef struct gsai_span {
@@ -43,6 +44,9 @@ typedef struct gsai_engine_ops {
     gsa_status (*slot_copy)(gsai_engine *e, uint32_t dst, uint32_t src);
     gsa_status (*slot_read)(gsai_engine *e, uint32_t slot, float *state);        /* blocks */
     gsa_status (*slot_write)(gsai_engine *e, uint32_t slot, const float *state); /* blocks */
+    /* Times all shapes of a token's products, none kept; blocks. NULL: the engine has none. */
+    gsa_status (*tune)(
+        gsai_engine *e, uint64_t budget_ns, void (*result)(void *user, const gsai_tune_result *result), void *user);
 } gsai_engine_ops;
 
 struct gsai_engine {

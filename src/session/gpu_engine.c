@@ -23,7 +23,7 @@ static void gpu_destroy(gsai_engine *base)
 }
 
 static const gsai_engine_ops gpu_ops = {gpu_destroy, gsai_gpu_submit, gsai_gpu_wait, gsai_gpu_collect, gsai_gpu_time_ns,
-    gsai_gpu_profile, gsai_gpu_slot_zero, gsai_gpu_slot_copy, gsai_gpu_slot_read, gsai_gpu_slot_write};
+    gsai_gpu_profile, gsai_gpu_slot_zero, gsai_gpu_slot_copy, gsai_gpu_slot_read, gsai_gpu_slot_write, gsai_gpu_tune};
 
 static gsai_rows rows_of(const gsai_heap *heap, gsai_place place, uint64_t columns)
 {
@@ -101,6 +101,7 @@ static gsa_status create_arena(gsai_gpu_engine *e, const gsai_limits *limits)
     return status;
 }
 
+#define TUNING_NS    1000000000ull
 #define UPLOAD_SHARE 0.9 /* of loading, for progress */
 
 static gsa_status show_progress(const gsai_engine_params *params, double fraction, const char *what)
@@ -154,8 +155,12 @@ static gsa_status prewarm(gsai_gpu_engine *e, const gsai_engine_params *params)
         gsa_status status = record_all(e, params);
         if (status == GSA_OK) status = show_progress(params, 0.99, "testing kernels");
         if (status == GSA_OK) status = gsai_ops_self_test_used(e->dev, &n_dropped);
-        if (status != GSA_OK || n_dropped == 0) return status;
+        if (status != GSA_OK) return status;
+        if (n_dropped == 0) break;
     }
+    const bool is_slow = e->dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || e->dev->profile;
+    if (e->dev->tuning == GSA_TUNING_OFF || (e->dev->tuning == GSA_TUNING_DEFAULT && is_slow)) return GSA_OK;
+    return gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
 }
 
 static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)

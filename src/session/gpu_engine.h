@@ -86,7 +86,13 @@ gsa_status gsai_gpu_resident_undo(gsai_gpu_engine *e);
 
 /* gpu_plan.c: passes recorded, and kept for the next of their kind. */
 gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan);
+/* The same into a recorder, of the first n_layers layers. */
+void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorder *r, uint32_t n_layers);
 gsa_status gsai_gpu_plan_for(gsai_gpu_engine *e, const gsai_plan_key *key, const gsai_cached_plan **out);
+
+/* gpu_tune.c: shapes of the products of a single token, measured on this model. result as in ops/tune.h. */
+gsa_status gsai_gpu_tune(
+    gsai_engine *base, uint64_t budget_ns, void (*result)(void *user, const gsai_tune_result *result), void *user);
 
 /* gpu_step.c: jobs, as in gsai_engine_ops. */
 gsa_status gsai_gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans, uint64_t budget_us, gsai_job **out);

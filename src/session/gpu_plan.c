@@ -15,17 +15,21 @@ static gsai_table table_at(const gsai_gpu_engine *e, uint32_t base)
     return (gsai_table){e->scratch.work, base};
 }
 
-/* Single tokens of this many sessions take the products of prompts where they run on matrix units: all weights are then
- * read once. Their bits differ in the last digits from those of a session alone. */
+/* This many rows take the products of prompts where they run on matrix units: all weights are then read once. Of a chunk
+ * of few rows, which has a pass of its own, its length decides; single tokens of several sessions differ in the last
+ * digits from those of a session alone. CPU drivers compile those kernels for seconds and gain nothing by them. */
 #define BATCH_LEAST 4
 
 static bool batched(const gsai_gpu_engine *e, const gsai_plan_key *key)
 {
-    return !e->deterministic && key->rows == GSAI_ROWS_ONE && key->n_rows >= BATCH_LEAST &&
+    const bool cpu = e->dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+
+    if (key->rows == GSAI_ROWS_MANY || key->n_rows < BATCH_LEAST) return false;
+    return !(key->rows == GSAI_ROWS_ONE ? e->deterministic : cpu) &&
            gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
 }
 
-gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan)
+void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorder *r, uint32_t n_layers)
 {
     const gsai_capacity *k = &e->k;
     const uint64_t stride = gsai_capacity_staging_stride(k);
@@ -36,7 +40,8 @@ gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gs
         .wanted = table_at(e, k->wanted_at),
         .n_wanted = key->n_wanted,
         .product_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows,
-        .wanted_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->wanted_class,
+        .wanted_class =
+            batched(e, key) && key->rows == GSAI_ROWS_ONE ? GSAI_ROWS_MANY : (gsai_row_class)key->wanted_class,
         .choose = (gsai_choose)key->choose,
         .sample_params = table_at(e, k->sample_at),
         .copy_logits = key->copy_logits,
@@ -58,10 +63,17 @@ gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gs
         pass.spare = e->resident.spare;
         pass.given_up_at = k->given_up_at;
     }
+    gsai_config config = *e->config;
+    config.n_layers = n_layers;
+    gsai_forward(r, &config, &e->weights, &e->scratch, &pass);
+}
+
+gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan)
+{
     gsai_recorder *r = NULL;
     const gsa_status status = gsai_recorder_begin(e->dev, 0, &r);
     if (status != GSA_OK) return status;
-    gsai_forward(r, e->config, &e->weights, &e->scratch, &pass);
+    gsai_gpu_forward(e, key, r, e->config->n_layers);
     return gsai_recorder_finish(r, plan);
 }
 

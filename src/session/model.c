@@ -132,3 +132,36 @@ gsa_status gsai_model_hash(gsa_model *m, uint64_t *hash)
     *hash = m->hash;
     return status;
 }
+
+typedef struct tune_rows {
+    void (*row)(void *user, const gsa_tune_row *row);
+    void *user;
+} tune_rows;
+
+static void show_shape(void *user, const gsai_tune_result *r)
+{
+    const tune_rows *rows = user;
+    const gsai_tunable *p = r->product;
+    const gsa_tune_row row = {.label = p->label,
+        .kernel = p->variant->shader,
+        .n_rows = p->n_out * p->per,
+        .n_cols = p->n_cols,
+        .n_calls = r->n_calls,
+        .group_size = r->knobs.group_size,
+        .rows = r->knobs.rows,
+        .unroll = r->knobs.unroll,
+        .split = r->knobs.split,
+        .us = r->ns * 1e-3,
+        .bytes = r->bytes,
+        .is_default = r->is_default,
+        .changes_bits = r->changes_bits};
+    rows->row(rows->user, &row);
+}
+
+gsa_status gsai_model_tune(gsa_model *m, double seconds, void (*row)(void *user, const gsa_tune_row *row), void *user)
+{
+    tune_rows rows = {row, user};
+    if (!m->engine->ops->tune)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED, "gsa_model_tune: %s has no kernel shapes", m->device->caps.name);
+    return m->engine->ops->tune(m->engine, (uint64_t)(seconds * 1e9), show_shape, &rows);
+}

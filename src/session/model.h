@@ -27,6 +27,8 @@ void gsai_model_free(gsa_model *m); /* half-built is fine */
 /* Under the lock. LIMIT when all are taken. */
 gsa_status gsai_model_take_slot(gsa_model *m, uint32_t *slot);
 void gsai_model_give_slot(gsa_model *m, uint32_t slot);
+/* Under the lock, without children. */
+gsa_status gsai_model_tune(gsa_model *m, double seconds, void (*row)(void *user, const gsa_tune_row *row), void *user);
 gsa_status gsai_model_hash(gsa_model *m, uint64_t *hash);
 
 #endif

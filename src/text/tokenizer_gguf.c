@@ -315,6 +315,12 @@ static gsa_status read_settings(reader *r)
     return status;
 }
 
+static gsa_status check_exists(const reader *r, const char *key, int32_t id)
+{
+    if (r->v->tokens[id].flags & GSAI_TOKEN_EXISTS) return GSA_OK;
+    return gsai_fail(GSA_ERROR_FORMAT, "%s: key %s: token %d is empty", r->g->name, key, id);
+}
+
 /* The ids that are put around a text. */
 static gsa_status set_around(reader *r)
 {
@@ -338,9 +344,8 @@ static gsa_status set_around(reader *r)
             return gsai_fail(
                 GSA_ERROR_FORMAT, "%s: key %s is true, but %s is missing", r->g->name, sides[i].key, sides[i].id_key);
         }
-        if (!(v->tokens[sides[i].id].flags & GSAI_TOKEN_EXISTS))
-            return gsai_fail(
-                GSA_ERROR_FORMAT, "%s: key %s: token %d is empty", r->g->name, sides[i].id_key, sides[i].id);
+        const gsa_status status = check_exists(r, sides[i].id_key, sides[i].id);
+        if (status) return status;
         if (!(*sides[i].list = gsai_alloc_array(&v->allocator, 1, sizeof **sides[i].list))) return no_memory(r);
         **sides[i].list = *sides[i].first = sides[i].id;
         *sides[i].n = 1;
@@ -371,6 +376,7 @@ static gsa_status read_llama(reader *r)
     if (!status) status = named(r, gsai_rewrite_add(a, where, &v->normalizer, &v->n_normalizer, " ", 1, mark, n_mark));
     if (!status) status = named(r, gsai_rewrite_add(a, where, &v->decoder, &v->n_decoder, mark, n_mark, " ", 1));
     if (!status) status = read_tokens(r);
+    if (!status && v->unk_id >= 0) status = check_exists(r, "tokenizer.ggml.unknown_token_id", v->unk_id);
     if (!status) status = read_scores(r);
     v->decoding = GSAI_DECODE_PLAIN;
     v->decode_bytes = true;

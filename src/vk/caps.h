@@ -13,20 +13,21 @@ typedef enum gsai_cap {
     GSAI_CAP_INT16 = 1 << 4,     /* int16 arithmetic */
     GSAI_CAP_SUBGROUP = 1 << 5,  /* subgroup: basic, vote, ballot, arithmetic, shuffle (relative too) in compute */
     GSAI_CAP_SUBGROUP_CLUSTERED = 1 << 6, /* subgroup_clustered */
-    GSAI_CAP_SUBGROUP_SIZE = 1 << 7, /* subgroup_size: a required subgroup size and full subgroups can be asked for */
-    GSAI_CAP_INTEGER_DOT = 1 << 8,   /* intdot: packed 4x8 dot product, perhaps emulated */
-    GSAI_CAP_INTEGER_DOT_FAST = 1 << 9, /* intdot_fast: the signed one is an instruction of the hardware */
-    GSAI_CAP_COOPMAT = 1 << 10,         /* coopmat: VK_KHR_cooperative_matrix */
-    GSAI_CAP_COOPMAT2 = 1 << 11,        /* coopmat2: VK_NV_cooperative_matrix2, all of its features */
-    GSAI_CAP_BFLOAT16 = 1 << 12,        /* bfloat16: conversions, and in coopmat where a shape says so */
-    GSAI_CAP_MEMORY_BUDGET = 1 << 13,   /* memory_budget */
-    GSAI_CAP_TIMESTAMPS = 1 << 14,      /* timestamps on the compute queue */
-    GSAI_CAP_TIMELINE = 1 << 15,        /* timeline semaphores */
-    GSAI_CAP_MEMORY_MODEL = 1 << 16,    /* memory_model: Vulkan memory model */
-    GSAI_CAP_DEVICE_SCOPE = 1 << 17,    /* device_scope: its synchronization between workgroups */
-    GSAI_CAP_BUFFER_ADDRESS = 1 << 18   /* buffer_address: shaders reach buffers by address */
+    GSAI_CAP_SUBGROUP_SIZE = 1 << 7,      /* subgroup_size: full subgroups of a known size can be asked for */
+    GSAI_CAP_INTEGER_DOT = 1 << 8,        /* intdot: packed 4x8 dot product, perhaps emulated */
+    GSAI_CAP_INTEGER_DOT_FAST = 1 << 9,   /* intdot_fast: the signed one is an instruction of the hardware */
+    GSAI_CAP_COOPMAT = 1 << 10,           /* coopmat: VK_KHR_cooperative_matrix */
+    GSAI_CAP_COOPMAT2 = 1 << 11,          /* coopmat2: VK_NV_cooperative_matrix2, all of its features */
+    GSAI_CAP_BFLOAT16 = 1 << 12,          /* bfloat16: conversions, and in coopmat where a shape says so */
+    GSAI_CAP_MEMORY_BUDGET = 1 << 13,     /* memory_budget */
+    GSAI_CAP_TIMESTAMPS = 1 << 14,        /* timestamps on the compute queue */
+    GSAI_CAP_TIMELINE = 1 << 15,          /* timeline semaphores */
+    GSAI_CAP_MEMORY_MODEL = 1 << 16,      /* memory_model: Vulkan memory model */
+    GSAI_CAP_DEVICE_SCOPE = 1 << 17,      /* device_scope: its synchronization between workgroups */
+    GSAI_CAP_BUFFER_ADDRESS = 1 << 18,    /* buffer_address: shaders reach buffers by address */
+    GSAI_CAP_VECTOR_LANES = 1 << 19       /* vector_lanes: subgroups are the 4, 8 or 16 lanes of a CPU's vectors */
 } gsai_cap;
-#define GSAI_N_CAPS   19
+#define GSAI_N_CAPS   20
 #define GSAI_CAPS_ALL ((1u << GSAI_N_CAPS) - 1)
 
 typedef enum gsai_component {
@@ -63,9 +64,11 @@ typedef struct gsai_caps {
     uint64_t max_range_bytes;                                       /* maxStorageBufferRange */
     uint64_t max_allocation_bytes;                                  /* maxMemoryAllocationSize, maxBufferSize */
     uint32_t offset_align;                                          /* minStorageBufferOffsetAlignment, at least 16 */
-    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
-    uint32_t max_subgroups; /* of a workgroup whose subgroup size is asked for */
-    uint32_t n_cores;       /* SMs / compute units / execution units where a driver tells; 0 = unknown */
+    uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;   /* what kernels ask for, and the range */
+    bool subgroup_size_settable; /* else, with the capability, there is one size only */
+    bool few_registers;          /* an invocation has about 100 of 32 bits, not 200 */
+    uint32_t max_subgroups;      /* of a workgroup whose subgroup size is asked for */
+    uint32_t n_cores;            /* SMs / compute units / execution units where a driver tells; 0 = unknown */
     double timestamp_period_ns;
     uint32_t timestamp_bits; /* of the compute queue; counters wrap at this width */
     uint32_t n_coopmat;

@@ -245,6 +245,16 @@ static uint32_t count_cores(const properties *p)
     return n;
 }
 
+/* Where sizes go below 32 (Intel) or up to 128 (Adreno), a subgroup has so many registers whatever its size: fewer lanes
+ * have more of them each, so kernels ask for the smallest, and even then are given less to hold. */
+static void prefer_subgroup_size(gsai_caps *caps)
+{
+    const bool shares = caps->subgroup_size_min <= 16 || caps->subgroup_size_max >= 128;
+    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || !caps->subgroup_size_settable || !shares) return;
+    caps->subgroup_size = caps->subgroup_size_min;
+    caps->few_registers = true;
+}
+
 static uint32_t bits_of_subgroups(const VkPhysicalDeviceSubgroupProperties *s)
 {
     const VkSubgroupFeatureFlags needed = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
@@ -386,12 +396,18 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
     gsai_features f;
     query(dev, physical, caps->api_version, ext, &f);
     caps->present = bits_of_features(&f) | bits_of_subgroups(&p.subgroup);
-    if (!(p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT))
-        caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
+    caps->subgroup_size_settable = (p.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    prefer_subgroup_size(caps);
+    const bool is_fixed = caps->subgroup_size_min == caps->subgroup_size_max && f.subgroup_size.computeFullSubgroups;
+    if (!caps->subgroup_size_settable && !is_fixed) caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
     if ((caps->present & GSAI_CAP_INTEGER_DOT) && p.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated)
         caps->present |= GSAI_CAP_INTEGER_DOT_FAST;
     if (gsai_extensions_have(ext, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME)) caps->present |= GSAI_CAP_MEMORY_BUDGET;
     if (caps->timestamp_bits && caps->timestamp_period_ns > 0) caps->present |= GSAI_CAP_TIMESTAMPS;
+    const uint32_t lanes = caps->subgroup_size;
+    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && (lanes == 4 || lanes == 8 || lanes == 16) &&
+        caps->subgroup_size_min == caps->subgroup_size_max)
+        caps->present |= GSAI_CAP_VECTOR_LANES;
     apply_quirks(caps);
 #ifdef VK_KHR_cooperative_matrix
     /* Shapes are listed even where the feature is off; the feature bit alone decides. */

@@ -45,9 +45,12 @@ static gsa_status new_device(const gsa_device_params *p, gsa_device **out)
         gsai_free(&a, dev);
         return status;
     }
+    dev->tuning = p->tuning;
+    dev->kernel_statistics = p->kernel_statistics;
     atomic_store(&dev->cost_permille, 1000);
     atomic_store(&dev->math_permille, 1000);
     gsai_mutex_init(&dev->self_test_mutex);
+    gsai_mutex_init(&dev->tuned_mutex);
     *out = dev;
     return GSA_OK;
 }
@@ -79,6 +82,7 @@ void gsai_device_close(gsa_device *dev)
     if (dev->owns_handles) gsai_instance_destroy(dev);
     const gsa_allocator a = dev->allocator;
     gsai_mutex_destroy(&dev->self_test_mutex);
+    gsai_mutex_destroy(&dev->tuned_mutex);
     gsai_free(&a, dev);
 }
 
@@ -88,6 +92,14 @@ static gsa_status create_vk_device(gsa_device *dev, const gsai_extensions *ext)
     gsai_features_chain(dev, dev->physical, ext, &dev->caps, &features);
     dev->full_subgroups =
         features.subgroup_size.computeFullSubgroups && gsai_caps_has(&dev->caps, GSAI_CAP_SUBGROUP_SIZE);
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, features.base.pNext, VK_TRUE};
+    if (dev->kernel_statistics && gsai_extensions_have(ext, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
+        features.base.pNext = &statistics;
+        features.extensions[features.n_extensions++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+    } else {
+        dev->kernel_statistics = false;
+    }
     const float priority = 0.5f;
     VkDeviceQueueCreateInfo queue = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
     queue.queueFamilyIndex = dev->queue_family;

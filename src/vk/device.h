@@ -35,6 +35,7 @@ struct gsai_pipelines; /* vk/pipeline.h */
 struct gsai_queue;     /* vk/queue.h */
 
 #define GSAI_MAX_VARIANTS 128
+#define GSAI_MAX_TUNED    64
 
 typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */
     bool wanted;
@@ -45,6 +46,17 @@ typedef struct gsai_fact { /* one line for people */
     char name[40];
     char value[280];
 } gsai_fact;
+
+/* How a product's work is cut. Kept by the ops layer (ops/tune.h), one row for each product that was measured. */
+typedef struct gsai_knobs {
+    uint32_t group_size, rows, unroll, split;
+} gsai_knobs;
+typedef struct gsai_tuned {
+    uint64_t kernel; /* hash of name and code */
+    uint32_t n_out, n_cols, kind;
+    gsai_knobs knobs;
+    gsai_fact fact;
+} gsai_tuned;
 
 typedef struct gsai_memory_count {
     _Atomic uint64_t bytes, peak;
@@ -96,6 +108,12 @@ struct gsa_device {
     gsai_mutex self_test_mutex;
     _Atomic uint32_t n_self_tests; /* questions asked so far */
     _Atomic uint64_t self_test_ns;
+    gsa_tuning tuning;
+    gsai_mutex tuned_mutex; /* around adding rows; rows never change */
+    gsai_tuned tuned[GSAI_MAX_TUNED];
+    _Atomic uint32_t n_tuned;
+    _Atomic uint64_t tuning_ns;
+    bool kernel_statistics;
     _Atomic uint32_t n_pipelines; /* created so far */
     _Atomic uint64_t pipeline_ns; /* in the driver, creating them */
     const char *break_kernel;     /* for tests: answers of this kernel count as wrong; NULL = none */

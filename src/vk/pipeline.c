@@ -26,8 +26,8 @@ struct gsai_pipelines {
     layout *layouts;
     entry *buckets[N_BUCKETS];
     uint32_t n_entries;
-    void *notes;
-    size_t note_bytes;
+    void *notes[GSAI_N_NOTE_KINDS];
+    size_t note_bytes[GSAI_N_NOTE_KINDS];
 };
 
 const gsai_shader *gsai_shader_find(const char *name)
@@ -41,24 +41,25 @@ const gsai_shader *gsai_shader_find(const char *name)
 /* --- cache --- */
 
 /* Header, notes of the layers above, the driver's blob; the hash is of all that follows the header. */
-#define CACHE_MAGIC "GSAVKPC2"
+#define CACHE_MAGIC "GSAVKPC3"
 
 typedef struct cache_header { /* no padding; read on the same machine that wrote it, anything else is a miss */
     char magic[8];
     uint32_t header_bytes, library_version;
     uint32_t vendor_id, device_id, driver_id, driver_version;
     uint8_t pipeline_uuid[16];
-    uint64_t note_bytes, rest_bytes, rest_hash;
+    uint64_t note_bytes[GSAI_N_NOTE_KINDS], rest_bytes, rest_hash;
 } cache_header;
-_Static_assert(sizeof(cache_header) == 72, "cache_header has no padding");
+_Static_assert(sizeof(cache_header) == 80, "cache_header has no padding");
 
-static cache_header header_of(const gsa_device *dev, uint64_t note_bytes, const void *rest, size_t size)
+static cache_header header_of(const gsa_device *dev, const uint64_t *note_bytes, const void *rest, size_t size)
 {
     cache_header h = {CACHE_MAGIC, sizeof h, gsa_version(), dev->caps.vendor_id, dev->caps.device_id,
-        dev->caps.driver_id, dev->caps.driver_version, {0}, note_bytes, size, 0};
+        dev->caps.driver_id, dev->caps.driver_version, {0}, {0}, size, 0};
     gsai_hash hash;
     gsai_hash_init(&hash);
-    gsai_hash_update(&hash, &note_bytes, sizeof note_bytes);
+    memcpy(h.note_bytes, note_bytes, sizeof h.note_bytes);
+    gsai_hash_update(&hash, note_bytes, sizeof h.note_bytes);
     gsai_hash_update(&hash, rest, size);
     h.rest_hash = gsai_hash_final(&hash);
     memcpy(h.pipeline_uuid, dev->caps.pipeline_uuid, sizeof h.pipeline_uuid);
@@ -66,8 +67,8 @@ static cache_header header_of(const gsa_device *dev, uint64_t note_bytes, const 
 }
 
 /* The driver's part of a cache, with the notes before it; NULL when the cache is of something else or damaged. */
-static const void *blob_of(
-    const gsa_device *dev, const void *cache, size_t size, size_t *blob_size, const void **notes, size_t *note_bytes)
+static const void *blob_of(const gsa_device *dev, const void *cache, size_t size, size_t *blob_size, const char **notes,
+    size_t note_bytes[GSAI_N_NOTE_KINDS])
 {
     cache_header h;
     if (!cache || size <= sizeof h) return NULL;
@@ -75,11 +76,15 @@ static const void *blob_of(
     const char *rest = (const char *)cache + sizeof h;
     const size_t rest_bytes = size - sizeof h;
     const cache_header expected = header_of(dev, h.note_bytes, rest, rest_bytes);
-    if (memcmp(&h, &expected, sizeof h) != 0 || h.note_bytes >= rest_bytes) return NULL;
+    if (memcmp(&h, &expected, sizeof h) != 0) return NULL;
     *notes = rest;
-    *note_bytes = (size_t)h.note_bytes;
-    *blob_size = rest_bytes - *note_bytes;
-    return rest + *note_bytes;
+    *blob_size = rest_bytes;
+    for (int i = 0; i < GSAI_N_NOTE_KINDS; i++) {
+        if (h.note_bytes[i] >= *blob_size) return NULL;
+        note_bytes[i] = (size_t)h.note_bytes[i];
+        *blob_size -= note_bytes[i];
+    }
+    return rest + (rest_bytes - *blob_size);
 }
 
 gsa_status gsai_pipelines_create(gsa_device *dev, const void *cache, size_t cache_size)
@@ -88,12 +93,14 @@ gsa_status gsai_pipelines_create(gsa_device *dev, const void *cache, size_t cach
     if (!p) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for the pipelines");
     gsai_mutex_init(&p->mutex);
     dev->pipelines = p;
-    size_t blob_size = 0, note_bytes = 0;
-    const void *notes = NULL, *blob = blob_of(dev, cache, cache_size, &blob_size, &notes, &note_bytes);
+    size_t blob_size = 0, note_bytes[GSAI_N_NOTE_KINDS] = {0};
+    const char *notes = NULL;
+    const void *blob = blob_of(dev, cache, cache_size, &blob_size, &notes, note_bytes);
     p->cache_hit = blob != NULL;
-    if (blob) {
-        const gsa_status status = gsai_pipelines_set_notes(dev, notes, note_bytes);
+    for (int i = 0; blob && i < GSAI_N_NOTE_KINDS; i++) {
+        const gsa_status status = gsai_pipelines_set_notes(dev, (gsai_note_kind)i, notes, note_bytes[i]);
         if (status != GSA_OK) return status;
+        notes += note_bytes[i];
     }
     if (cache && !blob)
         gsai_log(&dev->log, GSA_LOG_INFO, "pipeline cache: of another version, device or driver, or damaged; not used");
@@ -131,7 +138,7 @@ void gsai_pipelines_destroy(gsa_device *dev)
         if (p->sets[i]) dev->vk.vkDestroyDescriptorSetLayout(dev->device, p->sets[i], NULL);
     }
     if (p->cache) dev->vk.vkDestroyPipelineCache(dev->device, p->cache, NULL);
-    gsai_free(&dev->allocator, p->notes);
+    for (int i = 0; i < GSAI_N_NOTE_KINDS; i++) gsai_free(&dev->allocator, p->notes[i]);
     gsai_mutex_destroy(&p->mutex);
     gsai_free(&dev->allocator, p);
     dev->pipelines = NULL;
@@ -156,17 +163,20 @@ static gsa_status read_cache(gsa_device *dev, char *out, size_t capacity, size_t
     size_t blob_size = 0;
     gsa_status status = GSAI_VK(dev, dev->vk.vkGetPipelineCacheData(dev->device, p->cache, &blob_size, NULL));
     if (status != GSA_OK) return status;
-    *size = sizeof(cache_header) + p->note_bytes + blob_size;
+    uint64_t note_bytes[GSAI_N_NOTE_KINDS], all_note_bytes = 0;
+    for (int i = 0; i < GSAI_N_NOTE_KINDS; i++) all_note_bytes += note_bytes[i] = p->note_bytes[i];
+    *size = sizeof(cache_header) + all_note_bytes + blob_size;
     if (!out) return GSA_OK;
     if (capacity < *size)
         return gsai_fail(GSA_ERROR_LIMIT, "the pipeline cache has %zu bytes, room was given for %zu", *size, capacity);
-    char *notes = out + sizeof(cache_header), *blob = notes + p->note_bytes;
+    char *notes = out + sizeof(cache_header), *blob = notes + all_note_bytes;
     status = GSAI_VK(dev, dev->vk.vkGetPipelineCacheData(dev->device, p->cache, &blob_size, blob));
     if (status != GSA_OK) return status;
-    if (p->note_bytes) memcpy(notes, p->notes, p->note_bytes);
-    const cache_header h = header_of(dev, p->note_bytes, notes, p->note_bytes + blob_size);
+    for (int i = 0, at = 0; i < GSAI_N_NOTE_KINDS; at += (int)note_bytes[i++])
+        if (note_bytes[i]) memcpy(notes + at, p->notes[i], note_bytes[i]);
+    const cache_header h = header_of(dev, note_bytes, notes, all_note_bytes + blob_size);
     memcpy(out, &h, sizeof h);
-    *size = sizeof h + p->note_bytes + blob_size;
+    *size = sizeof h + all_note_bytes + blob_size;
     return GSA_OK;
 }
 
@@ -181,22 +191,22 @@ gsa_status gsai_pipelines_cache(gsa_device *dev, void *out, size_t capacity, siz
     return status;
 }
 
-const void *gsai_pipelines_notes(const gsa_device *dev, size_t *size)
+const void *gsai_pipelines_notes(const gsa_device *dev, gsai_note_kind kind, size_t *size)
 {
-    *size = dev->pipelines->note_bytes;
-    return dev->pipelines->notes;
+    *size = dev->pipelines->note_bytes[kind];
+    return dev->pipelines->notes[kind];
 }
 
-gsa_status gsai_pipelines_set_notes(gsa_device *dev, const void *notes, size_t size)
+gsa_status gsai_pipelines_set_notes(gsa_device *dev, gsai_note_kind kind, const void *notes, size_t size)
 {
     struct gsai_pipelines *p = dev->pipelines;
     void *copy = gsai_alloc(&dev->allocator, size);
     if (!copy) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory for %zu bytes of the pipeline cache", size);
     if (size) memcpy(copy, notes, size);
     gsai_mutex_lock(&p->mutex);
-    gsai_free(&dev->allocator, p->notes);
-    p->notes = copy;
-    p->note_bytes = size;
+    gsai_free(&dev->allocator, p->notes[kind]);
+    p->notes[kind] = copy;
+    p->note_bytes[kind] = size;
     gsai_mutex_unlock(&p->mutex);
     return GSA_OK;
 }
@@ -328,15 +338,17 @@ static gsa_status build(gsa_device *dev, gsai_pipeline *k)
     info.stage.pName = "main";
     info.stage.pSpecializationInfo = k->n_spec ? &spec : NULL;
     if (k->subgroup_size && gsai_caps_has(&dev->caps, GSAI_CAP_SUBGROUP_SIZE)) {
-        info.stage.pNext = &size;
+        if (dev->caps.subgroup_size_settable) info.stage.pNext = &size;
         if (dev->full_subgroups && k->group_size[0] % k->subgroup_size == 0)
             info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
     }
+    if (dev->kernel_statistics) info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
     info.layout = k->layout;
     status =
         GSAI_VK(dev, dev->vk.vkCreateComputePipelines(dev->device, dev->pipelines->cache, 1, &info, NULL, &k->handle));
     dev->vk.vkDestroyShaderModule(dev->device, module, NULL);
     if (status != GSA_OK) return gsai_fail_in(status, "kernel %s", s->name);
+    if (dev->kernel_statistics) gsai_pipeline_log_statistics(dev, k);
     return GSA_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "vk/device.h"
 #include "vk/shaders.h"
 
-#define GSAI_MAX_SPEC     12
+#define GSAI_MAX_SPEC     14
 #define GSAI_MAX_BINDINGS 8 /* Vulkan 1.1 guarantees 4 per stage: each op has a variant that keeps to it */
 #define GSAI_PUSH_BYTES   128
 
@@ -26,16 +26,21 @@ typedef struct gsai_pipeline {
 gsa_status gsai_pipeline_get(gsa_device *dev, const gsai_shader *shader, const uint32_t *spec, uint32_t n_spec,
     uint32_t subgroup_size, const gsai_pipeline **out);
 
+/* With kernel_statistics: one line of the log for each executable of a pipeline that was just made. */
+void gsai_pipeline_log_statistics(gsa_device *dev, const gsai_pipeline *pipeline);
+
 gsa_status gsai_pipelines_create(gsa_device *dev, const void *cache, size_t cache_size); /* a bad cache is a miss */
 void gsai_pipelines_destroy(gsa_device *dev);
 uint32_t gsai_pipelines_count(gsa_device *dev);
 /* Whether the cache given to gsai_pipelines_create fitted this library, device and driver. */
 bool gsai_pipelines_cache_hit(const gsa_device *dev);
 /* Bytes of the layers above that travel with the cache, for the same library, device and driver only. What was in the
- * cache that fitted, or was set last; valid until the next set. */
-const void *gsai_pipelines_notes(const gsa_device *dev, size_t *size);
-gsa_status gsai_pipelines_set_notes(gsa_device *dev, const void *notes, size_t size); /* copied */
-/* Cache for the next run: our header (magic, version, vendor, device, driver, UUID, hash), notes, the driver's blob.
+ * cache that fitted, or was set last; valid until the next set of that kind. */
+typedef enum gsai_note_kind { GSAI_NOTE_VERDICTS, GSAI_NOTE_SHAPES, GSAI_N_NOTE_KINDS } gsai_note_kind;
+const void *gsai_pipelines_notes(const gsa_device *dev, gsai_note_kind kind, size_t *size);
+gsa_status gsai_pipelines_set_notes(gsa_device *dev, gsai_note_kind kind, const void *notes, size_t size); /* copied */
+/* Cache for the next run: our header (magic, version, vendor, device, driver, UUID, hash), notes by
+ * kind, the driver's blob.
  * out NULL: *size is what is needed now. LIMIT: capacity is less than that. */
 gsa_status gsai_pipelines_cache(gsa_device *dev, void *out, size_t capacity, size_t *size);
 

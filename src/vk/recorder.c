@@ -24,6 +24,9 @@ struct gsai_recorder {
     bool copies_unordered;
     const gsai_pipeline *bound;
     const void *forced; /* see gsai_recorder_force */
+    void *tuner;
+    const char *filter; /* see gsai_recorder_filter */
+    bool only;
 };
 
 void gsai_recorder_fail(gsai_recorder *r, gsa_status status)
@@ -51,6 +54,29 @@ void gsai_recorder_force(gsai_recorder *r, const void *variant)
 const void *gsai_recorder_forced(const gsai_recorder *r)
 {
     return r->forced;
+}
+
+void gsai_recorder_set_tuner(gsai_recorder *r, void *tuner)
+{
+    r->tuner = tuner;
+}
+
+void *gsai_recorder_tuner(const gsai_recorder *r)
+{
+    return r->tuner;
+}
+
+void gsai_recorder_filter(gsai_recorder *r, const char *label, bool only)
+{
+    r->filter = label;
+    r->only = only;
+}
+
+/* label NULL: a copy or fill */
+static bool is_left_out(const gsai_recorder *r, const char *label)
+{
+    if (!r->filter) return false;
+    return (label && strcmp(label, r->filter) == 0) != r->only;
 }
 
 /* True when *array of count entries has room for one more: it grows when count is a power of two from
@@ -289,7 +315,7 @@ static VkDescriptorSet make_set(gsai_recorder *r, const gsai_call *c)
 void gsai_recorder_call(gsai_recorder *r, const gsai_call *c)
 {
     gsa_device *dev = r->dev;
-    if (r->status != GSA_OK) return;
+    if (r->status != GSA_OK || is_left_out(r, c->label)) return;
     const gsa_status status = check_call(dev, c);
     if (status != GSA_OK) {
         gsai_recorder_fail(r, status);
@@ -326,7 +352,7 @@ static gsa_status check_copy(gsai_range src, gsai_range dst)
 void gsai_recorder_copy(
     gsai_recorder *r, gsai_range src, uint64_t src_offset, gsai_range dst, uint64_t dst_offset, uint64_t size)
 {
-    if (r->status != GSA_OK || size == 0) return;
+    if (r->status != GSA_OK || size == 0 || is_left_out(r, NULL)) return;
     gsa_status status = GSA_OK;
     if (src_offset > src.size || size > src.size - src_offset || dst_offset > dst.size || size > dst.size - dst_offset)
         status = gsai_fail(GSA_ERROR_ARGUMENT, "copy of %llu bytes leaves its range", (unsigned long long)size);
@@ -348,7 +374,7 @@ void gsai_recorder_copy(
 
 void gsai_recorder_fill_zero(gsai_recorder *r, gsai_range dst)
 {
-    if (r->status != GSA_OK || dst.size == 0) return;
+    if (r->status != GSA_OK || dst.size == 0 || is_left_out(r, NULL)) return;
     if (!range_in_buffer(&dst) || (dst.offset | dst.size) % 4) {
         gsai_recorder_fail(
             r, gsai_fail(GSA_ERROR_ARGUMENT, "fill of %llu bytes at %llu: outside its buffer or not whole words",

@@ -68,6 +68,12 @@ gsa_device *gsai_recorder_device(const gsai_recorder *r);
 /* A note of the ops layer: the variant that this recording is to use for its op, whatever the ladder says. NULL = none. */
 void gsai_recorder_force(gsai_recorder *r, const void *variant);
 const void *gsai_recorder_forced(const gsai_recorder *r);
+/* Another note of the ops layer: who tries kernel shapes with this recording. NULL = nobody. */
+void gsai_recorder_set_tuner(gsai_recorder *r, void *tuner);
+void *gsai_recorder_tuner(const gsai_recorder *r);
+/* From here on shader calls of that label are the only ones to be recorded (only), or are left out; copies and fills are
+ * left out with only. label NULL: all are recorded again. */
+void gsai_recorder_filter(gsai_recorder *r, const char *label, bool only);
 /* Ends recording and frees r in any case; on failure *plan is zeroed. */
 gsa_status gsai_recorder_finish(gsai_recorder *r, gsai_plan *plan);
 

@@ -26,9 +26,7 @@ static void gsa_cm_known_questions_are_answered(void **state)
 {
     (void)state;
     if (!gsai_variant_pick(dev, "gsa_cm_read")) skip();
-    assert_op("gsa_cm_prepare");
-    assert_op("gsa_cm_scan");
-    assert_op("gsa_cm_read");
+    assert_op("gsa_cm_read"); /* the questions are the same for all four kernels */
 }
 
 /* n: H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly */
@@ -182,8 +180,13 @@ static void gsa_pieces_cut_between_chunks_give_the_same_bits(void **state)
         {"193 = 128 + 64 + 1", 0, {2, 2, 33, 70, 100, GSAI_GATES_MIXED, 128, 64, 1}},
         {"148 = 64 + 64 + 20", 0, {2, 1, 32, 32, 16, GSAI_GATES_KEEP, 64, 64, 20}},
     };
+    static const gsai_verify_case matrix[] = {
+        {"200 = 64 + 128 + 8", 0, {4, 2, 64, 64, 32, GSAI_GATES_USUAL, 64, 128, 8}},
+        {"340 = 256 + 64 + 20", 0, {2, 1, 64, 64, 32, GSAI_GATES_MIXED, 256, 64, 20}},
+    };
     (void)state;
     assert_set("gsa_chunk_read", run_pieces, cases, N_OF(cases), 0);
+    if (gsai_variant_pick(dev, "gsa_cm_read")) assert_set("gsa_cm_read", run_pieces, matrix, N_OF(matrix), 0);
 }
 
 /* A session alone and among others: n as above, then sessions, rows, less */
@@ -226,9 +229,124 @@ static void gsa_company_never_changes_the_bits(void **state)
         {"5 x 137..9", 0, {4, 2, 60, 48, 64, GSAI_GATES_USUAL, 5, 137, 32}},
         {"6 x 8..3, M 100", 0, {2, 1, 33, 70, 100, GSAI_GATES_MIXED, 6, 8, 1}},
     };
+    static const gsai_verify_case matrix[] = {{"5 x 137..9", 0, {4, 2, 64, 64, 32, GSAI_GATES_USUAL, 5, 137, 32}}};
     (void)state;
     assert_set("gsa_step_v", run_company, step, N_OF(step), 0);
     assert_set("gsa_chunk_read", run_company, chunk, N_OF(chunk), 0);
+    if (gsai_variant_pick(dev, "gsa_cm_read")) assert_set("gsa_cm_read", run_company, matrix, N_OF(matrix), 0);
+}
+
+/* --- 4,096 tokens and gates that are hard to bear --- */
+
+typedef enum hard_gates { GATES_OPEN, GATES_SHUT, GATES_ALTERNATE, GATES_ONE, GATES_ANY } hard_gates;
+
+static float hard_gate(hard_gates gates, uint32_t t, float usual)
+{
+    switch (gates) {
+    case GATES_OPEN:
+        return -1e-6f;
+    case GATES_SHUT:
+        return -50;
+    case GATES_ALTERNATE:
+        return t % 2 ? -50 : -1e-6f;
+    case GATES_ONE:
+        return t == 2100 ? -50 : -1e-3f;
+    default:
+        return usual;
+    }
+}
+
+/* The recurrence of one head in doubles, no rounding on the way. state: [hk | hv] after the last row. */
+static void recur(gsai_check *c, const gsai_check_mixer *m, float *o, float *state)
+{
+    const gsai_config *f = &m->config;
+    const uint32_t K = f->K, V = f->V, M = f->M, n = M * (K + V);
+    double *h = (double *)gsai_check_alloc(c, 2ull * (n + M)), *p = h + n;
+    if (!h) return;
+    for (uint32_t i = 0; i < n; i++) h[i] = state[i];
+    for (uint32_t t = 0; t < m->T; t++) {
+        const float *x = m->x + (uint64_t)t * m->columns.width, *q = x, *k = x + K, *v = k + K, *g = v + V, *s = g + M;
+        double largest = -INFINITY, sum = 0;
+        for (uint32_t j = 0; j < M; j++) {
+            const double decay = exp((double)g[j]);
+            p[j] = 0;
+            for (uint32_t i = 0; i < K; i++) {
+                h[i * M + j] = decay * h[i * M + j] + (double)s[j] * k[i];
+                p[j] += (double)f->scale * q[i] * h[i * M + j];
+            }
+            for (uint32_t i = 0; i < V; i++) {
+                double *at = &h[K * M + j * V + i];
+                *at = decay * *at + (double)s[j] * v[i];
+            }
+            if (p[j] > largest) largest = p[j];
+        }
+        for (uint32_t j = 0; j < M; j++) sum += p[j] = exp(p[j] - largest);
+        for (uint32_t i = 0; i < V; i++) {
+            double value = 0;
+            for (uint32_t j = 0; j < M; j++) value += p[j] / sum * h[K * M + j * V + i];
+            o[(uint64_t)t * V + i] = (float)value;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) state[i] = (float)h[i];
+}
+
+/* n: K, V, M, T, gates; in two calls, so that the arena holds the scratch */
+static void run_hard_gates(gsai_check *c, const gsai_verify_case *k)
+{
+    const gsai_config config = {.n_layers = 1, .H = 1, .G = 1, .K = k->n[0], .V = k->n[1], .M = k->n[2], .scale = 0.3f};
+    const uint32_t T = k->n[3], half = T / 2;
+    gsai_check_mixer m;
+
+    if (!gsai_check_mixer_make(c, &config, 1, T, 0, GSAI_GATES_USUAL, &m)) return;
+    for (uint32_t t = 0; t < T; t++)
+        for (uint32_t i = 0; i < config.M; i++) {
+            float *g = m.x + (uint64_t)t * m.columns.width + m.columns.g + i;
+            *g = hard_gate((hard_gates)k->n[4], t, *g);
+            g[config.M] = -expm1f(*g);
+        }
+    const uint64_t n_state = m.n_slots * m.at.n_floats;
+    float *want = gsai_check_alloc(c, (uint64_t)T * config.V), *after = gsai_check_alloc(c, n_state);
+    float *middle = gsai_check_alloc(c, n_state);
+    if (!want || !after || !middle) return;
+    memcpy(after, m.state, n_state * sizeof *after);
+    recur(c, &m, want, after + m.spans[0].slot * m.at.n_floats);
+
+    gsai_check_span span;
+    gsai_check_mixer piece = mixer_slice(&m, &span, 0, half, m.state);
+    gsai_check_mixer_run(c, &piece, false, want, NULL, NULL, middle);
+    piece = mixer_slice(&m, &span, half, T - half, middle);
+    gsai_check_mixer_run(c, &piece, false, want + (uint64_t)half * config.V, after, NULL, NULL);
+}
+
+static void print_hard(void *user, const gsa_verify_row *row)
+{
+    count_row(user, row);
+    print_message("%-28s %-16s %.2g\n", row->shape, row->variant, row->error);
+}
+
+static void gsa_hard_gates_match_over_4096_tokens(void **state)
+{
+    static const struct {
+        const char *op;
+        double tolerance;
+    } forms[] = {{"gsa_chunk_read", 1e-5}, {"gsa_cm_read", 1e-3}};
+    (void)state;
+    for (size_t i = 0; i < N_OF(forms); i++) {
+        const double tolerance = forms[i].tolerance;
+        const gsai_verify_case cases[] = {
+            {"K 64 V 64, all near 0", tolerance, {64, 64, 64, 4096, GATES_OPEN}},
+            {"K 64 V 64, all at -50", tolerance, {64, 64, 64, 4096, GATES_SHUT}},
+            {"K 64 V 64, alternating", tolerance, {64, 64, 64, 4096, GATES_ALTERNATE}},
+            {"K 64 V 64, one of -50", tolerance, {64, 64, 64, 4096, GATES_ONE}},
+            {"K 128 V 128, usual", tolerance, {128, 128, 64, 4096, GATES_ANY}},
+        };
+        const gsai_verify_set set = {forms[i].op, run_hard_gates, cases, N_OF(cases), 0};
+        uint32_t n_rows = 0, n_failed = 0;
+        if (!gsai_variant_pick(dev, forms[i].op)) continue;
+        assert_int_equal(gsai_ops_verify_set(dev, &set, print_hard, &n_rows, &n_failed), GSA_OK);
+        assert_int_equal(n_failed, 0);
+        assert_asked(n_rows);
+    }
 }
 
 /* --- long memory --- */
@@ -300,6 +418,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(gsa_golden_vectors_match),
     cmocka_unit_test(gsa_pieces_cut_between_chunks_give_the_same_bits),
     cmocka_unit_test(gsa_company_never_changes_the_bits),
+    cmocka_unit_test(gsa_hard_gates_match_over_4096_tokens),
     cmocka_unit_test(gsa_long_memory_does_not_drift),
     cmocka_unit_test(gsa_too_little_scratch_is_refused),
 };

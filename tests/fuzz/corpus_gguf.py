@@ -506,6 +506,7 @@ def tokenizer_files():
     yield "bad-eos-negative", llama(eos_token_id=(I32, -1))
     yield "bad-unk-text", llama(unknown_token_id=(STR, "<unk>"))
     yield "bad-bos-empty-token", llama(bos_token_id=(U32, 13))
+    yield "bad-unk-empty-token", llama(unknown_token_id=(U32, 13))
     yield "bad-bos-missing", gpt2(bos_token_id=None, add_bos_token=(BOOL, 1))
     yield "bad-eos-missing", gpt2(add_eos_token=(BOOL, 1))
     yield "bad-add-bos-number", llama(add_bos_token=(U32, 1))

@@ -46,6 +46,12 @@ static gsa_device *open_with(const char *resident, const char *more_mask)
     return dev;
 }
 
+static void close_device(gsa_device *dev)
+{
+    assert_int_equal(gsa_device_validation_count(dev), 0);
+    gsa_device_destroy(dev);
+}
+
 static const char *const kernels[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
     "resident_q4_0", "resident_q4_k", "resident_q6_k"};
 
@@ -62,7 +68,7 @@ static gsa_device *open_resident(void)
     gsa_device *dev = open_with("always,groups=2", "");
     if (gsai_variant_pick(dev, "resident_f16") && dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return dev;
     const bool can = gsai_variant_pick(dev, "resident_f16") && dev->caps.n_cores;
-    gsa_device_destroy(dev);
+    close_device(dev);
     if (!can) skip();
     return open_with("always", "");
 }
@@ -187,8 +193,8 @@ static void resident_steps_give_the_bits_of_plain_ones(void **state)
         assert_false(was_used(plain, type));
     }
     assert_int_equal(n_given_up, 0);
-    gsa_device_destroy(plain);
-    gsa_device_destroy(dev);
+    close_device(plain);
+    close_device(dev);
 }
 
 static void resident_steps_sample_and_stop_as_plain_ones(void **state)
@@ -201,8 +207,8 @@ static void resident_steps_sample_and_stop_as_plain_ones(void **state)
     const outcome stopped = run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, stop);
     assert_true(stopped.n_tokens < 2 * N_TOKENS);
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, stop), stopped);
-    gsa_device_destroy(plain);
-    gsa_device_destroy(dev);
+    close_device(plain);
+    close_device(dev);
 }
 
 /* One group more than threads: it never arrives while the others wait. */
@@ -211,7 +217,7 @@ static void resident_steps_without_all_groups_fall_back_for_good(void **state)
     (void)state;
     gsa_device *dev = open_resident();
     const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    gsa_device_destroy(dev);
+    close_device(dev);
     if (!is_cpu) skip(); /* a GPU may be able to run more than it promises */
     dev = open_with("always,groups=5,polls=100000", "");
     gsa_device *plain = open_with(NULL, "");
@@ -223,8 +229,8 @@ static void resident_steps_without_all_groups_fall_back_for_good(void **state)
     assert_null(gsai_resident_variant(dev, GSAI_F16));
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
     assert_int_equal(n_given_up, 1);
-    gsa_device_destroy(plain);
-    gsa_device_destroy(dev);
+    close_device(plain);
+    close_device(dev);
 }
 
 static void resident_steps_that_fail_their_question_are_not_used(void **state)
@@ -236,8 +242,8 @@ static void resident_steps_that_fail_their_question_are_not_used(void **state)
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
     assert_null(gsai_resident_variant(dev, GSAI_F16));
     assert_int_equal(n_given_up, 0);
-    gsa_device_destroy(plain);
-    gsa_device_destroy(dev);
+    close_device(plain);
+    close_device(dev);
 }
 
 /* Refused by name, and nothing is lost but time. */
@@ -248,8 +254,8 @@ static void resident_steps_without_a_capability_are_refused_by_name(void **state
     assert_same(run(dev, GSAI_F32, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F32, GSAI_FEATURE_SWISH, false, -1));
     assert_false(was_used(dev, GSAI_F32));
     assert_int_equal(n_unsupported, 1);
-    gsa_device_destroy(plain);
-    gsa_device_destroy(dev);
+    close_device(plain);
+    close_device(dev);
 }
 
 static void resident_words_that_are_not_known_are_refused(void **state)

@@ -426,6 +426,84 @@ static void step_misuse_is_refused_and_changes_nothing(void **state)
     gsa_session_destroy(fresh);
 }
 
+/* What the device did to the values of a slot must be what the trace says: (new - (1 - s) old) / s is the same written
+ * value for all slots of a head. */
+static void check_writes(const golden_model *m, const float *before, const float *after, const float *write)
+{
+    const gsa_model_info *i = &m->info;
+    const size_t hk = (size_t)i->G * i->K * i->M;
+    const size_t layer_floats = i->state_bytes / 4 / i->n_layers;
+    double off = 0, all = 0;
+    for (size_t l = 0; l < i->n_layers; l++)
+        for (size_t g = 0; g < i->G; g++) {
+            const size_t at = l * layer_floats + hk + g * i->M * i->V;
+            const float *s = write + (l * i->G + g) * i->M;
+            uint32_t most = 0;
+            for (uint32_t slot = 0; slot < i->M; slot++) most = s[slot] > s[most] ? slot : most;
+            for (uint32_t slot = 0; slot < i->M; slot++)
+                for (uint32_t c = 0; c < i->V; c++) {
+                    const size_t x = at + slot * i->V + c, y = at + most * i->V + c;
+                    const double value = (after[y] - (1 - s[most]) * before[y]) / s[most];
+                    const double want = (1 - s[slot]) * before[x] + s[slot] * value;
+                    off += (after[x] - want) * (after[x] - want);
+                    all += want * want;
+                }
+        }
+    assert_true(all > 0 && off <= 1e-8 * all);
+}
+
+static void session_trace_tells_what_the_device_does(void **state)
+{
+    (void)state;
+    const gsa_model_info *i = &conv.info;
+    const uint32_t n_before = 100, n = 30, last = n_before + n;
+    const size_t w_row = (size_t)i->G * i->M, r_row = (size_t)i->H * i->M, L = i->n_layers;
+    float *write = calloc(L * n * w_row, sizeof(float)), *read = calloc(L * n * r_row, sizeof(float));
+    float *all_write = calloc(L * last * w_row, sizeof(float)), *all_read = calloc(L * last * r_row, sizeof(float));
+    float *one = calloc(L * w_row, sizeof(float));
+    float *before = malloc(i->state_bytes), *after = malloc(i->state_bytes);
+    gsa_session *s = new_session(&conv), *fresh = new_session(&conv);
+    OK(gsa_session_eval_wait(s, prompt, n_before, NULL));
+    size_t size, size_after;
+    uint8_t *was = frozen(s, &size);
+    OK(gsa_session_trace_wait(s, prompt + n_before, n, write, read));
+    uint8_t *is = frozen(s, &size_after);
+    assert_int_equal(size, size_after);
+    assert_memory_equal(was, is, size);
+
+    /* From the device's state or from the beginning on the processor: the same up to rounding. */
+    OK(gsa_session_trace_wait(fresh, prompt, last, all_write, all_read));
+    for (size_t l = 0; l < L; l++) {
+        const double w = goldens_error(write + l * n * w_row, all_write + (l * last + n_before) * w_row, n * w_row);
+        const double r = goldens_error(read + l * n * r_row, all_read + (l * last + n_before) * r_row, n * r_row);
+        if (!(w <= 1e-4 && r <= 1e-4)) fail_msg("layer %zu: written off by %.3g, read by %.3g", l, w, r);
+    }
+    for (size_t k = 0; k < L * n * w_row; k++) assert_true(write[k] > 0 && write[k] < 1);
+    for (size_t k = 0; k < L * n * i->H; k++) {
+        double sum = 0;
+        for (size_t m = 0; m < i->M; m++) sum += read[k * i->M + m];
+        assert_true(sum > 1 - 1e-5 && sum < 1 + 1e-5);
+    }
+
+    OK(gsa_session_trace_wait(s, prompt + n_before, 1, one, NULL));
+    OK(gsa_session_state_wait(s, before, i->state_bytes / 4));
+    OK(gsa_session_eval_wait(s, prompt + n_before, 1, NULL));
+    OK(gsa_session_state_wait(s, after, i->state_bytes / 4));
+    check_writes(&conv, before, after, one);
+
+    const int32_t bad = (int32_t)i->n_vocab;
+    assert_int_equal(gsa_session_trace_wait(s, &bad, 1, write, read), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsa_session_trace_wait(s, prompt, 0, write, read), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsa_session_trace_wait(NULL, prompt, 1, write, read), GSA_ERROR_ARGUMENT);
+    OK(gsa_session_trace_wait(s, prompt, 1, NULL, NULL));
+    gsa_session_destroy(s);
+    gsa_session_destroy(fresh);
+    float *const floats[] = {write, read, all_write, all_read, one, before, after};
+    for (size_t k = 0; k < sizeof floats / sizeof *floats; k++) free(floats[k]);
+    free(was);
+    free(is);
+}
+
 static void session_slots_run_out_cleanly(void **state)
 {
     (void)state;
@@ -639,6 +717,7 @@ int main(void)
         cmocka_unit_test(session_fork_restore_and_load_continue_with_the_same_bits),
         cmocka_unit_test(session_reset_is_a_new_session),
         cmocka_unit_test(step_misuse_is_refused_and_changes_nothing),
+        cmocka_unit_test(session_trace_tells_what_the_device_does),
         cmocka_unit_test(session_slots_run_out_cleanly),
         cmocka_unit_test(state_file_faults_are_refused_and_change_nothing),
         cmocka_unit_test(sampling_continues_from_a_state_file),

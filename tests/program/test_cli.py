@@ -407,10 +407,11 @@ def test_bench_on_the_reference():
     rows = [json.loads(line) for line in good(*base, "--json").splitlines()]
     assert {"prefill", "decode", "first_token", "fork", "restore", "save"} <= {r["measure"] for r in rows}
     for r in rows:
-        assert r["schema_version"] == 1 and r["valid"] is True and r["validity"]["verdict"] == "pass"
+        assert r["schema_version"] == 2 and r["valid"] is True and r["validity"]["verdict"] == "pass"
         assert r["median"] >= 0 and r["n"] >= 1 and r["model"]["type"] == "f32" and r["gpu_median"] is None
         assert len(r["model"]["hash"]) == 16 and r["memory"]["process_peak_bytes_after_load"] > 1e6
-        assert r["ceilings"] == {"read_bandwidth_bytes_per_second": None, "f16_matrix_flops_per_second": None}
+        assert r["ceilings"] == {"read_bandwidth_bytes_per_second": None, "f16_matrix_flops_per_second": None, "matrix_rates": []}
+        assert r["min"] <= r["median"] <= r["max"] and r["op"] is None
     assert [r["tokens"] for r in rows if r["measure"] == "prefill"] == [8, 16]
     assert len(good(*base, "--csv").splitlines()) == len(rows) + 1
     assert good(*base, "--md").count(b"\n|") == len(rows) + 2
@@ -418,7 +419,25 @@ def test_bench_on_the_reference():
     bad(*base, "--csv", "--md", code=2)
     bad(*base, "--profile", says="no times")
     bad(*base, "--profile", "--md", code=2)
-    bad("bench", "-m", TINY, "--prefill", "0", *CPU, code=2)
+    lists = [json.loads(line) for line in good(*base, "--context", "0,5", "--batch", "1,3", "--prompts", "2x3,1x9", "--json").splitlines()]
+    assert [r["context"] for r in lists if r["measure"] == "decode"] == [0, 5]
+    assert [r["batch"] for r in lists if r["measure"] == "decode_batch"] == [1, 3]
+    assert [(r["batch"], r["tokens"]) for r in lists if r["measure"] == "prefill_batch"] == [(2, 3), (1, 9)]
+    assert len({r["model"]["hash"] for r in rows + lists}) == 1 and lists[0]["model"]["hash"] != "0" * 16
+    r = start(*base, "--crossover", "--json")
+    gains = [r for r in map(json.loads, r.stdout.splitlines()) if r["measure"] == "prompt_gain"]
+    slower = [str(g["tokens"]) for g in gains if g["median"] < 1]
+    assert len(gains) == 14 and r.returncode == (1 if slower else 0)
+    assert not slower or ", ".join(slower).encode() in r.stderr, r.stderr
+    for wrong in (["--prefill", "0"], ["--prefill", "1,,x"], ["--context", "-1"], ["--batch", "257"], ["--batch", "0"], ["--reps", "0"],
+                  ["--prompts", "8"], ["--prompts", "0x5"], ["--prompts", "2x3,"], ["--prompts", "2x3x4"], ["--prompts", "999x5"],
+                  ["--op", "attention"], ["--tokens", "5"], ["--op", "gsa", "--shape", "1,2,3"], ["--op", "gsa", "--tokens", "0"],
+                  ["--prefill", ",".join(["1"] * 17)], ["--synthetic", "7b"]):
+        bad("bench", "-m", TINY, *wrong, *CPU, code=2)
+    bad("bench", *CPU, code=2, says="--op")
+    bad(*base, "--record", "/nonexistent/x", says="/nonexistent/x")
+    bad("bench", "--op", "gsa", "--profile", *CPU, code=2)
+    bad("bench", "--op", "gsa", *CPU, says="runs no kernels")
 
 
 def test_verify_of_the_reference():

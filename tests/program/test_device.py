@@ -2,6 +2,9 @@
 """The program on the test device. Without one, it skips."""
 import json
 import os
+import signal
+import subprocess
+import time
 
 from harness import *
 
@@ -124,8 +127,45 @@ def test_bench_without_proof_is_invalid():
     assert rows[0]["device"]["variants"] and rows[0]["ceilings"]["read_bandwidth_bytes_per_second"] > 0
     decode = next(r for r in rows if r["measure"] == "decode")
     assert 0 < decode["fraction_of_read_bandwidth"] < 1 and decode["median"] > 0
-    lines = good(*base).decode().splitlines()
+    assert 0 < decode["fraction_of_matrix_rate"] < 10 and decode["min"] <= decode["median"] <= decode["max"]
+    assert rows[0]["ceilings"]["matrix_rates"][0]["kernel"].startswith("matmul") and len(rows[0]["model"]["hash"]) == 16
+    record = path("bench.jsonl")
+    lines = good(*base, "--record", record).decode().splitlines()
     assert sum(line.endswith("INVALID") for line in lines) == len(rows)
+    assert [json.loads(line)["measure"] for line in read(record).splitlines()] == [r["measure"] for r in rows]
+    bad(*base, "--profile", "--record", record, code=2)
+
+
+def test_bench_of_the_recurrence_alone():
+    if DEVICE[:2] == ["-d", "cpu"]:
+        return
+    base = ["bench", "--op", "gsa", "--shape", "2,1,32,32,16", "--tokens", "1,5,70", "--reps", "2", *DEVICE]
+    rows = [json.loads(line) for line in good(*base, "--json").splitlines()]
+    alone = [r for r in rows if r["measure"] == "gsa"]
+    assert [r["tokens"] for r in alone] == [1, 5, 70]
+    for r in alone:
+        assert r["valid"] and r["model"] is None and r["op"]["M"] == 16 and r["n"] == 2
+        assert r["median"] > 0 and 0 < r["error"] < 5e-3, r
+
+
+def test_bench_stops_at_ctrl_c():
+    if DEVICE[:2] == ["-d", "cpu"]:
+        return
+    p = subprocess.Popen(command("bench", "-m", TINY, "--no-verify", "-n", "1000000", "--prefill", "16", *DEVICE), env=environment(),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(8)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=600)
+    assert p.returncode == 1 and out == b"" and err.count(b"\n") == 1, (p.returncode, out, err)
+
+
+def test_bench_into_a_closed_pipe_fails():
+    if DEVICE[:2] == ["-d", "cpu"]:
+        return
+    with open("/dev/full", "w") as full:
+        r = subprocess.run(command("bench", "-m", TINY, "--quick", "--prefill", "9", "-n", "2", "--no-verify", *DEVICE), env=environment(),
+                           stdout=full, stderr=subprocess.PIPE)
+    assert r.returncode == 1 and r.stderr.count(b"\n") == 1, r
 
 
 if __name__ == "__main__":

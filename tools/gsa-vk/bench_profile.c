@@ -85,7 +85,7 @@ static int print_profile_json(const bench *b, const char *what, profile *p)
     }
     return format_json_print(json_pack("{s:s, s:s, s:i, s:s, s:s, s:o, s:f, s:f, s:o}", "schema", "gsa-vk-profile",
                                  "measure", what, "schema_version", 1, "device", b->device.name, "driver",
-                                 b->device.driver, "model", format_json_text(bench_model_name(b)), "tokens_per_step",
+                                 b->device.driver, "model", format_json_text(b->name), "tokens_per_step",
                                  (double)p->n_tokens / steps, "us_per_step", p->ns / steps * 1e-3, "calls", calls),
         0);
 }
@@ -99,7 +99,7 @@ static int show(const bench *b, const char *what, profile *p)
 
 int bench_profile(bench *b)
 {
-    const uint64_t n = b->options->prefill[0], reps = b->options->reps;
+    const uint64_t n = b->options->prefill.at[0], reps = b->options->reps;
     profile *decode = calloc(1, sizeof *decode), *prefill = calloc(1, sizeof *prefill);
     int32_t *tokens = malloc(n * sizeof *tokens);
     gsa_session *s = NULL;
@@ -113,8 +113,8 @@ int bench_profile(bench *b)
     if (rc == 0 && (decode->n == 0 || prefill->n == 0))
         rc = fail("this device tells no times of GPU calls: there is nothing to profile");
     if (rc == 0 && !b->a->json)
-        printf("%s on %s, %s; each call between two timestamps, so sums are more than a step takes without\n",
-            bench_model_name(b), b->device.name, b->device.driver);
+        printf("%s on %s, %s; each call between two timestamps, so sums are more than a step takes without\n", b->name,
+            b->device.name, b->device.driver);
     if (rc == 0) rc = show(b, "decode", decode);
     if (rc == 0) rc = show(b, "prefill", prefill);
     gsa_session_destroy(s);

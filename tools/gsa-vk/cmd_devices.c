@@ -67,6 +67,7 @@ static void print_device(const gsa_device_info *d, bool is_best, const gsa_devic
     print_facts(device, GSA_FACT_LIMIT, "limits");
     print_facts(device, GSA_FACT_CAPABILITY, "capabilities");
     print_facts(device, GSA_FACT_VARIANT, "kernels");
+    print_facts(device, GSA_FACT_SHAPE, "shapes");
 }
 
 /* One device with all that is known about it, as a block or as a JSON member. */

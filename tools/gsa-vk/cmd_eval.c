@@ -37,7 +37,7 @@ static int read_list(const cli_spec *spec, const char *option, const char *text,
 int cmd_eval(int argc, char **argv)
 {
     app a = {0};
-    recall_options o = {.seed = 1, .rows = 32, .questions = 8, .sessions = 16};
+    recall_options o = {.seed = 1, .rows = 32, .questions = 8, .sessions = 16, .new_lines = .125};
     const char *facts = "1,2,4,8,16,32,48,64", *tokens = "1024,2048,4096,8192", *pairs = "16,32,64,128", *svg = NULL;
     bool quick = false;
     const cli_option options[] = {
@@ -51,8 +51,9 @@ int cmd_eval(int argc, char **argv)
         {CLI_UINT, 0, "questions", "N", "questions in each (8)", &o.questions, 1, 1e6},
         {CLI_UINT, 's', "seed", "N", "of the conversations (1)", &o.seed, 0, 9e15},
         {CLI_FLAG, 0, "seen", NULL, "words and wordings of the training, not held-out ones", &o.seen},
-        {CLI_REAL, 0, "new-wording", "X", "chance of a wording that training never saw; 0: all\nare equally likely (0)",
-            &o.only_new, 0, 1},
+        {CLI_REAL, 0, "new-lines", "X",
+            "share of sentences of a form that training never had, not\nonly in a new wording (0.125)", &o.new_lines, 0,
+            1},
         {CLI_FLAG, 0, "quick", NULL, "a few points of a few conversations", &quick},
         {CLI_UINT, 0, "sessions", "N", "conversations at a time (16)", &o.sessions, 1, 64},
         APP_DEVICE_OPTIONS(&a),
@@ -60,11 +61,9 @@ int cmd_eval(int argc, char **argv)
         {CLI_TEXT, 0, "svg", "FILE", "draw the curves", &svg},
     };
     const cli_spec spec = {"eval", "recall [-m PATH] [options]",
-        "What a model remembers: conversations in the innkeeper's world with words that training never saw, then "
-        "questions\n"
-        "about what holds, what was changed and what was never told. Only a whole reply that is right counts. -v "
-        "shows\n"
-        "the wrong ones. The same seed makes the same conversations anywhere.",
+        "What a model remembers: conversations in the innkeeper's world with words and wordings that training\n"
+        "never saw, then questions about what holds, what was changed and what was never told. Only a whole reply\n"
+        "that is right counts. -v shows the wrong ones. The same seed makes the same conversations anywhere.",
         "  gsa-vk eval recall -m models/innkeeper.gguf --quick\n"
         "  gsa-vk eval recall -m models/innkeeper.gguf --facts 16 --tokens 1024 --pairs '' --rows 100 -v\n"
         "  gsa-vk eval recall -m models/innkeeper.gguf --json --svg recall.svg > recall.json\n",

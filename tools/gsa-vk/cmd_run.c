@@ -5,6 +5,7 @@
 #include "generate.h"
 #include "sampling.h"
 #include "text.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ typedef struct run_options {
     uint64_t n;
     sampling sampling;
     generate_options generate;
+    trace_options trace;
 } run_options;
 
 static int check_options(const app *a, const run_options *o)
@@ -27,6 +29,8 @@ static int check_options(const app *a, const run_options *o)
     if (n_prompts == 0 && !o->load) return cli_mistake(a->spec, "no prompt: give -p TEXT, -f FILE or --tokens IDS");
     if (o->generate.ids && o->generate.stops.n) return cli_mistake(a->spec, "--stop needs text: leave out --ids");
     if (o->generate.ids && o->generate.echo) return cli_mistake(a->spec, "--echo needs text: leave out --ids");
+    if (!o->trace.path && (o->trace.layers[0] || o->trace.heads[0]))
+        return cli_mistake(a->spec, "--trace-layer and --trace-head choose what --trace FILE shows: give that too");
     for (size_t i = 0; i < o->generate.stops.n; i++)
         if (!*o->generate.stops.items[i]) return cli_mistake(a->spec, "--stop is empty");
     return CLI_GO;
@@ -58,9 +62,16 @@ static int open_text(app *a, const run_options *o, ids *prompt)
     return rc;
 }
 
+/* Once more from where the session began, now for what went on in its memory. */
+static int draw_trace(app *a, const run_options *o, gsa_session *session, const ids *all)
+{
+    const gsa_status status = o->load ? gsa_session_load_wait(session, NULL, o->load) : gsa_session_reset(session);
+    return status == GSA_OK ? trace_make(a, session, all, &o->trace) : fail_library();
+}
+
 static int run(app *a, run_options *o)
 {
-    ids prompt = {0};
+    ids prompt = {0}, all = {0};
     gsa_sampler *sampler = NULL;
     gsa_session *session = NULL;
     int rc = open_text(a, o, &prompt);
@@ -76,18 +87,22 @@ static int run(app *a, run_options *o)
     if (rc == 0 && o->load &&
         gsa_session_load_wait(session, o->generate.keep_sampler ? NULL : sampler, o->load) != GSA_OK)
         rc = fail_library();
+    if (rc == 0 && o->trace.path) rc = trace_check(a, &o->trace, prompt.n);
+    if (o->trace.path) o->generate.all = &all;
     if (rc == 0) rc = generate(a, session, sampler, &prompt, &o->generate);
     if (rc == 0 && o->save && gsa_session_save_wait(session, sampler, o->save) != GSA_OK) rc = fail_library();
+    if (rc == 0 && o->trace.path) rc = draw_trace(a, o, session, &all);
     gsa_session_destroy(session);
     gsa_sampler_destroy(sampler);
     ids_free(&prompt);
+    ids_free(&all);
     return rc;
 }
 
 int cmd_run(int argc, char **argv)
 {
     app a = {0};
-    run_options o = {.n = 128, .sampling = SAMPLING_INIT};
+    run_options o = {.n = 128, .sampling = SAMPLING_INIT, .trace = {.layers = "", .heads = ""}};
     generate_options *g = &o.generate;
     const cli_option options[] = {
         APP_MODEL_OPTION(&a, APP_MODEL_HELP),
@@ -106,6 +121,12 @@ int cmd_run(int argc, char **argv)
         {CLI_TEXT, 0, "load", "FILE",
             "continue from a state; a prompt may follow. Sampling\noptions are the saved ones unless some are given",
             &o.load},
+        {CLI_GROUP, .help = "seeing the memory"},
+        {CLI_TEXT, 0, "trace", "FILE",
+            "draw which slots each token writes and reads (SVG);\nFILE.json: the numbers. Computed on the processor",
+            &o.trace.path},
+        {CLI_TEXT, 0, "trace-layer", "LIST", "only these layers, from 0", &o.trace.layers},
+        {CLI_TEXT, 0, "trace-head", "LIST", "only these heads, from 0", &o.trace.heads},
         APP_DEVICE_OPTIONS(&a),
         APP_OUTPUT_OPTIONS(&a),
         {CLI_FLAG, 0, "ids", NULL,
@@ -120,7 +141,8 @@ int cmd_run(int argc, char **argv)
         "  gsa-vk run -m path/to/model -f prompt.txt -n 256 --temp 0.7 --top-p 0.9 --seed 1\n"
         "  gsa-vk run -m path/to/model --tokens 1,22557 -n 64 --temp 0 --ids -d cpu\n"
         "  gsa-vk run -m path/to/model -f book.txt -n 0 --save book.state\n"
-        "  gsa-vk run -m path/to/model --load book.state -p 'In short:'\n",
+        "  gsa-vk run -m path/to/model --load book.state -p 'In short:'\n"
+        "  gsa-vk run -m models/innkeeper.gguf -p 'The key is in the attic.' -n 0 --trace memory.svg --trace-layer 3\n",
         options, APP_COUNT(options), 0};
     cli_args args;
     int rc = app_parse(&a, &spec, argc, argv, &args);

@@ -274,6 +274,7 @@ int dialog_say(dialog *d, const char *text, size_t n)
     kept.n = 0;
     d->answer = (dialog_answer){.text = kept, .stopped_by = DIALOG_STOPPED_LENGTH};
     interrupt_clear();
+    const double start = app_now_ms();
     int rc = make_turn(d, text, n, &prompt);
     if (rc == 0) rc = bytes_copy(&here.pending, &current(d)->pending);
     if (rc == 0 && gsa_session_snapshot(current(d)->session, &here.snapshot) != GSA_OK) rc = fail_library();
@@ -294,6 +295,7 @@ int dialog_say(dialog *d, const char *text, size_t n)
     }
     if (rc == 0 && d->answer.stopped_by != DIALOG_STOPPED_NOTHING && d->options.heard)
         d->options.heard(d->options.heard_user, text, n);
+    d->answer.turn_ms = app_now_ms() - start;
     past_free(&here);
     ids_free(&prompt);
     interrupt_clear();
@@ -385,7 +387,7 @@ void dialog_print_status(const dialog *d)
         snprintf(rate, sizeof rate, ", %.1f tok/s", (double)r->n_decoded * 1e3 / r->decode_ms);
     if (d->n_branches > 1) snprintf(branch, sizeof branch, " | branch %zu", d->at + 1);
     fflush(stdout);
-    fprintf(stderr, "[%zu tokens%s | first token %.0f ms | position %llu | state %s%s%s]\n", r->n_tokens, rate,
-        r->first_ms, (unsigned long long)dialog_position(d), format_bytes(d->a->info.state_bytes).s, branch,
-        why[r->stopped_by]);
+    fprintf(stderr, "[%zu tokens%s | first token %.0f ms, turn %.2f s | position %llu | state %s%s%s]\n", r->n_tokens,
+        rate, r->first_ms, r->turn_ms * 1e-3, (unsigned long long)dialog_position(d),
+        format_bytes(d->a->info.state_bytes).s, branch, why[r->stopped_by]);
 }

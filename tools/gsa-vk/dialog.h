@@ -39,7 +39,7 @@ typedef struct dialog_answer { /* of the last turn */
     bytes text;                /* leading blanks included, printed or not */
     bool begun;                /* something was printed */
     size_t n_prompt, n_tokens, n_decoded;
-    double prompt_ms, first_ms, decode_ms;
+    double prompt_ms, first_ms, decode_ms, turn_ms; /* turn: from the guest's last word to the end of the reply */
     int stopped_by;
 } dialog_answer;
 

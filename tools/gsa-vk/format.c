@@ -108,6 +108,7 @@ json_t *format_json_device(const gsa_device_info *info, const gsa_device *device
         json_object_set_new(out, "limits", facts(device, GSA_FACT_LIMIT));
         json_object_set_new(out, "capabilities", facts(device, GSA_FACT_CAPABILITY));
         json_object_set_new(out, "variants", facts(device, GSA_FACT_VARIANT));
+        json_object_set_new(out, "shapes", facts(device, GSA_FACT_SHAPE));
     }
     return out;
 }

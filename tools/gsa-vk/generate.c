@@ -186,6 +186,8 @@ int generate(app *a, gsa_session *session, gsa_sampler *sampler, const ids *prom
         fflush(stdout);
         print_stats(&r, prompt->n);
     }
+    for (size_t i = 0; rc == 0 && options->all && i < prompt->n + r.made.n; i++)
+        if (!ids_push(options->all, i < prompt->n ? prompt->data[i] : r.made.data[i - prompt->n])) rc = 1;
     printer_close(&r.printer);
     ids_free(&r.made);
     return rc;

@@ -12,6 +12,7 @@ typedef struct generate_options {
     bool is_greedy;
     bool keep_sampler; /* do not take the sampler of a loaded state */
     bool want_state;   /* the session will be saved: leave it ready to continue */
+    ids *all;          /* not NULL: takes the prompt and what was generated */
 } generate_options;
 
 /* Evaluate the prompt (empty: the session holds logits), then generate and print. 0, or 1 after fail(). Ctrl-C ends it

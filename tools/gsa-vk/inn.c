@@ -34,15 +34,9 @@ static voice voice_name(const char *name, char possessive[INN_TEXT])
     return (voice){name, possessive, name, "s", "is", "has", "does"};
 }
 
-/* A template may have a mark in front. */
-static const char *unmarked(const char *line)
-{
-    return line + (*line == '*' || *line == '+');
-}
-
 static void put_template(text *t, const char *line, voice v, const inn_fact *f, const char *value, const char *other)
 {
-    for (line = unmarked(line); *line; line++) {
+    for (; *line; line++) {
         if (line[0] != '{' || !line[1] || line[2] != '}') {
             put(t, (const char[]){*line, 0});
             continue;
@@ -83,37 +77,21 @@ static void put_template(text *t, const char *line, voice v, const inn_fact *f, 
     }
 }
 
-const char *inn_line(inn *w, const char *const *lines, bool *is_new)
+/* One of a NULL-terminated list. */
+static const char *pick(inn_random *r, const char *const *lines)
 {
-    uint32_t n = 0, n_new = 0; /* that may be taken */
-    for (uint32_t i = 0; lines[i]; i++) {
-        n_new += w->held_out && lines[i][0] == '*';
-        n += (w->held_out || lines[i][0] != '*') && (w->wide || lines[i][0] != '+');
-    }
-    const double p_new = w->only_new > 0 ? w->only_new : (double)n_new / n;
-    const bool take_new = n_new > 0 && inn_chance(&w->random, p_new);
-    uint32_t k = inn_below(&w->random, take_new ? n_new : n - n_new);
-    for (uint32_t i = 0; lines[i]; i++)
-        if ((lines[i][0] == '*') == take_new && (w->wide || lines[i][0] != '+') && k-- == 0) {
-            if (is_new) *is_new = take_new;
-            return lines[i];
-        }
-    return lines[0];
-}
-
-static const char *opening(inn *w, const char *const *lines)
-{
-    return unmarked(inn_line(w, lines, NULL));
+    uint32_t n = 0;
+    while (lines[n]) n++;
+    return lines[inn_below(r, n)];
 }
 
 /* What people add without meaning anything, and how they misspell: a copy of a template. Only words that stand alone are
  * touched, and no word that turns the meaning. */
-static const char *with_noise(inn *w, const char *line, char out[256])
+static const char *with_noise(inn *w, const char *line, char out[INN_WORDING])
 {
     inn_random *r = &w->random;
-    if (!w->wide || !inn_chance(r, .4)) return line;
-    line = unmarked(line);
-    text t = {out, 0, 256};
+    if (!w->noise || !inn_chance(r, .4)) return line;
+    text t = {out, 0, INN_WORDING};
     for (bool first = true; *line; first = false) {
         char word[64];
         size_t n = strcspn(line, " ");
@@ -124,7 +102,7 @@ static const char *with_noise(inn *w, const char *line, char out[256])
         const uint32_t way = inn_below(r, 100);
         if (!first) put(&t, " ");
         if (way < 4 && !first) {
-            put(&t, opening(w, inn_fillers));
+            put(&t, pick(r, inn_fillers));
             put(&t, " ");
         } else if (way < 8 && plain) { /* two letters change places, or one is lost */
             const size_t i = 1 + inn_below(r, (uint32_t)n - 2);
@@ -143,20 +121,10 @@ static const char *with_noise(inn *w, const char *line, char out[256])
     return out;
 }
 
-/* An ending behind the last word, before a question mark. */
-static void put_ending(inn *w, text *t, const char *const *endings)
-{
-    if (!w->wide || !inn_chance(&w->random, .12) || t->n == 0) return;
-    const bool question = t->s[t->n - 1] == '?';
-    if (question) t->s[--t->n] = 0;
-    put(t, opening(w, endings));
-    if (question) put(t, "?");
-}
-
 /* {1} to {7}: a word of that class, {n}: a number. */
 static void put_words(inn *w, text *t, const char *line)
 {
-    for (line = unmarked(line); *line; line++) {
+    for (; *line; line++) {
         char word[INN_TEXT] = {*line, 0};
         if (line[0] == '{' && line[1] && line[2] == '}') {
             if (line[1] == 'n') {
@@ -188,11 +156,11 @@ static void keeper_sentence(text *t)
     put(t, ".");
 }
 
-static void keeper_line(inn *w, inn_turn *turn, const char *line)
+/* What the keeper says is the same in training and tests. */
+static void keeper_line(inn *w, inn_turn *turn, const char *const *lines)
 {
     text t = {turn->keeper, 0, sizeof turn->keeper};
-    put(&t, unmarked(line));
-    (void)w;
+    put(&t, pick(&w->random, lines));
 }
 
 static inn_turn begin_turn(inn *w, inn_what what)
@@ -224,7 +192,7 @@ static bool is_among(char (*list)[INN_TEXT], size_t n, const char *s)
 
 void inn_begin(inn *w, uint64_t seed, unsigned flags, size_t n_facts)
 {
-    *w = (inn){.held_out = flags & INN_HELD_OUT, .wide = flags & INN_WIDE};
+    *w = (inn){.held_out = flags & INN_HELD_OUT, .noise = flags & INN_NOISE, .new_lines = .125};
     inn_random *r = &w->random;
     inn_seed(r, seed);
     const size_t n_people = 1 + inn_below(r, (uint32_t)(2 + n_facts / 2)),
@@ -310,11 +278,20 @@ static voice subject_voice(const inn_fact *f, const voice *me, char possessive[I
 
 /* --- turns --- */
 
-static void say_fact(inn *w, text *t, inn_fact *f, const char *const *lines, voice v, const char *value)
+/* One sentence with its opening and its ending, which stands before a question mark. is_new: may be NULL. */
+static void say(inn *w, text *t, const inn_parts *parts, voice v, const inn_fact *f, const char *value,
+    const char *other, bool *is_new)
 {
-    char noisy[256];
-    put_template(t, with_noise(w, inn_line(w, lines, NULL), noisy), v, f, value, "");
-    put_ending(w, t, inn_tell_endings);
+    inn_sentence sentence;
+    char noisy[INN_WORDING];
+    inn_choose_sentence(w, parts, &sentence);
+    put(t, sentence.opening);
+    put_template(t, with_noise(w, sentence.wording, noisy), v, f, value, other);
+    const bool question = t->n > 0 && t->s[t->n - 1] == '?' && sentence.ending[0];
+    if (question) t->s[--t->n] = 0;
+    put(t, sentence.ending);
+    if (question) put(t, "?");
+    if (is_new) *is_new = sentence.is_new;
 }
 
 static voice pronoun(const inn_fact *f)
@@ -352,14 +329,15 @@ static void tell_one(inn *w, text *t, inn_turn *turn, const inn_fact *last, bool
     voice v = subject_voice(&f, &voice_i, possessive);
     if (again && inn_chance(r, .7)) v = pronoun(&f);
     const size_t start = t->n;
+    bool join_or_speech = join;
     if (!join && !again && k->me && !f.is_me && k->subject == INN_PERSON && inn_chance(r, .12)) {
         put(t, f.subject);
         put(t, inn_chance(r, .5) ? " says: " : " told me: ");
         v = voice_i;
-    } else if (!join) {
-        put(t, opening(w, inn_tell_openings));
+        join_or_speech = true;
     }
-    say_fact(w, t, &f, k->tell, v, f.value);
+    const inn_parts parts = {join_or_speech ? NULL : inn_tell_openings, NULL, k->tell, inn_tell_endings, .6};
+    say(w, t, &parts, v, &f, f.value, "", NULL);
     if (k->subject == INN_ONLY_ME) {
         snprintf(turn->keeper, sizeof turn->keeper, "Welcome, %s.", f.value);
     }
@@ -370,7 +348,7 @@ static void tell_one(inn *w, text *t, inn_turn *turn, const inn_fact *last, bool
 void inn_tell(inn *w, size_t n, inn_turn *turn)
 {
     *turn = begin_turn(w, INN_TELL);
-    keeper_line(w, turn, inn_line(w, inn_notes, NULL));
+    keeper_line(w, turn, inn_notes);
     text t = {turn->guest, 0, sizeof turn->guest};
     size_t start = 0;
     const size_t room = INN_MAX_FACTS - w->n_facts, most = n < 4 ? n : 4;
@@ -403,22 +381,23 @@ void inn_change(inn *w, inn_turn *turn)
     const voice v = subject_voice(f, &voice_i, possessive);
     new_value(w, f, value);
     const uint32_t way = inn_below(r, 100);
-    keeper_line(w, turn, inn_line(w, way < 85 ? inn_change_notes : inn_notes, NULL));
+    keeper_line(w, turn, way < 85 ? inn_change_notes : inn_notes);
+    inn_parts parts = {inn_change_openings, NULL, k->change, inn_tell_endings, .3};
     if (way >= 85 && f->holds) { /* something else is denied: nothing changes */
-        put_template(&t, inn_line(w, k->deny, NULL), v, f, f->value, value);
+        parts.lines = k->deny;
+        say(w, &t, &parts, v, f, f->value, value, NULL);
     } else if (way >= 70 && f->holds) { /* taken back */
-        put_template(&t, inn_line(w, k->retract, NULL), v, f, f->value, "");
+        parts.lines = k->retract;
+        say(w, &t, &parts, v, f, f->value, "", NULL);
         f->holds = false;
         f->n_values++;
         f->turn = w->n_turns;
     } else {
         if (inn_chance(r, .5)) {
-            put(&t, opening(w, inn_change_openings));
-            say_fact(w, &t, f, k->tell, v, value);
-        } else {
-            if (inn_chance(r, .3)) put(&t, opening(w, inn_change_openings));
-            say_fact(w, &t, f, k->change, v, value);
+            parts.lines = k->tell;
+            parts.p_opening = 1;
         }
+        say(w, &t, &parts, v, f, value, "", NULL);
         memcpy(f->value, value, sizeof f->value);
         f->holds = true;
         f->n_values++;
@@ -433,21 +412,25 @@ void inn_talk(inn *w, inn_turn *turn)
     *turn = begin_turn(w, INN_TALK);
     text t = {turn->guest, 0, sizeof turn->guest};
     const uint32_t way = inn_below(r, 100);
-    keeper_line(w, turn, inn_line(w, inn_notes, NULL));
+    char wording[INN_WORDING];
+    keeper_line(w, turn, inn_notes);
     if (way < 35) {
         const inn_talk_lines *l = &inn_talks[inn_below(r, (uint32_t)inn_n_talks)];
-        put_words(w, &t, inn_line(w, l->guest, NULL));
-        keeper_line(w, turn, inn_line(w, l->keeper, NULL));
+        inn_choose_wording(w, l->guest, wording);
+        put_words(w, &t, wording);
+        keeper_line(w, turn, l->keeper);
     } else if (way < 55) { /* names that something is known about, and nothing new */
         char possessive[INN_TEXT];
         const char *s = inn_chance(r, .5) ? w->people[inn_below(r, (uint32_t)w->n_people)]
                                           : w->things[inn_below(r, (uint32_t)w->n_things)];
-        put_template(&t, inn_line(w, inn_asides, NULL), voice_name(s, possessive), NULL, "", "");
+        inn_choose_wording(w, inn_asides, wording);
+        put_template(&t, wording, voice_name(s, possessive), NULL, "", "");
     } else {
         const uint32_t n = 1 + inn_below(r, 3);
         for (uint32_t i = 0; i < n; i++) {
             const size_t start = t.n;
-            put_words(w, &t, inn_line(w, inn_remarks, NULL));
+            inn_choose_wording(w, inn_remarks, wording);
+            put_words(w, &t, wording);
             if (i + 1 < n) finish_sentence(w, &t, start);
             if (i + 1 < n) put(&t, " ");
         }
@@ -502,11 +485,12 @@ void inn_ask(inn *w, inn_question what, size_t i, inn_turn *turn)
         new_value(w, f, value);
     }
     text t = {turn->guest, 0, sizeof turn->guest};
-    put(&t, opening(w, inn_ask_openings));
-    char noisy[256];
-    const char *line = inn_line(w, check ? k->check : k->ask, &turn->new_words);
-    put_template(&t, with_noise(w, line, noisy), asked, f, f->value, value);
-    put_ending(w, &t, inn_ask_endings);
+    inn_parts parts = {inn_ask_openings, NULL, check ? k->check : k->ask, inn_ask_endings, .4};
+    if (!check && inn_chance(r, .35)) {
+        parts.frames = inn_ask_frames;
+        parts.lines = k->about;
+    }
+    say(w, &t, &parts, asked, f, f->value, value, &turn->new_words);
     finish_sentence(w, &t, 0);
 
     text reply = {turn->keeper, 0, sizeof turn->keeper};
@@ -527,6 +511,8 @@ void inn_ask_plainly(inn *w, inn_turn *turn)
     char possessive[INN_TEXT];
     const inn_fact *f = &w->facts[0];
     text t = {turn->guest, 0, sizeof turn->guest};
-    put_template(&t, inn_kinds[f->kind].ask[0], subject_voice(f, &voice_i, possessive), f, f->value, "");
+    char wording[INN_WORDING];
+    inn_first_wording(inn_kinds[f->kind].ask[0], wording);
+    put_template(&t, wording, subject_voice(f, &voice_i, possessive), f, f->value, "");
     turn->guest[0] = (char)toupper((unsigned char)turn->guest[0]);
 }

@@ -5,10 +5,12 @@
  * A conversation is a sequence of turns: the guest says something, the keeper replies. What the keeper says to a
  * question follows from the facts alone (the newest wins), so a reply can be compared byte by byte.
  *
- * Held out: about one word in eight (by a hash of the word) and the templates marked with '*' are never used unless
- * INN_HELD_OUT is set; then every open-class word (names, things, places, trades, ...) is a held-out one, and all
- * templates are equally likely. Wide: more templates (marked '+'), more made-up words and noise in the wording (endings,
- * fillers, slips of the pen): the second stage of training.
+ * Held out: one word in eight, by a hash of the word, is kept from training, and so are sentences before their words are
+ * put in. Lists hold lines with alternatives. One line in eight (by its hash) is kept from training altogether; a
+ * sentence of another line is kept from it when the hash of the whole pattern (opening, wording, ending) says so, one in
+ * eight again. With INN_HELD_OUT every open-class word (names, things, places, trades, ...) and every sentence that tells,
+ * changes or asks something is a held-out one, and lines are equally likely: one in eight is of a line that training
+ * never had in any wording.
  */
 #ifndef INN_H
 #define INN_H
@@ -19,6 +21,7 @@
 
 #define INN_MAX_FACTS 96
 #define INN_TEXT      48
+#define INN_WORDING   256
 #define INN_KEEPER    "<|keeper|>" /* the token between what the guest says and the reply; </s> ends a turn */
 #define INN_PAIR_IDS  300          /* the first id that is used in pairs: behind special tokens and single bytes */
 
@@ -43,7 +46,7 @@ typedef struct inn_turn {
     bool known;                   /* the fact was told and holds */
     bool changed;                 /* its value is not the first one, or was taken back */
     bool check;                   /* a yes-or-no question */
-    bool new_words;               /* the question's template is a held-out one */
+    bool new_words;               /* the question's line is a held-out one, not only its wording */
     uint32_t told;                /* number of the turn that last set the fact; meaningful when told at all */
     bool was_told;
 } inn_turn;
@@ -57,8 +60,8 @@ typedef struct inn_fact {
 
 typedef struct inn {
     inn_random random;
-    bool held_out, wide;
-    double only_new;  /* held_out: chance to take a held-out template where there is one, instead of any; 0 at first */
+    bool held_out, noise;
+    double new_lines; /* held_out: chance that a sentence is of a held-out line; 1/8 at first */
     uint32_t n_turns; /* made so far */
     size_t n_facts;
     inn_fact facts[INN_MAX_FACTS];
@@ -68,7 +71,7 @@ typedef struct inn {
 
 /* n_facts: how many facts the conversation will hold, for a cast of a fitting size. */
 #define INN_HELD_OUT 1u
-#define INN_WIDE     2u
+#define INN_NOISE    2u /* for training: slips of the pen, needless words, more words that are made up */
 void inn_begin(inn *w, uint64_t seed, unsigned flags, size_t n_facts);
 
 /* Each makes one turn. */
@@ -139,14 +142,16 @@ typedef enum inn_value {
     INN_V_AGE
 } inn_value;
 
-/* Templates: {s} subject, {o} its possessive, {m} as an object (me), {v} value, {w} another value, {r} relation; verbs
- * of a person: {z} the ending s, {i} is, {h} has, {d} does. A first character '*' or '+' is a mark, see above. */
+/* Lines: [a|b|c] is one of these; {s} subject, {o} its possessive, {m} as an object (me), {v} value, {w} another value,
+ * {r} relation; verbs of a person: {z} the ending s, {i} is, {h} has, {d} does. */
 typedef struct inn_kind {
     const char *name;
     inn_subject subject;
     inn_value value;
     bool me; /* the guest may be the subject */
-    const char *tell[32], *change[16], *retract[8], *deny[6], *ask[32], *check[10];
+    const char *tell[28], *change[14], *retract[8], *deny[8], *ask[24];
+    const char *about[8]; /* clauses for inn_ask_frames: "where {s} is" */
+    const char *check[10];
     const char *answer, *unknown;
 } inn_kind;
 
@@ -160,18 +165,39 @@ extern const inn_talk_lines inn_talks[];
 extern const size_t inn_n_talks;
 /* Asides about a known {s}, remarks with words of a class {1}.. , openings of statements, corrections and questions. */
 extern const char *const inn_asides[],
-    *const inn_remarks[], *const inn_tell_openings[], *const inn_change_openings[],
-                                                          *const inn_ask_openings[],
-                                                              *const inn_notes[], *const inn_change_notes[],
-                                                                                      *const inn_relations[],
-                                                                                          *const inn_tell_endings[],
-                                                                                              *const inn_ask_endings[],
-                                                                                                  *const inn_fillers[];
+    *const inn_remarks[], *const inn_tell_openings[],
+                              *const inn_ask_frames[], *const inn_change_openings[],
+                                                           *const inn_ask_openings[],
+                                                               *const inn_notes[], *const inn_change_notes[],
+                                                                                       *const inn_relations[],
+                                                                                           *const inn_tell_endings[],
+                                                                                               *const inn_ask_endings[],
+                                                                                                   *const inn_fillers[];
 
 /* A word of a class; made-up ones among them. */
 void inn_word(inn *w, inn_words class, char out[INN_TEXT]);
 void inn_value_text(inn *w, inn_value value, char out[INN_TEXT]);
-/* One of a NULL-terminated list that the split allows; *is_new: it is a held-out one. */
-const char *inn_line(inn *w, const char *const *lines, bool *is_new);
+
+/* Of a word, a line or a wording: is it kept from training? */
+bool inn_is_held_out(const char *text);
+/* One wording of a NULL-terminated list; training takes no held-out lines. */
+void inn_choose_wording(inn *w, const char *const *lines, char out[INN_WORDING]);
+
+typedef struct inn_parts { /* what a sentence is made of; NULL: none */
+    const char *const *openings, *const *frames, *const *lines, *const *endings;
+    double p_opening;
+} inn_parts;
+
+typedef struct inn_sentence {
+    char opening[INN_WORDING], wording[INN_WORDING], ending[INN_WORDING];
+    bool is_new; /* of a held-out line */
+} inn_sentence;
+
+/* A sentence that the split allows. */
+void inn_choose_sentence(inn *w, const inn_parts *p, inn_sentence *out);
+/* The first of all alternatives. */
+void inn_first_wording(const char *line, char out[INN_WORDING]);
+/* Alternative i of the ones that open at '['; *n: its length. NULL: there are fewer. */
+const char *inn_alternative(const char *open, uint32_t i, size_t *n);
 
 #endif

@@ -92,6 +92,22 @@ static bool match_words(const char *const *words, const char *t, const char *s, 
     return false;
 }
 
+static bool match_alternatives(const char *t, const char *s, found *f)
+{
+    const char *rest = strchr(t, ']'), *part;
+    size_t n;
+    for (uint32_t i = 0; rest && (part = inn_alternative(t, i, &n)); i++) {
+        char line[INN_WORDING];
+        found next = *f;
+        snprintf(line, sizeof line, "%.*s%s", (int)n, part, rest + 1);
+        if (match(line, s, &next)) {
+            *f = next;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool match_subject(char kind, const char *t, const char *s, found *f)
 {
     static const char *const mine[] = {"I", "my", "me"};
@@ -141,7 +157,7 @@ static bool match(const char *t, const char *s, found *f)
     static const char *const endings[] = {"s", "", NULL}, *const is[] = {"is", "am", NULL},
                              *const has[] = {"has", "have", NULL}, *const does[] = {"does", "do", NULL};
     const size_t literal = f->literal;
-    for (; *t && (t[0] != '{' || t[2] != '}'); t++, s++, f->literal++)
+    for (; *t && *t != '[' && (t[0] != '{' || t[2] != '}'); t++, s++, f->literal++)
         if (tolower((unsigned char)*t) != tolower((unsigned char)*s)) goto no;
     if (!*t) {
         if (!*s && fits(f->kind->value, f->value) && fits_subject(f->kind->subject, f) && (f->kind->me || !f->is_me))
@@ -149,6 +165,11 @@ static bool match(const char *t, const char *s, found *f)
         goto no;
     }
     bool yes = false;
+    if (*t == '[') {
+        yes = match_alternatives(t, s, f);
+        if (yes) return true;
+        goto no;
+    }
     switch (t[1]) {
     case 's':
     case 'o':
@@ -195,7 +216,6 @@ static void parse_sentence(const char *sentence, inn_fact *best, size_t *best_li
             for (size_t i = 0; lists[l][i]; i++) {
                 const char *t = lists[l][i];
                 found f = {.kind = k, .relation = -1};
-                t += *t == '*' || *t == '+';
                 if (k->subject == INN_ONLY_ME) f.is_me = true;
                 if (!match(t, sentence, &f) || f.literal <= *best_literal) continue;
                 *best_literal = f.literal;
@@ -208,17 +228,44 @@ static void parse_sentence(const char *sentence, inn_fact *best, size_t *best_li
     }
 }
 
+/* Behind the longest wording of a line that a text begins with; NULL: it begins with none. */
+static const char *after_line(const char *line, const char *text)
+{
+    const size_t n = strcspn(line, "[");
+    const char *open = line + n, *rest = strchr(open, ']'), *part, *best = NULL;
+    size_t n_part;
+    if (strlen(text) < n || !starts(text, line, n)) return NULL;
+    if (!*open) return text + n;
+    for (uint32_t i = 0; rest && (part = inn_alternative(open, i, &n_part)); i++) {
+        if (strlen(text + n) < n_part || !starts(text + n, part, n_part)) continue;
+        const char *end = after_line(rest + 1, text + n + n_part);
+        if (end && (!best || end > best)) best = end;
+    }
+    return best;
+}
+
 /* Behind what stands before a statement: "By the way, ", "No, wait: ". */
 static const char *after_opening(const char *text)
 {
     const char *const *openings[] = {inn_tell_openings, inn_change_openings}, *best = text;
     for (size_t l = 0; l < 2; l++)
         for (size_t i = 0; openings[l][i]; i++) {
-            const char *o = openings[l][i] + (openings[l][i][0] == '*');
-            const size_t n = strlen(o);
-            if (strlen(text) > n && starts(text, o, n) && text + n > best) best = text + n;
+            const char *end = after_line(openings[l][i], text);
+            if (end && *end && end > best) best = end;
         }
     return best;
+}
+
+/* Without what stands behind a statement: ", I think". */
+static void cut_ending(char *text)
+{
+    for (char *at = text; *at; at++)
+        for (size_t i = 0; inn_tell_endings[i]; i++) {
+            const char *end = after_line(inn_tell_endings[i], at);
+            if (!end || *end) continue;
+            *at = 0;
+            return;
+        }
 }
 
 static bool parse_part(const char *part, size_t n, inn_fact *out)
@@ -232,6 +279,7 @@ static bool parse_part(const char *part, size_t n, inn_fact *out)
     }
     if (n == 0 || n >= sizeof text) return false;
     snprintf(text, sizeof text, "%.*s", (int)n, part);
+    cut_ending(text);
     const char *statement = after_opening(text), *says = strstr(statement, " says: ");
     if (says && says > statement && says - statement < INN_TEXT) {
         snprintf(speaker, sizeof speaker, "%.*s", (int)(says - statement), statement);

@@ -91,15 +91,6 @@ bool inn_chance(inn_random *r, double p)
     return inn_below(r, 1u << 30) < p * (1u << 30);
 }
 
-/* FNV-1a of the letters, upper case or not. */
-static bool is_held_out(const char *word)
-{
-    uint32_t h = 2166136261u;
-    for (; *word; word++) h = (h ^ (uint32_t)(*word | 32)) * 16777619u;
-    h ^= h >> 15;
-    return h * 2654435769u >> 29 == 0;
-}
-
 /* The words of a list: offsets are found anew each time, lists are short. */
 static size_t count_words(const char *list)
 {
@@ -154,7 +145,7 @@ void inn_word(inn *w, inn_words class, char out[INN_TEXT])
     static const double made_up[2][INN_N_WORDS] = {
         {.45, .25, .15, .25, .2, .2, .5, .15, 1}, {.55, .4, .35, .4, .35, .35, .55, .3, 1}};
     for (int tries = 0; tries < 1000; tries++) {
-        if (!inn_chance(r, made_up[w->wide][class])) {
+        if (!inn_chance(r, made_up[w->noise][class])) {
             pick(r, *lists[class], out);
         } else if (class == INN_SECRET || inn_chance(r, .5)) {
             syllables(r, out);
@@ -163,7 +154,7 @@ void inn_word(inn *w, inn_words class, char out[INN_TEXT])
         }
         if (class == INN_NAME || class == INN_TOWN) out[0] = (char)(out[0] & ~32);
         /* A made-up word that is a held-out one of the lists has its hash too. */
-        if (is_held_out(out) == w->held_out && strlen(out) > 1) return;
+        if (inn_is_held_out(out) == w->held_out && strlen(out) > 1) return;
     }
 }
 

@@ -41,7 +41,7 @@ static int make_context(recall *r, talk *t, uint64_t seed, uint32_t n_facts, uin
     inn_turn turn;
     t->context.n = 0;
     inn_exam_begin(&t->world, &t->exam, seed, r->options->seen ? 0 : INN_HELD_OUT, n_facts, n_tokens);
-    t->world.only_new = r->options->only_new;
+    t->world.new_lines = r->options->new_lines;
     int rc = ids_push(&t->context, r->start) ? 0 : 1;
     while (rc == 0 && inn_exam_next(&t->world, &t->exam, t->context.n, &turn)) rc = put_turn(r, &turn, &t->context);
     return rc;

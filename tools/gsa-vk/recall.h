@@ -17,13 +17,13 @@ typedef struct recall_point {
     uint32_t n_facts, n_tokens;
     double mean_tokens; /* what the conversations had when the questions came; pairs: the same */
     recall_count known, changed, unknown, check; /* pairs: only known */
-    recall_count all, new_words;                 /* of all: questions whose template is a held-out one */
+    recall_count all, new_words;                 /* of all: questions of lines that training never had */
 } recall_point;
 
 typedef struct recall_options {
     uint64_t seed, rows, questions, sessions;
-    bool seen;       /* words and templates of the training instead of held-out ones */
-    double only_new; /* chance of a held-out template where there is one; 0: all are equally likely */
+    bool seen;        /* words and wordings of the training instead of held-out ones */
+    double new_lines; /* chance that a sentence is of a line that training never had */
     ids facts, tokens, pairs;
 } recall_options;
 

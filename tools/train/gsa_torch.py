@@ -167,8 +167,8 @@ class Model:
             else:
                 q, k, v, s, g = (heads(y) for y in fns.before(x, w("attn_norm"), *a, w("attn.f_proj"), *cw, first,
                     c.norm_eps, c.gate_logit_normalizer, c.memory == "abc"))
-                if c.memory in ("swish", "relu"):
-                    o = two_passes(q, k, v, s, g, F.silu if c.memory == "swish" else F.relu)
+                if c.memory in ("swish", "relu") or not x.is_cuda:
+                    o = two_passes(q, k, v, s, g, {"swish": F.silu, "relu": F.relu}.get(c.memory, lambda y: y.softmax(-1)))
                 else:
                     from fla.ops.gsa import chunk_gsa
                     o, _ = chunk_gsa(q, k, v, s, None if c.memory == "abc" else g, scale=1., checkpoint_level=1)

@@ -2,13 +2,15 @@
  *
  *   make_data text SEED MEGABYTES                          plain text for the tokenizer, to standard output
  *   make_data train TOKENIZER OUT SEED THREADS T:N ...     N shards of rows of T tokens, in this order
- *   make_data wide ...                                     the same with more wordings and noise: the second stage
- *   make_data exam TOKENIZER OUT SEED ROWS T:FACTS ...     held-out words and templates: rows with FACTS facts and about
+ *   make_data exam TOKENIZER OUT SEED ROWS T:FACTS ...     held-out words and wordings: rows with FACTS facts and about
  *                                                          T tokens before the questions; FACTS 0: pairs (MQAR)
- *   make_data seen ...                                     the same with the words and templates of the training
+ *   make_data seen ...                                     the same with the words and wordings of the training
+ *   make_data new ...                                      as exam, all wordings of lines that are held out as a whole
  * TOKENIZER is a tokenizer.json. A shard is a file OUT/NAME.bin of little-endian 16-bit words, row after row; it appears
  * when it is complete. A word is id + 8192 * class: 0 padding, 1 the guest, 2 the keeper, and replies to questions: 3
- * about a fact that holds, 4 that was changed, 5 never told or taken back, 6 yes or no, 7 the values of pairs. */
+ * about a fact that holds, 4 that was changed, 5 never told or taken back, 6 yes or no, 7 the values of pairs. Beside a
+ * shard of an exam lies NAME.kinds: for each row a line with the kind of each question, '*' before those whose line is
+ * held out as a whole. */
 #include "gsa/tokenizer.h"
 #include "inn.h"
 
@@ -28,7 +30,6 @@ typedef struct row {
 } row;
 
 static gsa_tokenizer *tokenizer;
-static bool wide;
 
 static void die(const char *what)
 {
@@ -78,7 +79,7 @@ static void make_row(row *r, uint64_t seed)
     inn_random random;
     inn_seed(&random, seed);
     start_row(r);
-    if (r->size <= 1024 && inn_chance(&random, .06)) {
+    if (r->size <= 1024 && inn_chance(&random, .03)) {
         const uint32_t most = r->size >= 1024 ? 128 : (uint32_t)r->size / 8;
         while (r->n < r->size) put_pairs(r, &random, 4 + inn_below(&random, most - 3));
         return;
@@ -94,7 +95,7 @@ static void make_row(row *r, uint64_t seed)
     const bool tell_first = inn_chance(&random, .5);
     inn w;
     inn_turn t;
-    inn_begin(&w, random.state, wide ? INN_WIDE : 0, (size_t)n_facts);
+    inn_begin(&w, random.state, INN_NOISE, (size_t)n_facts);
     do {
         const bool to_tell = w.n_facts < (size_t)n_facts;
         if (inn_chance(&random, chatter)) {
@@ -114,7 +115,10 @@ static void make_row(row *r, uint64_t seed)
     } while (put_turn(r, &t));
 }
 
-static void make_exam_row(row *r, uint64_t seed, unsigned flags, size_t n_facts, size_t n_tokens)
+typedef enum exam_split { SEEN, EXAM, NEW } exam_split;
+static const char *const split_names[] = {"seen", "exam", "new"};
+
+static void make_exam_row(row *r, uint64_t seed, exam_split split, size_t n_facts, size_t n_tokens, FILE *kinds)
 {
     start_row(r);
     if (n_facts == 0) {
@@ -126,12 +130,15 @@ static void make_exam_row(row *r, uint64_t seed, unsigned flags, size_t n_facts,
     inn w;
     inn_exam e;
     inn_turn t;
-    inn_exam_begin(&w, &e, seed, flags, n_facts, n_tokens);
+    inn_exam_begin(&w, &e, seed, split == SEEN ? 0 : INN_HELD_OUT, n_facts, n_tokens);
+    if (split == NEW) w.new_lines = 1;
     while (inn_exam_next(&w, &e, r->n, &t))
         if (!put_turn(r, &t)) return;
-    do {
+    for (;;) {
         inn_ask(&w, INN_ANY, 0, &t);
-    } while (put_turn(r, &t));
+        if (!put_turn(r, &t)) return;
+        fprintf(kinds, "%s%s ", t.new_words ? "*" : "", t.kind);
+    }
 }
 
 static void write_shard(const char *folder, const char *name, const uint16_t *words, size_t n)
@@ -192,7 +199,7 @@ static int train(int argc, char **argv) /* OUT SEED THREADS T:N ... */
     return 0;
 }
 
-static int exam(unsigned flags, int argc, char **argv) /* OUT SEED ROWS T:FACTS ... */
+static int exam(exam_split split, int argc, char **argv) /* OUT SEED ROWS T:FACTS ... */
 {
     const uint64_t seed = strtoull(argv[1], NULL, 10);
     const size_t n_rows = strtoul(argv[2], NULL, 10);
@@ -202,12 +209,17 @@ static int exam(unsigned flags, int argc, char **argv) /* OUT SEED ROWS T:FACTS 
         const size_t size = n_facts ? length + 24 * n_facts + 256 : length + 64;
         uint16_t *words = calloc(n_rows * size, sizeof *words);
         if (!words) die("out of memory");
+        char name[64], path[1024];
+        snprintf(name, sizeof name, "%s-%zu-%zu-%zu", split_names[split], length, n_facts, size);
+        snprintf(path, sizeof path, "%s/%s.kinds", argv[0], name);
+        FILE *kinds = fopen(path, "w");
+        if (!kinds) die(path);
         for (size_t k = 0; k < n_rows; k++) {
             row r = {words + k * size, 0, size};
-            make_exam_row(&r, seed + k * 7919 + (uint64_t)i * 1000003, flags, n_facts, length);
+            make_exam_row(&r, seed + k * 7919 + (uint64_t)i * 1000003, split, n_facts, length, kinds);
+            fputc('\n', kinds);
         }
-        char name[64];
-        snprintf(name, sizeof name, "%s-%zu-%zu-%zu", flags ? "exam" : "seen", length, n_facts, size);
+        if (fclose(kinds) != 0) die(path);
         write_shard(argv[0], name, words, n_rows * size);
         free(words);
     }
@@ -242,16 +254,15 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "text") == 0 && argc == 4) return text(argv + 2);
-    if (argc < 7 || (strcmp(what, "train") != 0 && strcmp(what, "wide") != 0 && strcmp(what, "exam") != 0 &&
-                        strcmp(what, "seen") != 0))
-        die("usage: text SEED MEGABYTES | train|wide TOKENIZER OUT SEED THREADS T:N ... | exam|seen TOKENIZER OUT SEED "
-            "ROWS "
-            "T:FACTS ...");
+    int split = SEEN;
+    while (split <= NEW && strcmp(what, split_names[split]) != 0) split++;
+    const bool to_train = strcmp(what, "train") == 0;
+    if (argc < 7 || (!to_train && split > NEW))
+        die("usage: text SEED MEGABYTES | train TOKENIZER OUT SEED THREADS T:N ... | exam|seen|new TOKENIZER OUT SEED "
+            "ROWS T:FACTS ...");
     const gsa_tokenizer_params params = {.struct_size = sizeof params, .path = argv[2]};
     if (gsa_tokenizer_create(&params, &tokenizer) != GSA_OK) die(gsa_error_text());
-    wide = *what == 'w';
-    const int rc =
-        *what == 't' || wide ? train(argc - 3, argv + 3) : exam(*what == 'e' ? INN_HELD_OUT : 0, argc - 3, argv + 3);
+    const int rc = to_train ? train(argc - 3, argv + 3) : exam((exam_split)split, argc - 3, argv + 3);
     gsa_tokenizer_destroy(tokenizer);
     return rc;
 }

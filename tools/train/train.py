@@ -3,21 +3,24 @@
 
   make_data train models/innkeeper/tokenizer.json DATA 1 16 256:40 512:60 ... &
   make_data exam models/innkeeper/tokenizer.json DATA 9 200 1024:16 ...
-  torchrun --nproc-per-node 2 tools/train/train.py --data DATA --out OUT --seconds 450
+  torchrun --nproc-per-node 4 tools/train/train.py --data DATA --out OUT --seconds 450
 
+(tools/train/run.sh does it all.)
 Each step takes the same number of tokens whatever the length of the sequences. What lengths are trained when is the
 `--plan`: parts of the time and the lengths that alternate in it. Optimiser: Muon for matrices, AdamW for the rest, or
-AdamW for all. Writes OUT/NAME.json (settings, curve, exams) and OUT/NAME-*.bin (float16 weights in parts, for export.py)
-every --save seconds and at the end. Needs PyTorch, fla-core and one GPU per process.
+AdamW for all. --init begins with weights that are there. Writes OUT/NAME.json (settings, curve,
+exams with their kinds of facts) and OUT/NAME-*.bin (float16 weights in parts, for export.py) every --save seconds and at
+the end. Needs PyTorch, fla-core and one GPU per process; on a machine without one it runs too, for tests, at a few
+hundred tokens a second.
 """
-import argparse, glob, json, math, os, re, sys, time
+import argparse, glob, json, math, os, re, sys, time, types
 import numpy as np
 import torch
 import torch.distributed as dist
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gsa_torch
 
-CLASS_WEIGHTS = [0, .05, .3, 1, 1, 1, 1, 1]
+CLASS_WEIGHTS = [0, .05, .1, 1, 1, 1, 1, .2]
 CLASS_NAMES = ["padding", "guest", "keeper", "known", "changed", "unknown", "check", "pairs"]
 
 
@@ -92,28 +95,42 @@ class Optimiser:
 
 @torch.no_grad()
 def examine(model, path, max_tokens=1 << 17):
-    """Whole replies right under greedy decoding, which is the same as every token right when the text is given."""
+    """Whole replies right under greedy decoding, which is the same as every token right when the text is given.
+    {class or "kind NAME" or "new lines": [right, asked]}"""
     length = int(re.search(r"-(\d+)\.bin$", path)[1])
     a = np.fromfile(path, "<u2").reshape(-1, length)
-    right, total = np.zeros(8, int), np.zeros(8, int)
+    kinds = [line.split() for line in open(path[:-4] + ".kinds")]
+    count = {}
     rows = max(1, max_tokens // length)
     for i in range(0, len(a), rows):
         w = a[i:i + rows]
         n = -(-length // 64) * 64
         ids = torch.zeros(len(w), n, dtype=torch.long)
         ids[:, :length] = torch.from_numpy((w & 8191).astype(np.int64))
-        ids = ids.cuda()
+        ids = ids.to(model.flat.device)
         guess = model.logits(ids).argmax(-1)[:, :-1]
         ok = (guess == ids[:, 1:]).cpu().numpy()[:, :length - 1]
         c = (w >> 13)[:, 1:]
         for r in range(len(w)):
             edges = np.flatnonzero(np.diff(c[r].astype(int))) + 1
+            asked = iter(kinds[i + r])
             for span in np.split(np.arange(length - 1), edges):
                 k = c[r][span[0]]
-                if k >= 3:
-                    total[k] += 1
-                    right[k] += ok[r][span].all()
-    return {CLASS_NAMES[k]: [int(right[k]), int(total[k])] for k in range(3, 8) if total[k]}
+                if k < 3: continue
+                names = [CLASS_NAMES[k]]
+                kind = next(asked, "") if k < 7 else ""
+                if kind: names += ["kind " + kind.lstrip("*")] + ["new lines"] * kind.startswith("*")
+                for name in names:
+                    x = count.setdefault(name, [0, 0])
+                    x[0] += int(ok[r][span].all())
+                    x[1] += 1
+    talk = [v for k, v in count.items() if k in CLASS_NAMES[3:7]]
+    if talk: count["all"] = [sum(v[i] for v in talk) for i in (0, 1)]
+    return count
+
+
+def shares(result):
+    return {k: round(v[0] / v[1], 3) for k, v in sorted(result.items(), key=lambda x: x[0].startswith("kind"))}
 
 
 def save(model, path, info):
@@ -149,18 +166,22 @@ def main():
     a.add_argument("--save", type=float, default=60)
     a.add_argument("--exam-every", type=float, default=75)
     a.add_argument("--init", default="", help="PATH of weights to begin with: PATH-0.bin, PATH-1.bin ...")
+    a.add_argument("--flat", type=float, default=.1, help="part of the time before the rate falls")
     a.add_argument("--eager", action="store_true")
     a.add_argument("--weights", action="store_true", help="keep the weights, not only the numbers")
     o = a.parse_args()
     start = time.time()
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    if world > 1: dist.init_process_group("nccl")
+    on_gpu = torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu"
+    if on_gpu: torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    if world > 1: dist.init_process_group("nccl" if on_gpu else "gloo")
     torch.set_float32_matmul_precision("high")
-    import fla.ops.gsa
-    gsa_torch.one_config_per_kernel()
+    if on_gpu:
+        import fla.ops.gsa
+        gsa_torch.one_config_per_kernel()
     config = json.loads(o.config)
-    model = gsa_torch.Model(config, "cuda", o.seed, not o.eager)
+    model = gsa_torch.Model(config, device, o.seed, on_gpu and not o.eager)
     if o.init:
         flat = np.concatenate([np.fromfile(f, "<f2") for f in sorted(glob.glob(o.init + "-[0-9].bin"))])
         with torch.no_grad(): model.flat.copy_(torch.from_numpy(flat.astype(np.float32)))
@@ -170,9 +191,9 @@ def main():
     plan = [(float(x.split(":")[0]), [int(t) for t in x.split(":")[1].split(",")]) for x in o.plan.split()]
     lengths = sorted({t for _, ts in plan for t in ts})
     data = {t: Data(o.data, t, o.tokens, rank, world, o.skip) for t in lengths}
-    table = torch.tensor(CLASS_WEIGHTS, device="cuda")
+    table = torch.tensor(CLASS_WEIGHTS, device=device)
 
-    words = {t: torch.zeros(o.tokens // t, t, dtype=torch.int32, device="cuda") for t in lengths}
+    words = {t: torch.zeros(o.tokens // t, t, dtype=torch.int32, device=device) for t in lengths}
     results = {}
 
     def forward_backward(t):
@@ -182,14 +203,18 @@ def main():
         tc[:, -1] = 0
         loss, each = model.loss(ids, target, table[tc], model.fast)
         torch._foreach_copy_(model.grads, torch.autograd.grad(loss, list(model.p.values())))
-        if t not in results: results[t] = torch.zeros(2, 8, device="cuda")
+        if t not in results: results[t] = torch.zeros(2, 8, device=device)
         results[t].zero_()
         results[t][0].index_add_(0, tc.reshape(-1), each.detach())
         results[t][1].index_add_(0, tc.reshape(-1), torch.ones_like(each))
 
-    graphs, pool = {}, torch.cuda.graph_pool_handle()
+    graphs, pool = {}, torch.cuda.graph_pool_handle() if on_gpu else None
+    wait = torch.cuda.synchronize if on_gpu else lambda: None
 
     def captured(key, work):
+        if not on_gpu:
+            graphs[key] = types.SimpleNamespace(replay=work)
+            return work()
         if key not in graphs:
             s = torch.cuda.Stream()
             s.wait_stream(torch.cuda.current_stream())
@@ -206,8 +231,8 @@ def main():
     keep = model.flat.detach().clone()
     for t in lengths:
         words[t].copy_(data[t].next())
-        captured(t, lambda: forward_backward(t))
-        torch.cuda.synchronize()
+        captured(t, lambda t=t: forward_backward(t))
+        wait()
         say(f"ready for {t}")
     captured("step", opt.step)
     with torch.no_grad(): model.flat.copy_(keep)
@@ -217,12 +242,12 @@ def main():
     info = {"settings": vars(o), "config": vars(model.c), "parameters": model.flat.numel(), "world": world, "curve": [],
         "exams": [], "shapes": {k: list(v) for k, v in gsa_torch.shapes(model.c).items()}, "hf_config": model.hf_config()}
     path = os.path.join(o.out, o.name)
-    exams = lambda: sorted(glob.glob(f"{o.data}/exam-*.bin") + glob.glob(f"{o.data}/seen-*.bin"))
+    exams = lambda: sorted(glob.glob(f"{o.data}/exam-*.bin") + glob.glob(f"{o.data}/seen-*.bin") + glob.glob(f"{o.data}/new-*.bin"))
     quick = lambda: [x for x in exams() if "-1024-16-" in x or "-512-8-" in x or "-256-0-" in x]
     begin, last_save, last_exam, last_log = time.time(), time.time(), time.time(), time.time()
     end = start + o.seconds - o.exam_seconds
-    step, tokens, sums = 0, 0, torch.zeros(2, 8, device="cuda")
-    done = torch.zeros(1, device="cuda")
+    step, tokens, sums = 0, 0, torch.zeros(2, 8, device=device)
+    done = torch.zeros(1, device=device)
     pick = np.random.default_rng(o.seed)
     while True:
         x = (time.time() - begin) / max(1, end - begin)
@@ -235,13 +260,13 @@ def main():
         elif world > 1:
             x = x_step
         if x >= 1: break
-        lr = min(1, (step + 1) / 200) * max(.01, math.cos(max(0, x - .1) / .9 * math.pi / 2) ** 1.5 if x > .1 else 1)
+        lr = min(1, (step + 1) / 200) * max(.01, math.cos((x - o.flat) / (1 - o.flat) * math.pi / 2) ** 1.5 if x > o.flat else 1)
         opt.lr_now.fill_(lr)
         ts = next(ts for until, ts in plan if x <= until)
         t = ts[int(pick.integers(len(ts)))]
-        words[t].copy_(data[t].next().pin_memory(), non_blocking=True)
+        words[t].copy_(data[t].next().pin_memory() if on_gpu else data[t].next(), non_blocking=on_gpu)
         graphs[t].replay()
-        if world > 1: dist.all_reduce(model.grad, op=dist.ReduceOp.AVG)
+        if world > 1: dist.all_reduce(model.grad, op=dist.ReduceOp.AVG) if on_gpu else dist.all_reduce(model.grad.div_(world))
         graphs["step"].replay()
         sums += results[t]
         step += 1
@@ -261,11 +286,11 @@ def main():
                 for q in quick():
                     r = examine(model, q)
                     info["exams"].append([round(now - begin, 1), step, os.path.basename(q), r])
-                    say(os.path.basename(q), {k: round(v[0] / v[1], 3) for k, v in r.items()})
+                    say(os.path.basename(q), shares(r))
             if o.weights and now - last_save > o.save:
                 last_save = now
                 save(model, path, info)
-    torch.cuda.synchronize()
+    wait()
     info["steps"], info["tokens"], info["seconds"] = step, tokens, time.time() - begin
     with torch.no_grad(): model.flat.copy_(model.flat.half().float())
     if rank == 0:
@@ -274,7 +299,7 @@ def main():
         for e in exams():
             r = examine(model, e)
             info["final"][os.path.basename(e)] = r
-            say("final", os.path.basename(e), {k: round(v[0] / v[1], 3) for k, v in r.items()})
+            say("final", os.path.basename(e), shares(r))
             save_info(path, info)
     if world > 1: dist.destroy_process_group()
 
