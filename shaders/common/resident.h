@@ -18,7 +18,7 @@
 #define GSA_RESIDENT_SECOND_ROW   14u /* weight rows from a pair's first to its second */
 #define GSA_RESIDENT_SPLIT        15u /* log2 of the subgroups that share a pair */
 #define GSA_RESIDENT_LOADS        16u /* units of a lane in a row, at most */
-#define GSA_RESIDENT_NORM_GROUP   17u /* invocations whose order the squares are summed in; 0: no norm */
+#define GSA_RESIDENT_NORMED       17u
 #define GSA_RESIDENT_EPS          18u
 #define GSA_RESIDENT_SHARES       19u /* index of the pairs of each workgroup, GSA_RESIDENT_SHARE uints each */
 #define GSA_RESIDENT_STRIDE       20u
@@ -53,6 +53,13 @@ struct gsa_resident_push {
     float scale, normalizer;
     uint map; /* GSA_MAP_* */
     uint act; /* GSA_ACT_* */
+};
+
+struct gsa_resident_keep_push {
+    uint layer;  /* uints of the list for a layer */
+    uint chunk;  /* as above */
+    uint n_vecs; /* of a layer's state */
+    uint spare_lo, spare_hi; /* address of the copy */
 };
 
 #endif
