@@ -79,8 +79,8 @@ void gates(uint group, uint chunk, uint row, uint rows)
         decays[i * GSA_MIXER_GROUP + lane] = g;
         sum += g;
         if (n >= gm) continue;
-        scratch[push.pre + at + t * gm] = exp_neg(sum);
-        scratch[push.pre + push.table + at + t * gm] = exp_neg(g);
+        scratch[at + t * gm] = exp_neg(sum);
+        scratch[push.table + at + t * gm] = exp_neg(g);
     }
     total[lane] = sum;
     barrier();
@@ -93,13 +93,13 @@ void gates(uint group, uint chunk, uint row, uint rows)
         all += of_block;
     }
     const float to_end = exp_neg(after);
-    const uint wsuf = (push.pre + 3u * push.table) * 2u;
+    const uint wsuf = 6u * push.table;
     sum = 0.0;
     for (uint i = GSA_BLOCK; i-- > 0u;) {
         const uint t = first + i;
         const float g = decays[i * GSA_MIXER_GROUP + lane], s = strength_of(t, column + t * push.x_stride, end, g);
         const float w = s * exp_neg(sum);
-        scratch[push.pre + 2u * push.table + at + t * gm] = s;
+        scratch[2u * push.table + at + t * gm] = s;
         scratch16[wsuf + at + t * gm] = float16_t(w);
         scratch16[wsuf + push.table + at + t * gm] = float16_t(w * to_end);
         sum += g;

@@ -258,7 +258,7 @@ void add_earlier_blocks()
         w2 *= keep;                                                                  \
         w3 *= keep;                                                                  \
         W.C = scratch[at_write() + at];                                              \
-        precise float sum = scratch[push.pre + at] * get(AT_SCORES, to);             \
+        precise float sum = scratch[at] * get(AT_SCORES, to);             \
         sum = own_sum(uintBitsToFloat(pool[own]), w0, sum);                          \
         sum = own_sum(uintBitsToFloat(pool[own + 1u]), w1, sum);                     \
         sum = own_sum(uintBitsToFloat(pool[own + 2u]), w2, sum);                     \
@@ -311,7 +311,7 @@ void put_read_weights(bool led)
 {
     for (uint i = gl_LocalInvocationIndex; i < ROWS * SLOTS / 2u; i += GROUP) {
         const uint t = i / (SLOTS / 2u), m = i % (SLOTS / 2u) * 2u, at = gate(t, m), from = t * SCORE_PITCH * 4u + m;
-        vec2 p = vec2(get(AT_SCORES, from) * scratch[push.pre + at], get(AT_SCORES, from + 1u) * scratch[push.pre + at + 1u]);
+        vec2 p = vec2(get(AT_SCORES, from) * scratch[at], get(AT_SCORES, from + 1u) * scratch[at + 1u]);
         const uint lead = t / GSA_BLOCK * SLOTS + m;
         if (led) p *= vec2(get(AT_DECAY, lead), get(AT_DECAY, lead + 1u));
         set_pair(AT_PAIRS, t * CHUNK_PITCH * 4u + m / 2u, p);

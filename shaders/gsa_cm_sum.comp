@@ -22,8 +22,7 @@ layout(push_constant) uniform Push { gsa_cm_push push; };
 
 layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
-layout(std430, set = 0, binding = 2) buffer Scratch { float scratch[]; };
-layout(std430, set = 0, binding = 2) buffer Scratch16 { uvec4 scratch_vec[]; };
+layout(std430, set = 0, binding = 2) buffer Scratch { uvec4 scratch_vec[]; };
 
 const uint TILE_VECS = GSA_CM_TILE / 8u, TILE_PITCH = TILE_VECS + 1u;
 const uint COLUMNS = SLOTS / FRAG_N, FRAGS = GSA_CM_TILE / FRAG_M * COLUMNS;
@@ -62,6 +61,7 @@ void main()
             coopMatLoad(right, w_tile, t * SLOT_PITCH + j / 8u, SLOT_PITCH, ROW_MAJOR);
             sum = coopMatMulAdd(left, right, sum);
         }
-        coopMatStore(sum, scratch, push.sum + ((chunk * push.G + g) * (push.K + push.V) + kv + i) * SLOTS + j, SLOTS, ROW_MAJOR);
+        const uint to = push.sum + ((chunk * push.G + g) * (push.K + push.V) + kv + i) * SLOTS + j;
+        coopMatStore(sum, scratch_vec, to / 4u, SLOTS / 4u, ROW_MAJOR);
     }
 }

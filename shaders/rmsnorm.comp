@@ -69,7 +69,8 @@ void main()
             if (i + 4u <= push.width)
                 x4[(from + i) / 4u] = a[e];
             else
-                for (uint n = 0u; i + n < push.width; n++) x[from + i + n] = a[e][n];
+                [[unroll]] for (uint n = 0u; n < 3u; n++)
+                    if (i + n < push.width) x[from + i + n] = a[e][n];
         }
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
         const uint i = (lane + e * GROUP) * 4u;
@@ -93,7 +94,8 @@ void main()
         if (i + 4u <= push.width)
             y4[to / 4u] = b;
         else
-            for (uint n = 0u; i + n < push.width; n++) y[to + n] = b[n];
+            [[unroll]] for (uint n = 0u; n < 3u; n++)
+                if (i + n < push.width) y[to + n] = b[n];
 #endif
     }
 }

@@ -162,8 +162,8 @@ typedef struct gsa_matrix_rate {
 } gsa_matrix_rate;
 GSA_API gsa_status gsa_device_matrix_rate(gsa_device *device, const char *type, uint32_t size, gsa_matrix_rate *rate);
 
-/* Time of the recurrence of one layer alone, of one session with T tokens: from the projections q k v f (or, where the
- * kernels of this device and shape do not take those, from q k v with their maps and gates made) to its outputs, states
+/* Time of the recurrence of one layer alone, of one session with T tokens: from what the product q k v f leaves on this
+ * device (its maps made or not, as kernels and shape want it; else gates made, too) to the outputs, states
  * read and written. Passes of 2,048 tokens, chunks as a prompt's; T = 1 is the step of decoding. us: time of each of
  * n_runs runs (1 to 1000), in microseconds. *error: before anything is timed, outputs of the first 2,048 tokens and, when
  * there are no more, the state after them against the CPU reference, |out - reference| / |reference|, the larger one:

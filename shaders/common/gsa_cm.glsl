@@ -39,18 +39,18 @@ uint gate_row(uint chunk)
     return chunk * GSA_CHUNK * gm();
 }
 
-// The tables behind push.pre, in floats
+// The tables behind that of pre, in floats
 uint at_keep()
 {
-    return push.pre + push.table;
+    return push.table;
 }
 uint at_write()
 {
-    return push.pre + 2u * push.table;
+    return 2u * push.table;
 }
 uint at_wsuf()
 {
-    return push.pre + 3u * push.table;
+    return 3u * push.table;
 }
 uint at_wend()
 {

@@ -87,20 +87,21 @@ struct gsa_chunk_push {
 
 /* The same on matrix units: gsa_cm_*.comp, for M <= GSA_SLOT_TILE. Chunks have GSA_CHUNK local rows each; in the tables
  * those past a chunk's end hold no strength, and gates that keep everything. Bases in floats, multiples of 8:
- *   half     [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps; bounded to what f16 holds. Local rows of
- *                                      the scratch, or with GSA_CM_MAPPED rows of the pass that the product left so
- *   pre      [rows][G M] f32           as above; the tables that follow begin table floats (f16: half of that) further on
+ *   pre      [rows][G M] f32           as above, at 0; the tables that follow begin table floats (f16: half of that)
+ *                                      further on
  *   keep     [rows][G M] f32           exp(g)
  *   write    [rows][G M] f32           s
  *   wsuf, wend [rows][G M] f16         as above
  *   total    [n_chunks][4][G M] f32    as above
  *   decay    [n_chunks][2][G M] f32    as above
  *   sum      [n_chunks][G][K + V][M] f32   what the chunk adds to the state, of either memory slots last
- *   start    [n_chunks][G][K + V][M] f16   the state before the chunk */
+ *   start    [n_chunks][G][K + V][M] f16   the state before the chunk
+ *   half     [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps, bounded to what f16 holds; behind the
+ *                                      rest. With GSA_CM_MAPPED rows of the pass instead, that the product left so */
 struct gsa_cm_push {
     GSA_MIXER_PUSH;
     uint half_base, half_stride; /* of half, in floats and in f16 */
-    uint pre, table, total, decay, sum, start;
+    uint table, total, decay, sum, start;
     float scale;
     float normalizer; /* of the gate */
     uint flags;       /* GSA_CM_* */

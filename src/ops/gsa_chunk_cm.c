@@ -11,7 +11,7 @@
 
 /* Where the parts of the scratch begin, in floats (the order of shaders/common/mixer.h). */
 typedef struct layout {
-    uint64_t half, pre, table, total, decay, sum, start, end;
+    uint64_t table, total, decay, sum, start, half, end; /* pre is at 0 */
     uint32_t half_stride;
 } layout;
 
@@ -26,12 +26,12 @@ static layout lay_out(const gsai_config *c, uint32_t n_chunks)
     const uint64_t state = n_chunks * gm * (c->K + c->V);
     layout l = {.half_stride = c->H * c->K + c->G * (c->K + c->V), .table = rows * gm};
 
-    l.pre = l.half + rows * l.half_stride / 2;
-    l.total = l.pre + 4 * l.table; /* three of f32, two of f16 */
+    l.total = 4 * l.table; /* three of f32, two of f16 */
     l.decay = l.total + n_chunks * BLOCKS * gm;
     l.sum = l.decay + n_chunks * 2 * gm;
     l.start = l.sum + state;
-    l.end = l.start + state / 2;
+    l.half = gsai_round_up(l.start + state / 2, 64); /* a range of its own may begin there on any device */
+    l.end = l.half + rows * l.half_stride / 2;
     return l;
 }
 
@@ -93,9 +93,8 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
     const uint64_t T = work->n_rows, both = c->K + c->V;
     const layout l = lay_out(c, n_chunks);
     struct gsa_cm_push push = {
-        .half_base = mapped ? x->rows.offset : (uint32_t)l.half,
+        .half_base = (uint32_t)l.half,
         .half_stride = mapped ? 2 * x->rows.stride : l.half_stride,
-        .pre = (uint32_t)l.pre,
         .table = (uint32_t)l.table,
         .total = (uint32_t)l.total,
         .decay = (uint32_t)l.decay,
@@ -115,7 +114,9 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
     const uint32_t columns = l.half_stride / 4;
     const uint32_t copies =
         mapped ? 0 : (columns + GSA_MIXER_GROUP - 1) / GSA_MIXER_GROUP * (GSA_CHUNK / GSA_CM_COPY_ROWS);
-    const gsai_binding half = GSAI_BIND(mapped ? x->rows.range : scratch, GSAI_READ);
+    const gsai_range tables = {scratch.buffer, scratch.offset, 4 * l.half};
+    const gsai_range copy = {scratch.buffer, scratch.offset + 4 * l.half, 4 * (l.end - l.half)};
+    const gsai_binding half = GSAI_BIND(mapped ? x->rows.range : copy, GSAI_READ);
     const gsai_binding table = GSAI_BIND(work->range, GSAI_READ);
     record(r, "gsa_cm_prepare",
         (gsai_call){
@@ -126,10 +127,11 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
             .flops = T * gm * 100ull,
         },
         &push, false);
+    push.half_base = mapped ? x->rows.offset : 0;
     record(r, "gsa_cm_sum",
         (gsai_call){
             .groups = {(uint32_t)(both / GSA_CM_TILE), c->G, n_chunks},
-            .bind = {table, half, GSAI_BIND(scratch, GSAI_READ_WRITE)},
+            .bind = {table, half, GSAI_BIND(tables, GSAI_READ_WRITE)},
             .n_bind = 3,
             .bytes = n_chunks * gm * both * 4 + T * (c->G * both * 2 + gm * 2),
             .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP,
@@ -138,7 +140,7 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
     record(r, "gsa_cm_scan",
         (gsai_call){
             .groups = {(uint32_t)((both * c->M / 4 + GSA_MIXER_GROUP - 1) / GSA_MIXER_GROUP), c->G, work->n_spans},
-            .bind = {table, GSAI_BIND(scratch, GSAI_READ_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE)},
+            .bind = {table, GSAI_BIND(tables, GSAI_READ_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE)},
             .n_bind = 3,
             .bytes = (n_chunks * 6 + work->n_spans * 8ull) * gm * both,
             .flops = n_chunks * gm * both * 4,
@@ -147,7 +149,7 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
     record(r, "gsa_cm_read",
         (gsai_call){
             .groups = {2 * value_parts(gsai_recorder_device(r), c, n_chunks), c->H, n_chunks},
-            .bind = {table, half, GSAI_BIND(scratch, GSAI_READ), GSAI_BIND(o.range, GSAI_WRITE)},
+            .bind = {table, half, GSAI_BIND(tables, GSAI_READ), GSAI_BIND(o.range, GSAI_WRITE)},
             .n_bind = 4,
             .bytes = n_chunks * gm * both * 2 + T * (l.half_stride * 2ull + c->H * c->V * 4ull + gm * 16ull),
             .flops = 2 * T * c->H * ((c->M + GSA_CHUNK) * both / GSAI_MATRIX_SPEEDUP + 60ull * c->M),

@@ -10,8 +10,6 @@ enum {
     MAX_COLUMNS = GSAI_MATVEC_COLUMNS,
     TILE = 64, /* tokens and weight rows of a group of matmul.comp */
     TILE_THREADS = 128,
-    LANES_TOKENS = 16, /* tokens of a group of matmul_lanes.comp, weight rows of each of its lanes */
-    LANES_ROWS = 4,
 };
 
 static const char *const matvec_of_type[GSAI_N_TYPES] = {
@@ -137,13 +135,11 @@ static void tiled(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_ro
 {
     const gsai_variant *v = gsai_op_variant(m->r, matmul_of_type[m->part->type]);
     if (!v) return;
-    const uint32_t lanes = (v->caps & GSAI_CAP_VECTOR_LANES) ? gsai_recorder_device(m->r)->caps.subgroup_size : 0;
-    const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, &lanes, lanes ? 1 : 0, 0);
+    const gsai_pipeline *pipeline = gsai_op_pipeline(m->r, v, NULL, 0, 0);
     if (!pipeline) return;
 
-    const uint32_t tile_t = lanes ? LANES_TOKENS : TILE, tile_n = lanes ? LANES_ROWS * lanes : TILE;
-    const uint64_t n_groups = ((T + tile_t - 1ull) / tile_t) * ((n_rows + tile_n - 1ull) / tile_n);
-    record(m, pipeline, n_groups, lanes ? lanes : TILE_THREADS, 0, 0, T, first_row, n_rows);
+    const uint64_t tiles_t = (T + TILE - 1ull) / TILE, tiles_n = (n_rows + TILE - 1ull) / TILE;
+    record(m, pipeline, tiles_t * tiles_n, TILE_THREADS, 0, 0, T, first_row, n_rows);
 }
 
 gsai_rows gsai_half_rows(gsai_range range, uint32_t width)

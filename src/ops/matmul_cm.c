@@ -31,12 +31,16 @@ typedef struct tile {
     float alone, each; /* time of 64 columns: of one workgroup on a core, of each of several */
 } tile;
 
-/* Depths are multiples of 64, in which block types are taken apart. Times in microseconds on an H200; elsewhere their ratios serve to choose. A row's bits are the same from all of them. */
+/* Depths are multiples of 64, in which block types are taken apart. Times in microseconds on an H200; elsewhere their
+ * ratios serve to choose. A row's bits are the same from all of them. Those of the deep tiles, whose steps have more bytes
+ * on the way, are predictions. */
 static const tile gpu_tiles[] = {
     {128, 128, 64, 64, 64, 1.05f, 1.31f},
     {64, 128, 64, 64, 32, 0.76f, 0.74f},
     {64, 64, 64, 32, 32, 0.49f, 0.41f},
     {32, 64, 128, 32, 16, 0.37f, 0.33f},
+    {64, 64, 128, 32, 32, 0.34f, 0.42f},
+    {32, 64, 192, 32, 16, 0.29f, 0.34f},
 };
 /* CPU drivers compile every fragment's code one after the other. */
 static const tile cpu_tiles[] = {{32, 32, 64, 16, 16, 1, 1}};
@@ -91,8 +95,8 @@ static double time_of(const gsa_device *dev, const tile *t, uint32_t T, uint32_t
     return turns <= 1 ? t->alone : (double)turns * t->each;
 }
 
-/* n_rows counts gates and ups. */
-static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swiglu, choice *out)
+/* n_rows counts gates and ups. *time: as time_of. */
+static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swiglu, choice *out, double *time)
 {
     const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
     const tile *tiles = cpu ? cpu_tiles : gpu_tiles;
@@ -102,17 +106,33 @@ static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swig
     for (uint32_t i = 0; i < n_tiles; i++) {
         choice c = {.tile = tiles[i], .lanes = dev->caps.subgroup_size};
         if (!gsai_caps_matrix_shape(&dev->caps, &c.frag) || !fits(dev, &c, swiglu)) continue;
-        const double time = time_of(dev, &c.tile, T, n_rows);
-        if (best > 0 && time >= best) continue;
-        best = time;
+        const double of_tile = time_of(dev, &c.tile, T, n_rows);
+        if (best > 0 && of_tile >= best) continue;
+        best = of_tile;
         *out = c;
     }
+    *time = best;
     return best > 0;
 }
 
+/* Weight rows that fill whole turns of the cores, when a smaller tile does the rest sooner than a turn of its own; else
+ * all. Counts gates and ups. */
+static uint32_t whole_turns(const gsa_device *dev, const choice *c, uint32_t T, uint32_t n_rows, bool swiglu)
+{
+    const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32, tiles_t = (T + c->tile.t - 1ull) / c->tile.t;
+    const uint64_t turns = (tiles_t * ((n_rows + c->tile.n - 1ull) / c->tile.n) + cores - 1) / cores;
+    const uint64_t rows = (turns - 1) * cores / tiles_t * c->tile.n;
+    choice rest;
+    double time;
+
+    if (rows == 0 || rows >= n_rows || !choose(dev, T, n_rows - (uint32_t)rows, swiglu, &rest, &time)) return n_rows;
+    const double all = time_of(dev, &c->tile, T, n_rows);
+    return time_of(dev, &c->tile, T, (uint32_t)rows) + time < 0.96 * all ? (uint32_t)rows : n_rows;
+}
+
 /* Tokens first .. first + T - 1 with one pipeline. */
-static void record(
-    gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_variant *v, const choice *c, uint32_t first, uint32_t T)
+static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_variant *v, const choice *c,
+    uint32_t first, uint32_t T, bool beside)
 {
     const tile *t = &c->tile;
     const uint32_t tile_n = a->swiglu ? t->n / 2 : t->n,
@@ -140,7 +160,7 @@ static void record(
     const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
         1, edges, a->accumulate, a->maps != NULL};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
-    gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push};
+    gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push, .beside = beside};
     call.pipeline = gsai_op_pipeline(r, v, spec, 13, sized ? c->lanes : 0);
     const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
     if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
@@ -155,21 +175,31 @@ static void record(
 
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
 {
+    const gsa_device *dev = gsai_recorder_device(r);
     const gsai_variant *v = gsai_op_variant(r, (a->swiglu ? swiglu_of_type : plain_of_type)[a->part->type]);
-    const uint32_t n_rows = a->swiglu ? 2 * a->n_rows : a->n_rows;
+    const uint32_t each = a->swiglu ? 2 : 1; /* weight rows of an output */
+    double time;
     choice c;
     if (!v) return;
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
         const uint32_t left = a->T - first;
-        if (!choose(gsai_recorder_device(r), left, n_rows, a->swiglu, &c)) {
+        if (!choose(dev, left, each * a->n_rows, a->swiglu, &c, &time)) {
             gsai_recorder_fail(
                 r, gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: no tile of kernel %s fits this device", a->label, v->shader));
             return;
         }
         const uint32_t n = left >= c.tile.t ? left / c.tile.t * c.tile.t : left;
-        record(r, a, v, &c, first, n);
+        gsai_matmul_cm_args run = *a;
+        run.n_rows = whole_turns(dev, &c, n, each * a->n_rows, a->swiglu) / each;
+        record(r, &run, v, &c, first, n, false);
+        if (run.n_rows < a->n_rows) {
+            run.first_row += run.n_rows;
+            run.n_rows = a->n_rows - run.n_rows;
+            choose(dev, n, each * run.n_rows, a->swiglu, &c, &time);
+            record(r, &run, v, &c, first, n, true);
+        }
         first += n;
     }
 }

@@ -3,6 +3,7 @@
 
 #include "ops/mixer.h"
 #include "ref/ref.h"
+#include "util/half.h"
 #include "util/status.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@ typedef struct pass {
     gsai_place x, o, work;
     gsai_row_class rows;
     uint32_t n_rows, n_chunks;
+    bool projections; /* as in gsai_op_gsa */
 } pass;
 
 typedef struct rig {
@@ -22,7 +24,6 @@ typedef struct rig {
     gsai_config config;
     uint32_t T, n_passes, stride;
     gsai_qkvf columns; /* rows unset; [q | k | v | f or g | s] */
-    bool projections;
     pass *passes;
     gsai_place state, scratch;
     gsai_heap heap;
@@ -119,23 +120,22 @@ static gsa_status record(rig *g, gsai_plan *plan)
         gsai_qkvf x = g->columns;
         x.rows = rows_of(g, g->passes[i].x, g->columns.width);
         gsai_op_gsa(r, c, rows_of(g, g->passes[i].o, (uint64_t)c->H * c->V), &x, &state, &work,
-            gsai_heap_range(&g->heap, g->scratch), g->projections);
+            gsai_heap_range(&g->heap, g->scratch), g->passes[i].projections);
     }
     return gsai_recorder_finish(r, plan);
 }
 
-/* Do all passes of this device and shape begin at the projections? */
-static gsa_status ask_form(rig *g)
+/* Which passes begin at the projections? */
+static gsa_status ask_forms(rig *g)
 {
     gsai_recorder *r = NULL;
     gsai_plan plan = {0};
     gsa_status status = gsai_recorder_begin(g->dev, 0, &r);
 
     if (status != GSA_OK) return status;
-    g->projections = true;
     for (uint32_t i = 0; i < g->n_passes; i++) {
         const gsai_work work = work_of(g, &g->passes[i]);
-        if (!gsai_gsa_takes_projections(r, &g->config, &work)) g->projections = false;
+        g->passes[i].projections = gsai_gsa_takes_projections(r, &g->config, &work);
     }
     status = gsai_recorder_finish(r, &plan);
     gsai_plan_destroy(g->dev, &plan);
@@ -163,11 +163,26 @@ static void make_maps(const rig *g, float *x, uint32_t n)
     gsai_ref_feature_map(x + at->q, g->stride, n, c->H, c->K, GSAI_FEATURE_SWISH, NULL);
     gsai_ref_feature_map(x + at->k, g->stride, n, c->G, c->K, GSAI_FEATURE_SWISH, NULL);
     gsai_ref_feature_map(x + at->v, g->stride, n, c->G, c->V, GSAI_FEATURE_SWISH, NULL);
-    for (uint32_t t = 0; t < n; t++, x += g->stride)
-        gsai_ref_gate(x + at->g, x + at->s, x + at->g, (size_t)c->G * c->M, c->gate_normalizer);
 }
 
-/* Zeroes the state, writes the tables and inputs; first [rows of the first pass][stride] comes back with maps made. */
+static void make_gates(const rig *g, float *x, uint32_t n)
+{
+    const gsai_qkvf *at = &g->columns;
+    for (uint32_t t = 0; t < n; t++, x += g->stride)
+        gsai_ref_gate(x + at->g, x + at->s, x + at->g, (size_t)g->config.G * g->config.M, g->config.gate_normalizer);
+}
+
+/* Mapped q k v as f16 in the first half of their place, as a product with gsai_maps leaves them. */
+static void halve(const rig *g, float *x, uint32_t n)
+{
+    for (uint32_t t = 0; t < n; t++, x += g->stride)
+        for (uint32_t i = 0; i < g->columns.g; i++) {
+            const uint16_t half = gsai_float_to_f16(x[i]);
+            memcpy((uint8_t *)x + 2ull * i, &half, sizeof half); /* behind what is still to be read */
+        }
+}
+
+/* Zeroes the state, writes the tables and inputs; first [rows of the first pass][stride]: maps and gates made. */
 static gsa_status upload(rig *g, float *first)
 {
     const uint32_t most = g->passes[0].n_rows;
@@ -190,12 +205,14 @@ static gsa_status upload(rig *g, float *first)
         if (i == 0) {
             memcpy(first, x, (uint64_t)most * g->stride * sizeof *x);
             make_maps(g, first, most);
+            make_gates(g, first, most);
         }
-        if (!g->projections && i > 0) make_maps(g, x, p->n_rows);
+        if (!p->projections || p->rows == GSAI_ROWS_MANY) make_maps(g, x, p->n_rows);
+        if (!p->projections) make_gates(g, x, p->n_rows);
+        if (p->projections && p->rows == GSAI_ROWS_MANY) halve(g, x, p->n_rows);
         status = gsai_upload_write(up, gsai_heap_range(&g->heap, p->work), 0, words, 16ull * (1 + p->n_chunks));
         if (status == GSA_OK)
-            status = gsai_upload_write(up, gsai_heap_range(&g->heap, p->x), 0, g->projections || i > 0 ? x : first,
-                (uint64_t)p->n_rows * g->stride * 4);
+            status = gsai_upload_write(up, gsai_heap_range(&g->heap, p->x), 0, x, (uint64_t)p->n_rows * g->stride * 4);
     }
     if (status == GSA_OK) status = gsai_upload_finish(up);
     gsai_upload_destroy(up);
@@ -261,7 +278,7 @@ static gsa_status compare(rig *g, const float *x, double *error)
     if (status == GSA_OK) status = read_back(g, g->passes[0].o, T * stride * 4, got);
     if (status == GSA_OK) status = read_back(g, g->state, parts.n_floats * 4, got_state);
     if (status == GSA_OK) {
-        if (g->projections) gsai_ref_silu(want, want, T * width);
+        if (g->passes[0].projections) gsai_ref_silu(want, want, T * width);
         for (uint64_t t = 1; t < T; t++) memmove(got + t * width, got + t * stride, width * sizeof *got);
         *error = distance(got, want, T * width);
         if (g->n_passes == 1) *error = fmax(*error, distance(got_state, state, parts.n_floats));
@@ -278,7 +295,7 @@ static gsa_status measure(rig *g, double *us, uint32_t n_runs, double *error)
     float *first = NULL;
     gsa_status status = place(g);
 
-    if (status == GSA_OK) status = ask_form(g);
+    if (status == GSA_OK) status = ask_forms(g);
     if (status == GSA_OK) {
         first = gsai_alloc_array(&g->dev->allocator, (uint64_t)g->passes[0].n_rows * g->stride, sizeof *first);
         status = first ? upload(g, first) : gsai_fail(GSA_ERROR_HOST_MEMORY, "recurrence: no host memory");

@@ -6,15 +6,13 @@
 
 #include <string.h>
 
-#define SG          (GSAI_CAP_SUBGROUP)
-#define LANES       (GSAI_CAP_SUBGROUP | GSAI_CAP_VECTOR_LANES)
-#define SGS         (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
-#define CM          (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
-#define RES         (SGS | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE | GSAI_CAP_BUFFER_ADDRESS)
+#define SG        (GSAI_CAP_SUBGROUP)
+#define SGS       (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
+#define CM        (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
+#define RES       (SGS | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE | GSAI_CAP_BUFFER_ADDRESS)
 
-#define RES_WANTS   "buffers by address, device scope of the memory model"
-#define LANES_WANTS "a CPU driver, subgroups of its vectors"
-#define CM_WANTS    "cooperative matrices of f16 with f32 sums"
+#define RES_WANTS "buffers by address, device scope of the memory model"
+#define CM_WANTS  "cooperative matrices of f16 with f32 sums"
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
@@ -71,19 +69,12 @@
     X("resident_q4_k", "resident_q4_k", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_q6_k", "resident_q6_k", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_keep", "resident_keep", RES, 128, 0, RES_WANTS)                                                        \
-    X("matmul_f32", "matmul_lanes_f32", LANES, 4, 0, LANES_WANTS)                                                      \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
-    X("matmul_f16", "matmul_lanes_f16", LANES, 4, 0, LANES_WANTS)                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
-    X("matmul_bf16", "matmul_lanes_bf16", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \
-    X("matmul_q8_0", "matmul_lanes_q8_0", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q8_0", "matmul_q8_0", 0, 128, 10240, "runs anywhere")                                                    \
-    X("matmul_q4_0", "matmul_lanes_q4_0", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q4_0", "matmul_q4_0", 0, 128, 10240, "runs anywhere")                                                    \
-    X("matmul_q4_k", "matmul_lanes_q4_k", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q4_k", "matmul_q4_k", 0, 128, 10240, "runs anywhere")                                                    \
-    X("matmul_q6_k", "matmul_lanes_q6_k", LANES, 4, 0, LANES_WANTS)                                                    \
     X("matmul_q6_k", "matmul_q6_k", 0, 128, 10240, "runs anywhere")                                                    \
     X("matmul_cm_f16", "matmul_cm_f16", CM, 32, 16384, CM_WANTS)                                                       \
     X("matmul_cm_bf16", "matmul_cm_bf16", CM, 32, 16384, CM_WANTS)                                                     \

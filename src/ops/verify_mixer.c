@@ -222,6 +222,7 @@ void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly,
         scratch[i] = gsai_check_place(c, NULL, gsai_gsa_work_floats(f, &works.work[i]) * 4, GSAI_CHECK_OUT);
 
     gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
     for (uint32_t i = 0; i < works.n; i++) gsai_op_gsa(r, f, o, &x, &state, &works.work[i], scratch[i], m->projections);
     if (gsai_check_end(c) != GSA_OK) return;
 

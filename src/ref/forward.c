@@ -20,14 +20,14 @@ typedef struct block {
     const gsai_config *c;
     const gsa_allocator *allocator;
     size_t T;
-    float *x;           /* [T,D] residual stream */
-    float *h;           /* [T,D] its norm, or what is added to it */
-    float *q, *k, *v;   /* [T,H*K] [T,G*K] [T,G*V] */
-    float *f, *s, *g;   /* [T,G*M] */
-    float *o;           /* [T,H*V] */
-    float *gate_up, *y; /* [T,2F] [T,F] */
+    float *x;            /* [T,D] residual stream */
+    float *h;            /* [T,D] its norm, or what is added to it */
+    float *q, *k, *v;    /* [T,H*K] [T,G*K] [T,G*V] */
+    float *f, *s, *g;    /* [T,G*M] */
+    float *o;            /* [T,H*V] */
+    float *gate_up, *y;  /* [T,2F] [T,F] */
     float *write, *read; /* [T,G,M] [T,H,M] of this layer and block, where they are wanted, or NULL */
-    float *w;           /* one small weight as floats */
+    float *w;            /* one small weight as floats */
 } block;
 
 static size_t max(size_t a, size_t b)

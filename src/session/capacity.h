@@ -20,7 +20,6 @@ gsai_limits gsai_limits_of(const gsa_device *dev); /* NULL = common limits */
 typedef struct gsai_capacity {
     uint32_t n_slots, slots_per_page, n_pages;
     uint32_t max_rows;  /* of a pass of many-row chunks, a multiple of GSA_CHUNK */
-    uint32_t row_step;  /* such a pass is padded to a multiple of it, so that few plans serve all lengths */
     uint32_t max_spans; /* of a pass, also the rows of a pass of single tokens */
     uint32_t max_chunks;
     uint32_t max_wanted; /* rows of a pass whose logits can be wanted */

@@ -406,10 +406,6 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
         caps->present |= GSAI_CAP_INTEGER_DOT_FAST;
     if (gsai_extensions_have(ext, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME)) caps->present |= GSAI_CAP_MEMORY_BUDGET;
     if (caps->timestamp_bits && caps->timestamp_period_ns > 0) caps->present |= GSAI_CAP_TIMESTAMPS;
-    const uint32_t lanes = caps->subgroup_size;
-    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && (lanes == 4 || lanes == 8 || lanes == 16) &&
-        caps->subgroup_size_min == caps->subgroup_size_max)
-        caps->present |= GSAI_CAP_VECTOR_LANES;
     apply_quirks(caps);
 #ifdef VK_KHR_cooperative_matrix
     /* Shapes are listed even where the feature is off; the feature bit alone decides. */

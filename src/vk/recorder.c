@@ -201,9 +201,10 @@ static void barrier(gsai_recorder *r, VkPipelineStageFlags src, VkPipelineStageF
 
 static void order_shader(gsai_recorder *r, const gsai_call *c)
 {
-    bool conflict = r->dev->profile && r->hazards.stages; /* one at a time, or the times overlap */
+    /* One at a time, or the times overlap; and what is left out may have been what ordered two others. */
+    bool conflict = (r->dev->profile || (r->filter && !r->only)) && r->hazards.stages;
     conflict |= r->hazards.by_address || (c->by_address && r->hazards.stages);
-    for (uint32_t i = 0; i < c->n_bind; i++)
+    for (uint32_t i = 0; i < c->n_bind && !c->beside; i++) /* the call before it has waited for all that matters */
         conflict |= gsai_hazards_conflict(&r->hazards, c->bind[i].range, c->bind[i].access);
     if (conflict) barrier(r, r->hazards.stages, COMPUTE);
     for (uint32_t i = 0; i < c->n_bind; i++)

@@ -24,6 +24,8 @@ typedef struct gsai_call {
     const char *label;   /* static text: op or op and role, e.g. "matmul qkvf" */
     uint64_t bytes;      /* moved, about */
     uint64_t flops;      /* about */
+    bool beside;         /* binds the ranges of the call before it, but writes none of the places that one touches: no
+                            barrier between them */
 } gsai_call;
 
 #define GSAI_QUERY_BLOCK 128 /* timestamps of one query pool */

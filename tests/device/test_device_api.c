@@ -101,7 +101,42 @@ static void api_cpu_device_has_no_vulkan_facts(void **state)
     for (int kind = GSA_FACT_LIMIT; kind <= GSA_FACT_VARIANT; kind++)
         assert_false(gsa_device_fact_get(cpu, (gsa_device_fact)kind, 0, &name, &value));
     assert_int_equal(gsa_device_status(cpu), GSA_OK);
+    gsa_matrix_rate rate;
+    assert_int_equal(gsa_device_matrix_rate(cpu, "f16", 0, &rate), GSA_ERROR_UNSUPPORTED);
     gsa_device_destroy(cpu);
+}
+
+static void api_ceilings_are_measured(void **state)
+{
+    (void)state;
+    gsa_matrix_rate rate;
+    double bytes_per_second;
+    assert_int_equal(gsa_device_bandwidth(dev, 1 << 20, &bytes_per_second), GSA_OK);
+    assert_true(bytes_per_second > 0);
+    assert_int_equal(gsa_device_matrix_rate(dev, "q4_0", 256, &rate), GSA_OK);
+    assert_true(rate.flops_per_second > 0 && rate.size == 256 && strstr(rate.kernel, "q4_0"));
+    assert_int_equal(gsa_device_matrix_rate(dev, "f16", 100, &rate), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsa_device_matrix_rate(dev, "q5_1", 256, &rate), GSA_ERROR_ARGUMENT);
+    assert_true(rate.flops_per_second == 0 && rate.size == 0);
+}
+
+/* Longer than a pass where it is cheap; the last chunk is a short one. */
+static void api_recurrence_is_right_and_timed(void **state)
+{
+    (void)state;
+    gsa_recurrence what = {sizeof what, 2, 1, 16, 16, 8, 1};
+    double us[2], error;
+    for (what.T = 1; what.T <= 2120; what.T += what.T == 1 ? 69 : 2050) {
+        assert_int_equal(gsa_device_recurrence_time(dev, &what, us, 2, &error), GSA_OK);
+        assert_true(us[0] > 0 && us[1] > 0 && error > 0 && error < 5e-3);
+    }
+    what.G = 3; /* does not divide H */
+    assert_int_equal(gsa_device_recurrence_time(dev, &what, us, 2, &error), GSA_ERROR_ARGUMENT);
+    what = (gsa_recurrence){sizeof what, 2, 1, 16, 16, 8, 0};
+    assert_int_equal(gsa_device_recurrence_time(dev, &what, us, 2, &error), GSA_ERROR_ARGUMENT);
+    what.T = 5;
+    assert_int_equal(gsa_device_recurrence_time(dev, &what, us, 0, &error), GSA_ERROR_ARGUMENT);
+    assert_int_equal(gsa_device_recurrence_time(NULL, &what, us, 2, &error), GSA_ERROR_ARGUMENT);
 }
 
 int main(void)
@@ -121,6 +156,8 @@ int main(void)
         cmocka_unit_test(api_cache_goes_round),
         cmocka_unit_test(api_unknown_mask_words_are_rejected),
         cmocka_unit_test(api_cpu_device_has_no_vulkan_facts),
+        cmocka_unit_test(api_ceilings_are_measured),
+        cmocka_unit_test(api_recurrence_is_right_and_timed),
     };
     return test_device_close(dev, cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -9,8 +9,8 @@ DEVICE = device_options()
 LEVELS = 9
 
 
-def trace(name, *options, device=DEVICE, model=GQA):
-    good("run", "-m", model, "--tokens", "5,9,2,40,7,7", "-n", "3", "--ids", "--temp", "0", "-q", "--trace", path(name), *options,
+def trace(name, *options, device=CPU):
+    good("run", "-m", GQA, "--tokens", "5,9,2,40,7,7", "-n", "3", "--ids", "--temp", "0", "-q", "--trace", path(name), *options,
         *device)
     return read(path(name))
 
@@ -29,7 +29,7 @@ def cells(group, slots, tokens):
 
 
 def test_trace_numbers_are_those_of_the_cpu():
-    here, cpu = json.loads(trace("a.json")), json.loads(trace("b.json", device=CPU))
+    here, cpu = json.loads(trace("a.json", device=DEVICE)), json.loads(trace("b.json"))
     assert here["ids"][:6] == [5, 9, 2, 40, 7, 7] and len(here["ids"]) == 9 and here["ids"] == cpu["ids"]
     assert len(here["write"]) == len(here["layers"]) and len(here["read"][0]) == len(here["heads"])
     for which in ("write", "read"):

@@ -19,6 +19,7 @@ gsa_device_params test_device_params(void)
     p.select = getenv("GSA_TEST_DEVICE");
     p.mask = getenv("GSA_TEST_MASK");
     p.validation = validation && strcmp(validation, "1") == 0;
+    p.tuning = GSA_TUNING_OFF; /* a second for each model; test_tuning asks for it */
     p.log = (gsa_log){print, NULL, GSA_LOG_WARNING};
     return p;
 }

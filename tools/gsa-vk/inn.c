@@ -90,7 +90,7 @@ static const char *pick(inn_random *r, const char *const *lines)
 static const char *with_noise(inn *w, const char *line, char out[INN_WORDING])
 {
     inn_random *r = &w->random;
-    if (!w->noise || !inn_chance(r, .4)) return line;
+    if (!w->noise || !inn_chance(r, .15)) return line;
     text t = {out, 0, INN_WORDING};
     for (bool first = true; *line; first = false) {
         char word[64];

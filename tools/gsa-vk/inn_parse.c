@@ -98,6 +98,7 @@ static bool match_alternatives(const char *t, const char *s, found *f)
     size_t n;
     for (uint32_t i = 0; rest && (part = inn_alternative(t, i, &n)); i++) {
         char line[INN_WORDING];
+        if (n > 0 && *part != '{' && !starts(s, part, 1)) continue;
         found next = *f;
         snprintf(line, sizeof line, "%.*s%s", (int)n, part, rest + 1);
         if (match(line, s, &next)) {

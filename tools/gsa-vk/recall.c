@@ -125,7 +125,7 @@ static void show_wrong(const recall *r, const question *q, const float *logits)
     for (size_t i = 0; i < n_got; i++) got[i] = likeliest(logits + (q->n_prompt - 1 + i) * n_vocab, n_vocab);
     if (gsa_tokenizer_decode(r->a->tokenizer, got, n_got, true, text, sizeof text, &n) != GSA_OK) n = 0;
     fprintf(stderr, "%s%s: %s\n  right: %s\n  given the right beginning, the model says:%.*s\n", q->turn.kind,
-        q->turn.new_words ? ", new wording" : "", q->turn.guest, q->turn.keeper, (int)(n < 500 ? n : 500), text);
+        q->turn.new_words ? ", new line" : "", q->turn.guest, q->turn.keeper, (int)(n < 500 ? n : 500), text);
 }
 
 /* The same question number of every conversation in one step: forks answer, so that no question sees another. */

@@ -28,7 +28,7 @@ static int print_table(const recall *r)
         if (p->pairs) continue;
         if (!talks)
             printf("%5s %7s %9s %9s %9s %9s %9s %9s %11s\n", "facts", "tokens", "questions", "all", "known", "changed",
-                "unknown", "yes/no", "new wording");
+                "unknown", "yes/no", "new lines");
         talks = true;
         printf("%5u %7.0f %9u", (unsigned)p->n_facts, p->mean_tokens, (unsigned)p->all.asked);
         print_share(p->all);
@@ -72,7 +72,7 @@ static int print_json(const recall *r)
             json_object_set_new(o, "changed", count_json(p->changed));
             json_object_set_new(o, "unknown", count_json(p->unknown));
             json_object_set_new(o, "yes_no", count_json(p->check));
-            json_object_set_new(o, "new_wording", count_json(p->new_words));
+            json_object_set_new(o, "new_lines", count_json(p->new_words));
         }
         json_array_append_new(points, o);
     }

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# From a tokenizer to weights on all GPUs of a machine: data, training, exams, a Hugging Face folder, and the logits of the
-# original implementation for it.
+# From a tokenizer to weights on all GPUs of a machine: data, training, exams, a Hugging Face folder.
 #   tools/train/run.sh OUT SECONDS [options of train.py, such as --init OUT/innkeeper]
-# SECONDS is for everything. OUT holds innkeeper.json (settings, curve, exams), innkeeper-*.bin (weights), hf/, logits.f32
-# and logs/. Without a GPU it runs on the processor, for tests.
+# SECONDS is for everything. OUT holds innkeeper.json (settings, curve, exams), innkeeper-*.bin (weights), hf/ and
+# logs/. Without a GPU it runs on the processor, for tests.
 # Environment, with what holds without it: MAKE_DATA build/tools/train/make_data, MODEL models/innkeeper (tokenizer),
 # SHARDS and ROWS (sizes of training and exams), PYTHON python3.
 set -euo pipefail
@@ -40,7 +39,7 @@ job=$!
 # A step takes 65,536 tokens. Tried: see models/README.md.
 tokens=$((65536 / n_gpus))
 NCCL_NVLS_ENABLE=0 "$python" -m torch.distributed.run --nproc-per-node "$n_gpus" --master-port 29511 "$here/train.py" \
-    --data "$data" --out "$out" --seconds $((seconds - 45)) --exam-seconds 15 --exam-every 60 --save 90 --weights \
+    --data "$data" --out "$out" --seconds $((seconds - 10)) --exam-seconds 15 --exam-every 60 --save 90 --weights \
     --tokens "$tokens" --muon 0.015 --lr 2e-3 --flat .15 \
     --plan '0.75:512,1024,1024,1024,2048 1:512,1024,1024,1024,2048,2048,4096,8192' "$@" 2>&1 | tee "$out/logs/train.log"
 wait "$job"
@@ -48,7 +47,4 @@ job=
 
 cp "$model"/tokenizer*.json "$out/hf/"
 "$python" "$here/export.py" "$out/innkeeper" "$out/hf"
-seq -s ' ' 4 43 >"$out/logs/ids.txt" # any ids will do
-timeout 240 "$python" "$here/original.py" "$out/hf" "$out/logs/ids.txt" "$out/logits.f32" \
-    2>&1 | tee "$out/logs/original.log"
-echo "then: gsa-vk convert -m $out/hf -o innkeeper.gguf -t q8_0 --name Innkeeper"
+echo "then: gsa-vk convert -m $out/hf -o innkeeper.gguf -t q8_0 --name Innkeeper, and original.py --gguf innkeeper.gguf"
