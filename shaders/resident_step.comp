@@ -29,7 +29,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint INVOCATIONS = 512u;
 layout(constant_id = 1) const uint LANES = 32u; // of a subgroup
 layout(constant_id = 2) const uint STEPS = 8u;  // pairs of units that a lane holds
-layout(constant_id = 3) const uint CLERKS = 0u; // subgroups that load no weights: the last one waits for the others' groups
+layout(constant_id = 3) const uint CLERKS = 0u; // subgroups without weights: the last one waits for other workgroups
 layout(constant_id = 4) const uint HEADS = 1u;  // query heads of a kv head
 layout(constant_id = 5) const uint HELD = 2u;   // quads of the value memory of an invocation
 layout(constant_id = 6) const uint X_HELD = 1u; // room: vecs of x
@@ -155,8 +155,10 @@ void main()
         if (kind == GSA_RESIDENT_ADD) before = add_to(at, lane);
         stage(at); // with a barrier: the next record is there, too
 
-        const uint units = weight_units(field(at, GSA_RESIDENT_X_VECS)), n_parts = n_pairs(at) << field(at, GSA_RESIDENT_SPLIT);
-        const uint n_steps = subgroup < min(n_parts, WORKERS) ? (n_parts - subgroup + WORKERS - 1u) / WORKERS * field(at, GSA_RESIDENT_LOADS) : 0u;
+        const uint units = weight_units(field(at, GSA_RESIDENT_X_VECS));
+        const uint n_parts = n_pairs(at) << field(at, GSA_RESIDENT_SPLIT);
+        const uint n_mine = subgroup < min(n_parts, WORKERS) ? (n_parts - subgroup + WORKERS - 1u) / WORKERS : 0u;
+        const uint n_steps = n_mine * field(at, GSA_RESIDENT_LOADS);
         uint part = subgroup, left = field(at, GSA_RESIDENT_LOADS), unit = first_unit(at);
         precise SUM sum[2] = SUM[](SUM(0.0), SUM(0.0));
         for (uint done = 0u; done == 0u || done < n_steps; done += STEPS) {

@@ -88,7 +88,8 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
 #else
     [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++) {
         const vec4 x = staged[v * units + u];
-        precise const vec4 a = fma(weight_vec4(first.words, v), x, sum[0]), b = fma(weight_vec4(second.words, v), x, sum[1]);
+        precise const vec4 a = fma(weight_vec4(first.words, v), x, sum[0]);
+        precise const vec4 b = fma(weight_vec4(second.words, v), x, sum[1]);
         sum[0] = a;
         sum[1] = b;
     }

@@ -337,6 +337,8 @@ static void read_memory(gsa_device *dev, VkPhysicalDevice physical, gsai_caps *c
 /* Capabilities that a driver reports and that do not work. */
 static void apply_quirks(gsai_caps *caps)
 {
+    /* Crashes on kernels whose workgroups wait for each other. */
+    if (caps->driver_id == VK_DRIVER_ID_GOOGLE_SWIFTSHADER) caps->present &= ~(uint32_t)GSAI_CAP_DEVICE_SCOPE;
     if (caps->driver_id == VK_DRIVER_ID_MESA_LLVMPIPE) {
         caps->present &= ~(uint32_t)GSAI_CAP_COOPMAT2; /* listed, but its shaders are refused */
         /* Compiled for vectors of 8 only; at 16 the driver crashes, at 4 the list of shapes is a leftover. */
