@@ -52,7 +52,7 @@ static void print_product(const gsa_tune_row *rows, size_t n, double bandwidth)
     printf("  %6s %5s %6s %6s %10s %8s %7s\n", "group", "rows", "loads", "split", "us a call", "GB/s", "share");
     for (size_t i = 0; i < n; i++) {
         const gsa_tune_row *r = &rows[i];
-        printf("  %6u %5u %6u %6u %10.2f %8.0f %6.1f%%%s%s\n", r->group_size, r->rows, r->unroll, r->split,
+        printf("  %6u %5u %6u %6u %10.2f %8.4g %6.1f%%%s%s\n", r->group_size, r->rows, r->unroll, r->split,
             r->us / r->n_calls, rate(r), 100e9 * rate(r) / bandwidth, r->is_default ? "  default" : "",
             r->changes_bits ? "  other bits" : "");
     }
@@ -82,7 +82,7 @@ int bench_search(bench *b)
     if (rc == 0 && s.no_memory) rc = fail("out of memory");
     if (rc == 0 && s.n == 0) rc = fail("this device tells no times of GPU calls: there is nothing to compare");
     if (rc == 0 && !b->a->json)
-        printf("%s on %s, %s; reads %.0f GB/s\n", b->name, b->device.name, b->device.driver, bandwidth * 1e-9);
+        printf("%s on %s, %s; reads %.4g GB/s\n", b->name, b->device.name, b->device.driver, bandwidth * 1e-9);
     for (size_t first = 0, n; first < s.n && rc == 0; first += n) {
         for (n = 1; first + n < s.n && same_product(&s.rows[first], &s.rows[first + n]);) n++;
         qsort(s.rows + first, n, sizeof *s.rows, by_time);
