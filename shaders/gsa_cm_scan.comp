@@ -1,14 +1,15 @@
 // GSA for chunks of many rows on matrix units, third of four: the state before each chunk, and after the last.
 //   h[kv, m] <- D[m] h[kv, m] + sum[kv, m]
-// The chunks' sums exist already, so that the only chain is a few operations a chunk, and every element of the state has
-// an invocation of its own to follow it. The state stays f32; what the next kernel reads of it is f16.
+// The chunks' sums exist already, so that the only chain is a few operations a chunk, and every four elements of the
+// state have an invocation of their own to follow it. The state stays f32; what the next kernel reads of it is f16. The
+// chain is that of a serial scan, so its bits depend neither on the other chunks of the call nor on where a call ends.
 //
 //   work    spans
 //   scratch reads sum, decay; writes start
 //   state   [slot] -> hk [G][K][M], hv [G][M][V] f32
 //
-// An invocation owns four slots of a row of [K | V] of one kv head, eight neighbours the same slots of eight rows, so that
-// they meet in hv's rows: x = blocks of these, y = kv head, z = span.
+// An invocation owns four slots of a row of [K | V] of one kv head, eight neighbours the same slots of eight rows, so
+// that they meet in hv's rows: x = blocks of these, y = kv head, z = span.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

@@ -13,7 +13,7 @@
 // A pair is two weight rows, side by side or gate and up. A team of 1 << SPLIT subgroups shares it, lane by lane; a
 // workgroup has a run of pairs (for queries: of whole tiles of the key memory), which its first WORKERS subgroups take in
 // turn. A lane meets its pairs' units as one stream, STEPS ahead of the sums, on into the next phase. Sums are those of
-// staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes, group of the norm and tile.
+// staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes and tile.
 #version 450
 #pragma use_vulkan_memory_model
 #extension GL_GOOGLE_include_directive : require
@@ -29,7 +29,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint INVOCATIONS = 512u;
 layout(constant_id = 1) const uint LANES = 32u; // of a subgroup
 layout(constant_id = 2) const uint STEPS = 8u;  // pairs of units that a lane holds
-layout(constant_id = 3) const uint CLERKS = 0u; // subgroups that load no weights: the last one waits for the others' groups
+layout(constant_id = 3) const uint CLERKS = 0u; // subgroups without weights: the last one waits for other workgroups
 layout(constant_id = 4) const uint HEADS = 1u;  // query heads of a kv head
 layout(constant_id = 5) const uint HELD = 2u;   // quads of the value memory of an invocation
 layout(constant_id = 6) const uint X_HELD = 1u; // room: vecs of x
@@ -37,6 +37,7 @@ layout(constant_id = 7) const uint RUN_SUMS = 1u;
 layout(constant_id = 8) const uint PARTS = 1u;   // most pairs of a workgroup times their split
 layout(constant_id = 9) const uint QUERIES = 1u; // most rows of queries of a workgroup
 layout(constant_id = 10) const uint KEYS = 4u;   // room: floats of the key memory that queries of a workgroup meet
+layout(constant_id = 11) const uint SQUARES = 1u;
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -68,7 +69,7 @@ shared float part_sums[2u * PARTS];
 #if defined(WEIGHT_BLOCKS)
 shared float run_sums[RUN_SUMS]; // of what a unit has of a run of x
 #endif
-shared float squares[1024u / 4u];
+shared float squares[SQUARES]; // of LANES vecs of x each
 shared float query[QUERIES];
 shared float memory[KEYS];
 shared uint record[2u * GSA_RESIDENT_STRIDE]; // of this phase and the next
@@ -123,7 +124,7 @@ void main()
 {
     subgroup = subgroupBroadcastFirst(gl_SubgroupID); // so that compilers know it is one for all lanes
     lane = subgroup * LANES + gl_SubgroupInvocationID;
-    if (atomicLoad(sync[0], gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelaxed) != 0u ||
+    if (atomicLoad(sync[0], gl_ScopeDevice, 0, gl_SemanticsRelaxed) != 0u ||
         work[push.chunk + 1u] == 0u)
         return;
     const uint slot = work[push.chunk + 2u] * push.state_stride / 4u;
@@ -133,7 +134,10 @@ void main()
     Loader next;
     WeightUnit held[2u * STEPS];
     aim(next, 0u);
-    [[unroll]] for (uint d = 0u; d < STEPS; d++) { LOAD_STEP(next, d) }
+    [[unroll]] for (uint d = 0u; d < STEPS; d++) {
+        held[2u * d] = held[2u * d + 1u] = weight_nothing();
+        LOAD_STEP(next, d)
+    }
 
     uint target = 0u; // arrivals
     for (uint phase = 0u;; phase++) {
@@ -151,10 +155,11 @@ void main()
         if (kind == GSA_RESIDENT_ADD) before = add_to(at, lane);
         stage(at); // with a barrier: the next record is there, too
 
-        const uint split = field(at, GSA_RESIDENT_SPLIT), loads = field(at, GSA_RESIDENT_LOADS);
-        const uint units = weight_units(field(at, GSA_RESIDENT_X_VECS)), n_parts = n_pairs(at) << split;
-        const uint n_steps = subgroup < min(n_parts, WORKERS) ? (n_parts - subgroup + WORKERS - 1u) / WORKERS * loads : 0u;
-        uint part = subgroup, left = loads, unit = first_unit(split);
+        const uint units = weight_units(field(at, GSA_RESIDENT_X_VECS));
+        const uint n_parts = n_pairs(at) << field(at, GSA_RESIDENT_SPLIT);
+        const uint n_mine = subgroup < min(n_parts, WORKERS) ? (n_parts - subgroup + WORKERS - 1u) / WORKERS : 0u;
+        const uint n_steps = n_mine * field(at, GSA_RESIDENT_LOADS);
+        uint part = subgroup, left = field(at, GSA_RESIDENT_LOADS), unit = first_unit(at);
         precise SUM sum[2] = SUM[](SUM(0.0), SUM(0.0));
         for (uint done = 0u; done == 0u || done < n_steps; done += STEPS) {
             if (done + STEPS >= n_steps) { // what is loaded from here on belongs to the next phase
@@ -166,8 +171,8 @@ void main()
             }
             [[unroll]] for (uint d = 0u; d < STEPS; d++) {
                 if (done + d < n_steps) {
-                    multiply(held[2u * d], held[2u * d + 1u], min(unit, units - 1u), units, sum);
-                    unit += LANES << split;
+                    if (unit < units) multiply(held[2u * d], held[2u * d + 1u], unit, units, sum);
+                    unit += LANES << field(at, GSA_RESIDENT_SPLIT);
                     if (--left == 0u) {
                         precise const float first = subgroupAdd(sum_of(sum[0])), second = subgroupAdd(sum_of(sum[1]));
                         if (gl_SubgroupInvocationID == 0u) {
@@ -176,8 +181,8 @@ void main()
                         }
                         sum[0] = sum[1] = SUM(0.0);
                         part += WORKERS;
-                        left = loads;
-                        unit = first_unit(split);
+                        left = field(at, GSA_RESIDENT_LOADS);
+                        unit = first_unit(at);
                     }
                 }
                 LOAD_STEP(next, d)

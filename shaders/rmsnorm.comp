@@ -7,10 +7,10 @@
 //   y      [n_rows, width] f32           may be x; with HALF f16, padded with zeros to whole 16 bytes, bounded to what
 //                                        f16 holds, and never x
 //
-// A workgroup owns a row, an invocation EACH runs of four of its columns, GROUP runs apart, which it holds in registers:
-// a row is read once, with all of an invocation's loads in flight together. Squares are summed in f32, by lane and then
-// over lanes, in an order that depends on GROUP and EACH only. An element is read and written by the same invocation, so
-// y may lie on x. ADD and ROWS exclude each other. Rows begin at multiples of four floats.
+// A workgroup owns a row, an invocation EACH runs of four of its columns, GROUP runs apart, which it holds in
+// registers: a row is read once, with all of an invocation's loads in flight together. Squares are summed in f32, by
+// lane and then over lanes, in an order that depends on GROUP and EACH only. An element is read and written by the same
+// invocation, so y may lie on x. ADD and ROWS exclude each other. Rows begin at multiples of four floats.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

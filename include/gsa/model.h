@@ -51,7 +51,7 @@ typedef struct gsa_model_info {
  * For the CPU reference: its states, in host memory; the weights stay in the file. */
 typedef struct gsa_memory_plan {
     uint64_t weight_bytes;  /* device: repacked weights */
-    uint64_t arena_bytes;   /* device: n_slots states */
+    uint64_t arena_bytes;   /* device: n_slots states; with gsa_device_params.resident what that takes, too */
     uint64_t scratch_bytes; /* device: activations of the largest pass, logits */
     uint64_t host_bytes;    /* host-visible: work tables, read-back, state transfer */
     uint64_t load_bytes;    /* host-visible, while loading only: staging of the upload */

@@ -2,11 +2,11 @@
 // queries read of the key memory.
 float norm_factor(uint at)
 {
-    const uint group = field(at, GSA_RESIDENT_NORM_GROUP);
-    if (group == 0u) return 1.0;
+    const uint x_vecs = field(at, GSA_RESIDENT_X_VECS);
+    if (field(at, GSA_RESIDENT_NORMED) == 0u) return 1.0;
     precise float sum = 0.0;
-    for (uint i = 0u; i < group / LANES; i++) sum += squares[i];
-    return 1.0 / sqrt(sum / float(4u * field(at, GSA_RESIDENT_X_VECS)) + uintBitsToFloat(field(at, GSA_RESIDENT_EPS)));
+    for (uint i = 0u; i < (x_vecs + LANES - 1u) / LANES; i++) sum += squares[i];
+    return 1.0 / sqrt(sum / float(4u * x_vecs) + uintBitsToFloat(field(at, GSA_RESIDENT_EPS)));
 }
 
 float team_sum(uint at, uint pair, uint r)

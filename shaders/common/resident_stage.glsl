@@ -27,32 +27,29 @@ void put_padding(uint x_vecs, uint units)
 #endif
 }
 
-// Squares are summed in the order of a workgroup of NORM_GROUP invocations, each of which is a run of AHEAD loads here.
-void stage_normed(uint at, uint x_vecs, uint units, uint group)
+// Squares are summed by runs of LANES vecs.
+void stage_normed(uint at, uint x_vecs, uint units)
 {
     const uint AHEAD = 2u;
     SharedVecs x = SharedVecs(address(at, GSA_RESIDENT_X));
     const uvec2 norm = address(at, GSA_RESIDENT_NORM);
     const bool weighted = (norm.x | norm.y) != 0u;
-    for (uint v = lane; v < group; v += INVOCATIONS) {
-        precise vec4 sum = vec4(0.0);
-        for (uint first = v; first < x_vecs; first += AHEAD * group) {
-            vec4 value[AHEAD], weight[AHEAD];
-            [[unroll]] for (uint j = 0u; j < AHEAD; j++) {
-                value[j] = weight[j] = vec4(0.0);
-                if (first + j * group < x_vecs) {
-                    value[j] = x.v[first + j * group];
-                    weight[j] = weighted ? Vecs(norm).v[first + j * group] : vec4(1.0);
-                }
+    for (uint first = lane; first < x_vecs; first += AHEAD * INVOCATIONS) {
+        vec4 value[AHEAD], weight[AHEAD];
+        [[unroll]] for (uint j = 0u; j < AHEAD; j++) {
+            value[j] = weight[j] = vec4(0.0);
+            if (first + j * INVOCATIONS < x_vecs) {
+                value[j] = x.v[first + j * INVOCATIONS];
+                weight[j] = weighted ? Vecs(norm).v[first + j * INVOCATIONS] : vec4(1.0);
             }
-            [[unroll]] for (uint j = 0u; j < AHEAD; j++)
-                if (first + j * group < x_vecs) {
-                    sum = fma(value[j], value[j], sum);
-                    put(first + j * group, units, value[j] * weight[j]);
-                }
         }
-        precise const float all = subgroupAdd(sum_of(sum));
-        if (gl_SubgroupInvocationID == 0u) squares[v / LANES] = all;
+        [[unroll]] for (uint j = 0u; j < AHEAD; j++)
+            if (first + j * INVOCATIONS < x_vecs) {
+                precise const vec4 square = value[j] * value[j];
+                precise const float all = subgroupAdd(sum_of(square));
+                if (gl_SubgroupInvocationID == 0u) squares[(first + j * INVOCATIONS) / LANES] = all;
+                put(first + j * INVOCATIONS, units, value[j] * weight[j]);
+            }
     }
 }
 
@@ -72,10 +69,9 @@ void stage_plain(uint at, uint x_vecs, uint units)
 
 void stage(uint at)
 {
-    const uint x_vecs = field(at, GSA_RESIDENT_X_VECS), group = field(at, GSA_RESIDENT_NORM_GROUP);
-    const uint units = weight_units(x_vecs);
-    if (group != 0u) {
-        stage_normed(at, x_vecs, units, group);
+    const uint x_vecs = field(at, GSA_RESIDENT_X_VECS), units = weight_units(x_vecs);
+    if (field(at, GSA_RESIDENT_NORMED) != 0u) {
+        stage_normed(at, x_vecs, units);
     } else {
         stage_plain(at, x_vecs, units);
     }

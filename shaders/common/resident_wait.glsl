@@ -27,9 +27,8 @@ bool everyone(uint target)
         for (uint polls = 0u; seen < target && polls < push.max_polls; polls++)
             seen = atomicLoad(sync[push.counter], gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsAcquire);
         if (seen < target) {
-            atomicOr(sync[0], 1u, gl_ScopeDevice, gl_StorageSemanticsBuffer, gl_SemanticsRelaxed);
-            atomicMax(sync[push.counter], GSA_RESIDENT_GIVEN_UP, gl_ScopeDevice, gl_StorageSemanticsBuffer,
-                gl_SemanticsRelaxed);
+            atomicOr(sync[0], 1u, gl_ScopeDevice, 0, gl_SemanticsRelaxed);
+            atomicMax(sync[push.counter], GSA_RESIDENT_GIVEN_UP, gl_ScopeDevice, 0, gl_SemanticsRelaxed);
             seen = GSA_RESIDENT_GIVEN_UP;
         }
         arrived = seen;

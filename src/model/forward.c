@@ -102,24 +102,49 @@ static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w
     }
 }
 
+/* The counters are new for each pass; that a wait was given up stays true for chained ones. */
+static void begin_resident(gsai_recorder *r, const gsai_pass *p)
+{
+    const uint64_t first = p->chained ? GSAI_RESIDENT_LINE_BYTES : 0;
+    gsai_range counters = p->resident->sync;
+    counters.offset += first;
+    counters.size -= first;
+    gsai_recorder_fill_zero(r, counters);
+    if (!p->chained) gsai_op_resident_keep(r, p->resident, p->spare);
+}
+
+static void layers(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,
+    const gsai_pass *p, uint32_t run)
+{
+    if (p->resident) {
+        gsai_resident_args args = *p->resident;
+        args.run = run;
+        gsai_op_resident(r, &args);
+        return;
+    }
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        mixer(r, c, &w->layers[i], s, &p->states[i], p);
+        feed_forward(r, c, &w->layers[i], s, p);
+    }
+}
+
 void gsai_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const gsai_table chosen = {{s->tokens.buffer, s->tokens.offset, p->tokens_stride}, 0};
     gsai_table ids = p->chained ? chosen : p->ids;
     if (!p->chained) gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
+    if (p->resident) begin_resident(r, p);
     for (uint32_t run = 0; run < p->repeat; run++) {
         gsai_range tokens = chosen.range;
         tokens.offset += (p->repeat - 1 - run) * p->tokens_stride;
         gsai_op_embed(r, s->x, &w->embed, ids, p->work.n_rows);
-        for (uint32_t i = 0; i < c->n_layers; i++) {
-            mixer(r, c, &w->layers[i], s, &p->states[i], p);
-            feed_forward(r, c, &w->layers[i], s, p);
-        }
+        layers(r, c, w, s, p, run);
         logits(r, c, w, s, p, tokens);
         if (p->advance) gsai_op_advance(r, p->sample_params, p->work.chunks, tokens, p->n_wanted);
         ids = (gsai_table){tokens, 0};
     }
     if (p->repeat > 1) gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at, p->repeat * p->tokens_stride);
+    if (p->resident) gsai_recorder_copy(r, p->resident->sync, 0, p->readback, p->given_up_at, 4);
     gsai_recorder_to_host(r);
 }

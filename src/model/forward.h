@@ -3,7 +3,7 @@
 #define GSAI_FORWARD_H
 
 #include "model/weights.h"
-#include "ops/ops.h"
+#include "ops/resident.h"
 
 /* Activations of the largest pass, f32. Padding columns are zero from creation on: ops write real columns only. */
 typedef struct gsai_scratch {
@@ -47,6 +47,10 @@ typedef struct gsai_pass {
     gsai_range readback; /* logits [n_wanted, n_vocab] at logits_at, tokens [n_wanted] at tokens_at */
     uint64_t logits_at, tokens_at;
     const gsai_state *states; /* [n_layers] of this pass's page */
+    /* The layers in one dispatch, after a copy of the state unless the pass is chained; NULL = call by call. */
+    const gsai_resident_args *resident;
+    gsai_range spare;     /* for the copy */
+    uint64_t given_up_at; /* of the read-back: not zero when a wait was given up, and then nothing else counts */
 } gsai_pass;
 
 void gsai_forward(

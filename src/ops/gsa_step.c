@@ -120,22 +120,16 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     gsai_recorder_call(r, &call);
 }
 
-/* Rows of the key memory that a workgroup of the product reads; 0 when a part or the shape does not fit. */
-static uint32_t whole_step_tile(gsai_recorder *r, const gsai_step_args *a)
+uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const gsai_matrix *w)
 {
-    const gsa_device *dev = gsai_recorder_device(r);
-    const gsai_config *c = a->config;
-    const gsai_matrix *w = a->qkvf->w;
     const uint32_t R = c->H / c->G, n_q = c->H * c->K;
     uint32_t tile = 0;
 
-    if (a->work->rows != GSAI_ROWS_ONE || a->work->n_chunks != a->work->n_rows ||
-        !gsai_gsa_takes_projections(r, c, a->work) || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS || c->V % 4 != 0 ||
+    if (c->W != 0 || c->feature_map == GSAI_FEATURE_T2R || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS || c->V % 4 != 0 ||
         c->K % 4 != 0 || R > GSA_STEP_HEADS || !gsai_variant_pick(dev, "gsa_step_mix"))
         return 0;
     for (uint32_t i = 0; i < w->n_parts; i++) {
         const gsai_matrix_part *part = &w->parts[i];
-        if (!gsai_staged_serves(r, part->type, w->n_cols)) return 0;
         if (part->first_row >= n_q) continue; /* no queries: any shape serves */
         const gsai_staged_shape s = gsai_staged_choose(dev, part->type, part->n_rows, w->n_cols, false, c->K);
         if (tile == 0) tile = s.outputs;
@@ -145,6 +139,17 @@ static uint32_t whole_step_tile(gsai_recorder *r, const gsai_step_args *a)
             return 0;
     }
     return tile;
+}
+
+/* The same for this call; 0 when it is not to be done so. */
+static uint32_t whole_step_tile(gsai_recorder *r, const gsai_step_args *a)
+{
+    const gsai_matrix *w = a->qkvf->w;
+
+    if (a->work->rows != GSAI_ROWS_ONE || a->work->n_chunks != a->work->n_rows) return 0;
+    for (uint32_t i = 0; i < w->n_parts; i++)
+        if (!gsai_staged_serves(r, w->parts[i].type, w->n_cols)) return 0;
+    return gsai_gsa_step_tile(gsai_recorder_device(r), a->config, w);
 }
 
 bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)

@@ -15,6 +15,12 @@ typedef struct verdict_note {
     uint64_t verdict;
 } verdict_note;
 
+/* Workgroups that wait for each other are not trusted on any device before they have shown that they can. */
+static bool is_daring(const gsai_variant *v)
+{
+    return strncmp(v->op, "resident_", 9) == 0;
+}
+
 uint64_t gsai_variant_hash(const gsai_variant *v)
 {
     const gsai_shader *s = gsai_shader_find(v->shader);
@@ -27,13 +33,25 @@ uint64_t gsai_variant_hash(const gsai_variant *v)
     return gsai_hash_final(&h);
 }
 
+/* What a verdict is of: with the resident step, the number of workgroups and the like, too. */
+static uint64_t verdict_hash(const gsa_device *dev, const gsai_variant *v)
+{
+    const uint64_t kernel = gsai_variant_hash(v);
+    gsai_hash h;
+    if (!is_daring(v)) return kernel;
+    gsai_hash_init(&h);
+    gsai_hash_update(&h, &kernel, sizeof kernel);
+    gsai_hash_update(&h, &dev->resident, sizeof dev->resident);
+    return gsai_hash_final(&h);
+}
+
 gsa_status gsai_ops_verdicts_read(gsa_device *dev)
 {
     size_t size;
     const char *notes = gsai_pipelines_notes(dev, GSAI_NOTE_VERDICTS, &size);
 
     for (uint32_t i = 0; notes && i < gsai_n_variants && size >= sizeof(verdict_note); i++) {
-        const uint64_t kernel = gsai_variant_hash(&gsai_variants[i]);
+        const uint64_t kernel = verdict_hash(dev, &gsai_variants[i]);
         for (size_t at = 0; at + sizeof(verdict_note) <= size; at += sizeof(verdict_note)) {
             verdict_note n;
             memcpy(&n, notes + at, sizeof n);
@@ -53,7 +71,7 @@ static gsa_status write_verdicts(gsa_device *dev)
 
     for (uint32_t i = 0; i < gsai_n_variants; i++)
         if (dev->variant_verdict[i] != GSAI_VERDICT_NONE)
-            notes[n++] = (verdict_note){gsai_variant_hash(&gsai_variants[i]), dev->variant_verdict[i]};
+            notes[n++] = (verdict_note){verdict_hash(dev, &gsai_variants[i]), dev->variant_verdict[i]};
     return gsai_pipelines_set_notes(dev, GSAI_NOTE_VERDICTS, notes, n * sizeof *notes);
 }
 
@@ -92,14 +110,15 @@ static gsa_status ask(gsai_check *c, uint32_t i, uint32_t *n_dropped)
     return GSA_OK;
 }
 
-static bool is_wanted(const gsa_device *dev, uint32_t i, bool only_used)
+static bool is_wanted(const gsa_device *dev, uint32_t i, bool only_used, bool only_daring)
 {
+    if (only_daring && !is_daring(&gsai_variants[i])) return false;
     if (dev->variant_verdict[i] != GSAI_VERDICT_NONE || dev->variant_off[i] != GSAI_VARIANT_USABLE) return false;
     return only_used ? dev->variant_used[i] : gsai_variant_pick(dev, gsai_variants[i].op) == &gsai_variants[i];
 }
 
 /* In the table's order, which is the order in which ops build upon each other. */
-static gsa_status ask_all(gsa_device *dev, bool only_used, uint32_t *n_dropped)
+static gsa_status ask_all(gsa_device *dev, bool only_used, bool only_daring, uint32_t *n_dropped)
 {
     gsai_check c = {0};
     gsa_status status = GSA_OK;
@@ -107,7 +126,7 @@ static gsa_status ask_all(gsa_device *dev, bool only_used, uint32_t *n_dropped)
     const uint64_t start = gsai_clock_ns();
 
     for (uint32_t i = 0; status == GSA_OK && i < gsai_n_variants; i++) {
-        if (!is_wanted(dev, i, only_used)) continue;
+        if (!is_wanted(dev, i, only_used, only_daring)) continue;
         if (n_asked++ == 0) status = gsai_check_create(&c, dev, CAPACITY, GSAI_MEMORY_UPLOAD);
         if (status == GSA_OK) status = ask(&c, i, n_dropped);
     }
@@ -125,9 +144,10 @@ gsa_status gsai_ops_self_test_used(gsa_device *dev, uint32_t *n_dropped)
     const bool is_slow = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 
     *n_dropped = 0;
-    if (dev->self_test == GSA_SELF_TEST_OFF || (dev->self_test == GSA_SELF_TEST_DEFAULT && is_slow)) return GSA_OK;
+    const bool only_daring =
+        dev->self_test == GSA_SELF_TEST_OFF || (dev->self_test == GSA_SELF_TEST_DEFAULT && is_slow);
     gsai_mutex_lock(&dev->self_test_mutex);
-    const gsa_status status = ask_all(dev, true, n_dropped);
+    const gsa_status status = ask_all(dev, true, only_daring, n_dropped);
     gsai_mutex_unlock(&dev->self_test_mutex);
     return status;
 }
@@ -140,7 +160,7 @@ gsa_status gsai_ops_self_test(gsa_device *dev)
     gsai_mutex_lock(&dev->self_test_mutex);
     do {
         n_dropped = 0;
-        status = ask_all(dev, false, &n_dropped);
+        status = ask_all(dev, false, false, &n_dropped);
     } while (status == GSA_OK && n_dropped > 0);
     gsai_mutex_unlock(&dev->self_test_mutex);
     return status;

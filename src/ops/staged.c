@@ -20,7 +20,12 @@ bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols)
     if (n_cols % 4 != 0) return false;
     if (forced && (strncmp(forced->op, "staged_", 7) == 0 || strcmp(forced->op, "gsa_step_mix") == 0)) return true;
     if (forced && strstr(forced->op, "matvec")) return false;
-    if (!gsai_variant_pick(dev, product_of_type[type])) return false;
+    return gsai_staged_chosen(dev, type, n_cols);
+}
+
+bool gsai_staged_chosen(const gsa_device *dev, gsai_type type, uint32_t n_cols)
+{
+    if (n_cols % 4 != 0 || !gsai_variant_pick(dev, product_of_type[type])) return false;
     return dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU || !gsai_variant_pick(dev, plain_of_type[type]);
 }
 

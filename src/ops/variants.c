@@ -6,11 +6,13 @@
 
 #include <string.h>
 
-#define SG       (GSAI_CAP_SUBGROUP)
-#define SGS      (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
-#define CM       (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
+#define SG        (GSAI_CAP_SUBGROUP)
+#define SGS       (GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE)
+#define CM        (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
+#define RES       (SGS | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE | GSAI_CAP_BUFFER_ADDRESS)
 
-#define CM_WANTS "cooperative matrices of f16 with f32 sums"
+#define RES_WANTS "buffers by address, device scope of the memory model"
+#define CM_WANTS  "cooperative matrices of f16 with f32 sums"
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
 #define VARIANTS(X)                                                                                                    \
@@ -59,6 +61,14 @@
     X("staged_step_q4_k", "staged_step_q4_k", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
     X("staged_step_q6_k", "staged_step_q6_k", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
     X("gsa_step_mix", "gsa_step_mix", SGS, 128, 16384, "subgroups of a known size, 5 buffers")                         \
+    X("resident_f32", "resident_f32", RES, 128, 16384, RES_WANTS)                                                      \
+    X("resident_f16", "resident_f16", RES, 128, 16384, RES_WANTS)                                                      \
+    X("resident_bf16", "resident_bf16", RES, 128, 16384, RES_WANTS)                                                    \
+    X("resident_q8_0", "resident_q8_0", RES, 128, 16384, RES_WANTS)                                                    \
+    X("resident_q4_0", "resident_q4_0", RES, 128, 16384, RES_WANTS)                                                    \
+    X("resident_q4_k", "resident_q4_k", RES, 128, 16384, RES_WANTS)                                                    \
+    X("resident_q6_k", "resident_q6_k", RES, 128, 16384, RES_WANTS)                                                    \
+    X("resident_keep", "resident_keep", RES, 128, 0, RES_WANTS)                                                        \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_bf16", "matmul_bf16", 0, 128, 10240, "runs anywhere")                                                    \

@@ -59,6 +59,7 @@ const gsai_verify_set *gsai_verify_set_at(uint32_t index)
         {gsai_verify_half, gsai_n_verify_half},
         {gsai_verify_sampling, gsai_n_verify_sampling},
         {gsai_verify_gsa, gsai_n_verify_gsa},
+        {gsai_verify_resident, gsai_n_verify_resident},
     };
 
     for (uint32_t l = 0; l < sizeof lists / sizeof *lists; index -= lists[l++].n)

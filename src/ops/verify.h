@@ -41,6 +41,8 @@ extern const gsai_verify_set gsai_verify_half[]; /* verify_half.c */
 extern const uint32_t gsai_n_verify_half;
 extern const gsai_verify_set gsai_verify_gsa[]; /* verify_gsa.c */
 extern const uint32_t gsai_n_verify_gsa;
+extern const gsai_verify_set gsai_verify_resident[]; /* verify_resident.c */
+extern const uint32_t gsai_n_verify_resident;
 
 /* How a place is filled and what may happen to it. */
 typedef enum gsai_check_use {

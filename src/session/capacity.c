@@ -87,7 +87,8 @@ gsa_status gsai_capacity_of(
 
     k.tokens_at = k.max_wanted * 4ull * c->n_vocab;
     k.tokens_stride = gsai_round_up(k.max_wanted * 4ull, limits->align < 256 ? 256 : limits->align);
-    k.readback_bytes = k.tokens_at + GSAI_MAX_REPEAT * k.tokens_stride;
+    k.given_up_at = k.tokens_at + GSAI_MAX_REPEAT * k.tokens_stride;
+    k.readback_bytes = k.given_up_at + 256;
     if (k.readback_bytes > limits->max_allocation)
         return too_large("the read-back of logits", k.readback_bytes, limits->max_allocation);
     *out = k;

@@ -29,7 +29,7 @@ typedef struct gsai_capacity {
     uint32_t spans_at, chunks_at, ids_at, wanted_at, sample_at, work_uints;
     uint64_t layer_state_bytes, state_bytes;
     /* read-back of a lane, in bytes */
-    uint64_t tokens_at, tokens_stride, readback_bytes;
+    uint64_t tokens_at, tokens_stride, given_up_at, readback_bytes;
 } gsai_capacity;
 
 /* LIMIT names what does not fit one binding of the device. */

@@ -14,6 +14,7 @@ static void gpu_destroy(gsai_engine *base)
     gsai_buffer_destroy(dev, &e->staging);
     gsai_buffer_destroy(dev, &e->readback);
     gsai_buffer_destroy(dev, &e->transfer);
+    gsai_gpu_resident_destroy(e);
     gsai_heap_destroy(dev, &e->arena_heap);
     gsai_heap_destroy(dev, &e->scratch_heap);
     gsai_weights_destroy(dev, &e->weights);
@@ -136,6 +137,11 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         gsai_plan plan = {0};
         status = gsai_gpu_record_pass(e, &key, &plan);
         gsai_plan_destroy(e->dev, &plan);
+        if (status != GSA_OK || rows > 1 || !gsai_gpu_resident_usable(e)) continue;
+        gsai_plan_key resident = key;
+        resident.resident = true;
+        status = gsai_gpu_record_pass(e, &resident, &plan);
+        gsai_plan_destroy(e->dev, &plan);
     }
     return status;
 }
@@ -205,6 +211,7 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     if (status == GSA_OK) status = gsai_upload_create(dev, &up);
     if (status == GSA_OK) status = zero_heap(&e->scratch_heap, up);
     if (status == GSA_OK) status = zero_heap(&e->arena_heap, up);
+    if (status == GSA_OK) status = gsai_gpu_resident_create(e, up);
     if (status == GSA_OK) status = gsai_upload_finish(up);
     gsai_upload_destroy(up);
     if (status == GSA_OK) status = prewarm(e, params);
@@ -246,7 +253,7 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     gsai_place *arena = gsai_alloc_array(a, (size_t)c->n_layers * k.n_pages, sizeof *arena);
     status =
         arena ? gsai_capacity_arena(c, &k, &layout, arena) : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
-    plan->arena_bytes = gsai_layout_bytes(&layout);
+    plan->arena_bytes = gsai_layout_bytes(&layout) + (dev ? gsai_gpu_resident_bytes(dev, c, &k) : 0);
     gsai_free(a, arena);
     gsai_layout_finish(&layout);
 

@@ -15,6 +15,7 @@
 typedef struct gsai_plan_key {
     uint32_t lane, rows, page, n_rows, n_spans, n_chunks, n_wanted, wanted_class, choose, copy_logits;
     uint32_t repeat, chained, advance; /* generation; see gsai_pass */
+    uint32_t resident;
 } gsai_plan_key;
 
 typedef struct gsai_cached_plan {
@@ -31,7 +32,21 @@ typedef struct gsai_lane {
     const gsai_cached_plan *plan;
     gsai_pack pack;
     uint32_t repeat; /* tokens of each entry in the read-back, when they are chosen */
+    bool chained;
 } gsai_lane;
+
+/* The resident step of a model: one job at a time, whose session's state is kept beside while it runs. */
+typedef struct gsai_gpu_resident {
+    bool is_there; /* memory and list are; whether the kernel may still be used, the device's variants tell */
+    gsai_resident_shape shape;
+    gsai_resident_rows rows;
+    gsai_heap heap;
+    gsai_range spare; /* [n_layers] states */
+    gsai_range sync;
+    gsai_range *tables;  /* [n_pages] */
+    const gsai_job *job; /* that runs it, or NULL */
+    uint32_t slot;       /* of that job's session */
+} gsai_gpu_resident;
 
 typedef struct gsai_retired_plan { /* a one-time plan (a state copy), perhaps still in flight */
     gsai_plan plan;
@@ -56,7 +71,18 @@ typedef struct gsai_gpu_engine {
     uint64_t use_counter;
     gsai_retired_plan retired[GSAI_MAX_RETIRED];
     uint32_t next_retired;
+    gsai_gpu_resident resident;
 } gsai_gpu_engine;
+
+/* gpu_resident.c. Bytes of device memory that a model's resident step takes, 0 where it is not wanted. */
+uint64_t gsai_gpu_resident_bytes(const gsa_device *dev, const gsai_config *c, const gsai_capacity *k);
+gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up); /* after weights, scratch and arena */
+void gsai_gpu_resident_destroy(gsai_gpu_engine *e);
+bool gsai_gpu_resident_usable(const gsai_gpu_engine *e);
+bool gsai_gpu_resident_takes(const gsai_gpu_engine *e, const gsai_pack *pack); /* the pass, now */
+gsai_resident_args gsai_gpu_resident_args(gsai_gpu_engine *e, uint32_t page, const gsai_work *work);
+/* A wait was given up: the state as it was before the job, and no resident step on this device from now on. */
+gsa_status gsai_gpu_resident_undo(gsai_gpu_engine *e);
 
 /* gpu_plan.c: passes recorded, and kept for the next of their kind. */
 gsa_status gsai_gpu_record_pass(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_plan *plan);
@@ -81,5 +107,7 @@ gsa_status gsai_gpu_slot_zero(gsai_engine *base, uint32_t slot);
 gsa_status gsai_gpu_slot_copy(gsai_engine *base, uint32_t dst, uint32_t src);
 gsa_status gsai_gpu_slot_read(gsai_engine *base, uint32_t slot, float *state);
 gsa_status gsai_gpu_slot_write(gsai_engine *base, uint32_t slot, const float *state);
+/* From n_layers states one after another. */
+gsa_status gsai_gpu_slot_take(gsai_gpu_engine *e, uint32_t slot, gsai_range states);
 
 #endif

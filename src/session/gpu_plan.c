@@ -33,7 +33,7 @@ void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorde
 {
     const gsai_capacity *k = &e->k;
     const uint64_t stride = gsai_capacity_staging_stride(k);
-    const gsai_pass pass = {
+    gsai_pass pass = {
         .work = {e->scratch.work, k->spans_at, k->chunks_at, key->n_spans, key->n_chunks, key->n_rows,
             (gsai_row_class)key->rows},
         .ids = table_at(e, k->ids_at),
@@ -56,6 +56,13 @@ void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorde
         .tokens_at = k->tokens_at,
         .states = e->states + (size_t)key->page * e->config->n_layers,
     };
+    gsai_resident_args resident;
+    if (key->resident) {
+        resident = gsai_gpu_resident_args(e, key->page, &pass.work);
+        pass.resident = &resident;
+        pass.spare = e->resident.spare;
+        pass.given_up_at = k->given_up_at;
+    }
     gsai_config config = *e->config;
     config.n_layers = n_layers;
     gsai_forward(r, &config, &e->weights, &e->scratch, &pass);

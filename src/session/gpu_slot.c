@@ -62,6 +62,18 @@ gsa_status gsai_gpu_slot_copy(gsai_engine *base, uint32_t dst, uint32_t src)
     return submit_once(e, r, &ticket);
 }
 
+gsa_status gsai_gpu_slot_take(gsai_gpu_engine *e, uint32_t slot, gsai_range states)
+{
+    const uint64_t bytes = e->k.layer_state_bytes;
+    gsai_recorder *r = NULL;
+    gsai_ticket ticket;
+    const gsa_status status = gsai_recorder_begin(e->dev, 0, &r);
+    if (status != GSA_OK) return status;
+    for (uint32_t i = 0; i < e->config->n_layers; i++)
+        gsai_recorder_copy(r, states, i * bytes, slot_range(e, i, slot), 0, bytes);
+    return submit_once(e, r, &ticket);
+}
+
 gsa_status gsai_gpu_slot_read(gsai_engine *base, uint32_t slot, float *state)
 {
     gsai_gpu_engine *e = (gsai_gpu_engine *)base;

@@ -38,11 +38,12 @@ static uint32_t row_budget(const gsai_gpu_engine *e, double budget_ns)
     return rows;
 }
 
-static gsa_status submit_pass(gsai_gpu_engine *e, gsai_lane *l, uint32_t lane_index, uint32_t repeat, bool chained)
+static gsa_status submit_pass(
+    gsai_gpu_engine *e, gsai_lane *l, uint32_t lane_index, uint32_t repeat, bool chained, bool resident)
 {
     const gsai_pack *p = &l->pack;
     const gsai_plan_key key = {lane_index, p->rows, p->page, p->n_rows, p->n_entries, p->n_chunks, p->n_wanted,
-        p->wanted_class, p->choose, p->copy_logits, repeat, chained, p->advance};
+        p->wanted_class, p->choose, p->copy_logits, repeat, chained, p->advance, resident};
     const gsai_cached_plan *plan = NULL;
     gsa_status status = gsai_gpu_plan_for(e, &key, &plan);
     if (status != GSA_OK) return status;
@@ -53,6 +54,7 @@ static gsa_status submit_pass(gsai_gpu_engine *e, gsai_lane *l, uint32_t lane_in
     l->plan = plan;
     l->busy = true;
     l->repeat = repeat;
+    l->chained = chained;
     return GSA_OK;
 }
 
@@ -88,8 +90,13 @@ gsa_status gsai_gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans
         const double estimate = pass_estimate_ns(e, l->pack.n_rows);
         if (budget_us && job->n_lanes > 0 && estimate > left_ns) break;
         uint32_t left = l->pack.generate, n = repeat_of(left, estimate, left_ns);
-        status = submit_pass(e, l, index, n, false);
+        const bool resident = gsai_gpu_resident_takes(e, &l->pack);
+        status = submit_pass(e, l, index, n, false, resident);
         if (status != GSA_OK) break;
+        if (resident) {
+            e->resident.job = job;
+            e->resident.slot = spans[l->pack.entries[0].span].slot;
+        }
         for (uint32_t i = 0; i < l->pack.n_entries; i++) done[l->pack.entries[i].span] += l->pack.entries[i].n_tokens;
         job->lanes[job->n_lanes++] = index;
         left_ns -= n * estimate;
@@ -99,7 +106,7 @@ gsa_status gsai_gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans
             if (!l) break;
             l->pack = before->pack;
             n = repeat_of(left, estimate, left_ns);
-            status = submit_pass(e, l, index, n, true);
+            status = submit_pass(e, l, index, n, true, resident);
             if (status != GSA_OK) break;
             job->lanes[job->n_lanes++] = index;
             left_ns -= n * estimate;
@@ -188,10 +195,39 @@ static void deliver(const gsai_gpu_engine *e, const gsai_lane *l, uint32_t lane_
     }
 }
 
+static bool gave_up(const gsai_gpu_engine *e, uint32_t lane_index)
+{
+    const uint64_t at = lane_index * e->k.readback_bytes + e->k.given_up_at;
+    uint32_t word;
+    if (!e->lanes[lane_index].plan->key.resident) return false;
+    gsai_buffer_invalidate(e->dev, &e->readback, at, sizeof word);
+    memcpy(&word, (const char *)e->readback.mapped + at, sizeof word);
+    return word != 0;
+}
+
+/* A resident pass of the job did not get through: its passes once more, call by call, from the state before them. Their
+ * work tables still lie in the lanes. */
+static gsa_status repeat_plainly(gsai_gpu_engine *e, const gsai_job *job)
+{
+    gsa_status status = gsai_gpu_resident_undo(e);
+    for (uint32_t i = 0; status == GSA_OK && i < job->n_lanes; i++) {
+        gsai_lane *l = &e->lanes[job->lanes[i]];
+        if (!l->plan->key.resident) continue;
+        status = submit_pass(e, l, job->lanes[i], l->repeat, l->chained, false);
+        if (status == GSA_OK) status = gsai_queue_wait(e->dev, l->ticket, UINT64_MAX);
+    }
+    return status;
+}
+
 gsa_status gsai_gpu_collect(gsai_engine *base, gsai_job *job)
 {
     gsai_gpu_engine *e = (gsai_gpu_engine *)base;
-    const gsa_status status = gsai_device_check(e->dev);
+    gsa_status status = gsai_device_check(e->dev);
+    bool given_up = false;
+    for (uint32_t i = 0; status == GSA_OK && e->resident.job == job && i < job->n_lanes; i++)
+        given_up = given_up || gave_up(e, job->lanes[i]);
+    if (given_up) status = repeat_plainly(e, job);
+    if (e->resident.job == job) e->resident.job = NULL;
     for (uint32_t i = 0; i < job->n_lanes; i++) {
         const uint32_t index = job->lanes[i];
         gsai_lane *l = &e->lanes[index];

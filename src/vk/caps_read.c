@@ -98,7 +98,8 @@ static uint32_t bits_of_features(const gsai_features *f)
     if (f->integer_dot.shaderIntegerDotProduct) bits |= GSAI_CAP_INTEGER_DOT;
     if (f->timeline.timelineSemaphore) bits |= GSAI_CAP_TIMELINE;
     if (f->memory_model.vulkanMemoryModel) bits |= GSAI_CAP_MEMORY_MODEL;
-    if (f->memory_model.vulkanMemoryModel && f->memory_model.vulkanMemoryModelDeviceScope) bits |= GSAI_CAP_DEVICE_SCOPE;
+    if (f->memory_model.vulkanMemoryModel && f->memory_model.vulkanMemoryModelDeviceScope)
+        bits |= GSAI_CAP_DEVICE_SCOPE;
     if (f->address.bufferDeviceAddress) bits |= GSAI_CAP_BUFFER_ADDRESS;
 #ifdef VK_KHR_cooperative_matrix
     if (f->coopmat.cooperativeMatrix) bits |= GSAI_CAP_COOPMAT;
@@ -336,10 +337,14 @@ static void read_memory(gsa_device *dev, VkPhysicalDevice physical, gsai_caps *c
 /* Capabilities that a driver reports and that do not work. */
 static void apply_quirks(gsai_caps *caps)
 {
+    /* Crashes on kernels whose workgroups wait for each other. */
+    if (caps->driver_id == VK_DRIVER_ID_GOOGLE_SWIFTSHADER) caps->present &= ~(uint32_t)GSAI_CAP_DEVICE_SCOPE;
     if (caps->driver_id == VK_DRIVER_ID_MESA_LLVMPIPE) {
         caps->present &= ~(uint32_t)GSAI_CAP_COOPMAT2; /* listed, but its shaders are refused */
         /* Compiled for vectors of 8 only; at 16 the driver crashes, at 4 the list of shapes is a leftover. */
         if (caps->subgroup_size != 8) caps->present &= ~(uint32_t)GSAI_CAP_COOPMAT;
+        /* Kernels whose workgroups wait for each other give wrong results on 22.3, right ones on 26.1. */
+        if (caps->driver_version < VK_MAKE_VERSION(26, 0, 0)) caps->present &= ~(uint32_t)GSAI_CAP_DEVICE_SCOPE;
     }
 }
 

@@ -40,6 +40,11 @@ static gsa_status new_device(const gsa_device_params *p, gsa_device **out)
     dev->max_submit_us = p->max_submit_us ? p->max_submit_us : DEFAULT_SUBMIT_US;
     dev->profile = p->profile;
     dev->self_test = p->self_test;
+    const gsa_status status = gsai_resident_parse(p->resident, &dev->resident);
+    if (status != GSA_OK) {
+        gsai_free(&a, dev);
+        return status;
+    }
     dev->tuning = p->tuning;
     dev->kernel_statistics = p->kernel_statistics;
     atomic_store(&dev->cost_permille, 1000);

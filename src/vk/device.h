@@ -37,6 +37,11 @@ struct gsai_queue;     /* vk/queue.h */
 #define GSAI_MAX_VARIANTS 128
 #define GSAI_MAX_TUNED    64
 
+typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */
+    bool wanted;
+    uint32_t groups, cores, invocations, depth, clerks, polls;
+} gsai_resident_settings;
+
 typedef struct gsai_fact { /* one line for people */
     char name[40];
     char value[280];
@@ -93,6 +98,7 @@ struct gsa_device {
         cost_permille; /* measured GPU time of memory traffic over the cost model's guess; 1000 = as guessed */
     _Atomic uint32_t math_permille; /* the same of arithmetic */
 
+    gsai_resident_settings resident;
     char *variant_mask; /* words of the mask that are no capabilities, for the ops layer; NULL = none */
     /* Ops layer, by row of its table of variants. */
     _Atomic uint8_t variant_off[GSAI_MAX_VARIANTS];     /* why it may not be used; 0 = usable */
@@ -122,6 +128,8 @@ struct gsa_device {
 gsa_status gsai_device_open(const gsa_device_params *params, gsa_device **out);
 gsa_status gsai_device_enumerate(const gsa_device_params *params, gsa_device_info *infos, uint32_t *count);
 void gsai_device_close(gsa_device *dev);
+/* ARGUMENT names the word that is not known. text NULL or "": auto. */
+gsa_status gsai_resident_parse(const char *text, gsai_resident_settings *out);
 
 /* One macro turns a VkResult into a status and says which call failed and where:
  *     GSAI_VK(dev, dev->vk.vkCreateFence(dev->device, &info, NULL, &fence)) -> gsa_status */

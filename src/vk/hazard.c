@@ -33,6 +33,7 @@ void gsai_hazards_clear(gsai_hazards *h)
 {
     h->n = 0;
     h->stages = 0;
+    h->by_address = false;
 }
 
 void gsai_cmd_barrier(const gsa_device *dev, VkCommandBuffer cmd, VkPipelineStageFlags src, VkPipelineStageFlags dst)

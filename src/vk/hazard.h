@@ -16,6 +16,7 @@ typedef struct gsai_hazards {
     } list[GSAI_MAX_HAZARDS];
     uint32_t n;
     VkPipelineStageFlags stages; /* of the commands since the last barrier */
+    bool by_address;             /* one of them reached memory that is not in the list: anything conflicts with it */
 } gsai_hazards;
 
 /* True when an access of this kind must wait for an earlier one (two reads never must), or when the list is too full

@@ -203,16 +203,18 @@ static void order_shader(gsai_recorder *r, const gsai_call *c)
 {
     /* One at a time, or the times overlap; and what is left out may have been what ordered two others. */
     bool conflict = (r->dev->profile || (r->filter && !r->only)) && r->hazards.stages;
+    conflict |= r->hazards.by_address || (c->by_address && r->hazards.stages);
     for (uint32_t i = 0; i < c->n_bind && !c->beside; i++) /* the call before it has waited for all that matters */
         conflict |= gsai_hazards_conflict(&r->hazards, c->bind[i].range, c->bind[i].access);
     if (conflict) barrier(r, r->hazards.stages, COMPUTE);
     for (uint32_t i = 0; i < c->n_bind; i++)
         gsai_hazards_add(&r->hazards, c->bind[i].range, c->bind[i].access, COMPUTE);
+    r->hazards.by_address = c->by_address;
 }
 
 static void order_copy(gsai_recorder *r, const gsai_range *src, gsai_range dst)
 {
-    bool conflict = r->copies_unordered || (r->dev->profile && r->hazards.stages);
+    bool conflict = r->copies_unordered || r->hazards.by_address || (r->dev->profile && r->hazards.stages);
     conflict |= gsai_hazards_conflict(&r->hazards, dst, GSAI_WRITE);
     if (src) conflict |= gsai_hazards_conflict(&r->hazards, *src, GSAI_READ);
     if (conflict) barrier(r, COMPUTE | TRANSFER, COMPUTE | TRANSFER);

@@ -20,10 +20,11 @@ typedef struct gsai_call {
     const void *push;
     uint32_t push_bytes; /* exactly the shader's */
     uint32_t groups[3];  /* within caps.max_group_count; folding is the op's job. 0 in [1], [2] is 1 */
-    const char *label;   /* static text: op or op and role, e.g. "matmul qkvf" */
-    uint64_t bytes;      /* moved, about */
-    uint64_t flops;      /* about */
-    bool beside;         /* binds the ranges of the call before it, but writes none of the places that one touches: no
+    bool by_address;   /* reads and writes memory that is not bound: ordered against all that comes before and after */
+    const char *label; /* static text: op or op and role, e.g. "matmul qkvf" */
+    uint64_t bytes;    /* moved, about */
+    uint64_t flops;    /* about */
+    bool beside;       /* binds the ranges of the call before it, but writes none of the places that one touches: no
                             barrier between them */
 } gsai_call;
 

@@ -30,6 +30,7 @@ gsa_device_params app_device_params(const app *a)
     return (gsa_device_params){.struct_size = sizeof(gsa_device_params),
         .select = a->select,
         .mask = a->mask,
+        .resident = a->resident,
         .cache = a->cache,
         .cache_size = a->cache_size,
         .profile = a->profile,

@@ -9,7 +9,7 @@
 typedef struct app {
     const cli_spec *spec;
     /* options */
-    const char *model_path, *select, *mask;
+    const char *model_path, *select, *mask, *resident;
     bool json, quiet, no_cache, validation, profile;
     uint32_t verbose;
     /* objects */
@@ -35,6 +35,10 @@ typedef struct app {
             "index, part of a name, or cpu: the CPU reference.\nDefault: the best device", &(a)->select},              \
         {CLI_TEXT, 0, "mask", "LIST",                                                                                  \
             "capabilities to hide, e.g. coopmat,float16, or minimum:\nwhat Vulkan 1.1 promises", &(a)->mask},          \
+        {CLI_TEXT, 0, "resident", "WORDS",                                                                             \
+            "single tokens in one dispatch whose workgroups wait for\neach other: auto (the default: never), never, "  \
+            "always;\nalways,KEY=N,... to measure (gsa/device.h)",                                                     \
+            &(a)->resident},                                                                                           \
         {CLI_FLAG, 0, "no-cache", NULL,                                                                                \
             "neither read nor write the pipeline cache in\n$GSA_VK_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache",            \
             &(a)->no_cache},                                                                                           \

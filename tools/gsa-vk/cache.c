@@ -30,7 +30,7 @@ static uint64_t mix(uint64_t hash, const char *text)
 }
 
 /* Which device a selection means is known only once drivers are loaded, and then the cache must be there already. So the
- * file is named by all that decides about the device, and by the mask, which decides about its pipelines. */
+ * file is named by all that decides about the device, and by mask and resident step, which decide about its pipelines. */
 static bool find_path(app *a)
 {
     const char *dir = env("GSA_VK_CACHE_DIR"), *below = "";
@@ -43,8 +43,8 @@ static bool find_path(app *a)
         below = "/.cache/gsa-vk";
     }
     if (!dir) return false;
-    const char *decides[] = {
-        a->select, a->mask, env("VK_DRIVER_FILES"), env("VK_ICD_FILENAMES"), env("LP_NATIVE_VECTOR_WIDTH")};
+    const char *decides[] = {a->select, a->mask, a->resident, env("VK_DRIVER_FILES"), env("VK_ICD_FILENAMES"),
+        env("LP_NATIVE_VECTOR_WIDTH")};
     uint64_t hash = 0xcbf29ce484222325ull;
     for (size_t i = 0; i < APP_COUNT(decides); i++) hash = mix(hash, decides[i]);
     char label[32] = "best";

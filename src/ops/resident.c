@@ -1,0 +1,355 @@
+#include "ops/resident.h"
+
+#include "ops/mixer.h"
+#include "ops/op_util.h"
+#include "ops/staged.h"
+#include "util/status.h"
+
+#include "common/resident.h"
+
+#include <string.h>
+
+#define PHASES_OF_LAYER GSAI_RESIDENT_PHASES
+#define SHARES          3u /* q k v f; o and down; gate and up */
+
+static const char *const op_of_type[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
+    "resident_q4_0", "resident_q4_k", "resident_q6_k"};
+
+const gsai_variant *gsai_resident_variant(const gsa_device *dev, gsai_type type)
+{
+    return gsai_variant_pick(dev, op_of_type[type]);
+}
+
+/* --- what a product looks like --- */
+
+typedef struct product {
+    const gsai_matrix *w;
+    gsai_staged_shape plain; /* how the plain pass sums it */
+    bool is_normed, swiglu;
+    uint32_t n_pairs, split_log, loads;
+} product;
+
+static uint32_t log2_of(uint32_t n)
+{
+    uint32_t log = 0;
+    while (n >> (log + 1)) log++;
+    return log;
+}
+
+static void products_of(
+    const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l, product p[PHASES_OF_LAYER])
+{
+    const product all[PHASES_OF_LAYER] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
+        {.w = l->gate_up, .is_normed = true, .swiglu = true}, {.w = l->down}};
+    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
+        const gsai_type type = all[i].w->parts[0].type;
+        p[i] = all[i];
+        p[i].n_pairs = p[i].w->n_rows / 2;
+        p[i].plain = gsai_staged_choose(
+            dev, type, p[i].swiglu ? p[i].n_pairs : p[i].w->n_rows, p[i].w->n_cols, p[i].swiglu, i == 0 ? c->K : 0);
+        p[i].split_log = log2_of(p[i].plain.split);
+        const uint32_t team = p[i].plain.lanes * p[i].plain.split;
+        p[i].loads = (gsai_matrix_row_units(type, p[i].w->n_cols) + team - 1) / team;
+    }
+}
+
+/* --- who has which pairs --- */
+
+/* Pairs [first, first + n) of group g when n_pairs are shared out evenly. */
+static uint32_t share_begin(uint64_t n_pairs, uint32_t g, uint32_t n_groups)
+{
+    return (uint32_t)(n_pairs * g / n_groups);
+}
+
+/* Queries go out in whole tiles; the other rows fill groups up to the same number of pairs. */
+static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint32_t n_pairs, uint32_t *shares)
+{
+    const uint32_t n = s->n_groups, tiles = c->H * c->K / s->tile, n_q = c->H * c->K / 2;
+    uint64_t low = 0, high = n_pairs; /* least level that holds all others */
+    while (low < high) {
+        const uint64_t level = (low + high) / 2;
+        uint64_t room = 0;
+        for (uint32_t g = 0; g < n; g++) {
+            const uint64_t has = (share_begin(tiles, g + 1, n) - share_begin(tiles, g, n)) * (uint64_t)s->tile / 2;
+            room += level > has ? level - has : 0;
+        }
+        if (room >= n_pairs - n_q) {
+            high = level;
+        } else {
+            low = level + 1;
+        }
+    }
+    uint32_t at = n_q;
+    for (uint32_t g = 0; g < n; g++, shares += GSA_RESIDENT_SHARE) {
+        const uint32_t first = share_begin(tiles, g, n) * s->tile / 2, end = share_begin(tiles, g + 1, n) * s->tile / 2;
+        const uint32_t room = low > end - first ? (uint32_t)low - (end - first) : 0, left = n_pairs - at;
+        shares[0] = first;
+        shares[1] = end - first;
+        shares[2] = at;
+        shares[3] = room < left ? room : left;
+        at += shares[3];
+    }
+}
+
+static void share_evenly(const gsai_resident_shape *s, uint32_t n_pairs, uint32_t *shares)
+{
+    for (uint32_t g = 0; g < s->n_groups; g++, shares += GSA_RESIDENT_SHARE) {
+        shares[0] = shares[1] = 0;
+        shares[2] = share_begin(n_pairs, g, s->n_groups);
+        shares[3] = share_begin(n_pairs, g + 1, s->n_groups) - shares[2];
+    }
+}
+
+/* --- the choice --- */
+
+static gsa_status cannot(const char *why)
+{
+    return gsai_fail(GSA_ERROR_UNSUPPORTED, "resident step: %s", why);
+}
+
+static gsa_status check_matrices(
+    const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers, bool same_bits, gsai_type type)
+{
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        const gsai_matrix *all[] = {layers[i].qkvf, layers[i].o, layers[i].gate_up, layers[i].down};
+        for (uint32_t j = 0; j < PHASES_OF_LAYER; j++) {
+            if (all[j]->n_parts != 1 || all[j]->parts[0].type != type)
+                return cannot("a layer's matrices are of several types or too large for one binding");
+            if (all[j]->n_cols % 4 != 0 || all[j]->n_rows % 2 != 0) return cannot("odd rows or columns");
+            if (gsai_range_address(all[j]->parts[0].range) % 16 != 0) return cannot("addresses are not in 16 bytes");
+            if (same_bits && !gsai_staged_chosen(dev, type, all[j]->n_cols))
+                return cannot("the plain pass of this device sums in another order");
+        }
+    }
+    return GSA_OK;
+}
+
+static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
+{
+    const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
+    const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries + s->keys +
+                            2 * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) + 8 + 3 * slots +
+                            heads * (slots + GSA_MIXER_GROUP * 5ull + GSA_MIXER_GROUP / 4);
+    return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
+}
+
+/* Room in shared memory: the most that any phase of any group needs. */
+static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PHASES_OF_LAYER], uint32_t *shares)
+{
+    const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
+    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M) / 4;
+    s->run_sums = s->parts = s->queries = s->keys = s->squares = 1;
+    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
+        const uint32_t units = gsai_matrix_row_units(s->type, p[i].w->n_cols);
+        const bool blocks = gsai_type_is_quantised(s->type);
+        const uint32_t held = blocks ? units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? units : units * 2;
+        const uint32_t squares = (p[i].w->n_cols / 4 + s->lanes - 1) / s->lanes;
+        if (held > s->x_held) s->x_held = held;
+        if (p[i].is_normed && squares > s->squares) s->squares = squares;
+        if (blocks && runs * units > s->run_sums) s->run_sums = runs * units;
+        if (i == 0)
+            share_step(s, c, p[i].n_pairs, shares);
+        else
+            share_evenly(s, p[i].n_pairs, shares);
+        for (uint32_t g = 0; g < s->n_groups; g++) {
+            const uint32_t *share = shares + g * GSA_RESIDENT_SHARE;
+            const uint32_t parts = (share[1] + share[3]) << p[i].split_log;
+            if (parts > s->parts) s->parts = parts;
+            if (2 * share[1] > s->queries) s->queries = 2 * share[1];
+        }
+    }
+    s->keys = s->queries * c->M;
+}
+
+static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, uint32_t groups, gsai_resident_shape *s)
+{
+    const gsai_caps *caps = &dev->caps;
+    const gsai_resident_settings *w = &dev->resident;
+    const bool cpu = caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU; /* compiles long, has few registers */
+    const uint32_t lanes = caps->subgroup_size, at_most = caps->max_invocations / lanes;
+    const uint32_t most = at_most < caps->max_subgroups ? at_most : caps->max_subgroups;
+    uint32_t workers = (w->invocations ? w->invocations : cpu ? 128 : 512) / lanes;
+    if (!v) return cannot("its kernel is masked, lacks a capability, or failed its question");
+    s->lanes = lanes;
+    s->clerks = w->clerks ? 1 : 0;
+    while (workers + s->clerks > most && workers > 1) workers /= 2;
+    s->invocations = (workers + s->clerks) * lanes;
+    if (s->invocations < GSA_MIXER_GROUP) return cannot("workgroups are too small");
+    s->n_groups = w->groups ? w->groups : caps->n_cores * (w->cores ? w->cores : 1);
+    if (s->n_groups == 0) s->n_groups = groups;
+    if (s->n_groups == 0) return cannot("the number of cores is not known here");
+    if (s->n_groups > caps->max_group_count[0] || s->n_groups > 65535) return cannot("too many workgroups");
+    /* In registers beside all else: 64 of 128. */
+    const uint32_t depth = w->depth ? w->depth : cpu ? 4 : gsai_type_is_quantised(s->type) ? 8 : 16;
+    s->steps = depth < 4 ? 1 : depth > 64 ? 32 : depth / 2;
+    /* A look takes about a microsecond on a GPU; on a CPU a group may wait for its thread. */
+    s->max_polls = w->polls ? w->polls : cpu ? 1u << 28 : 20000;
+    return GSA_OK;
+}
+
+gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
+    uint32_t groups, bool same_bits, gsai_resident_shape *out)
+{
+    const gsai_type type = layers[0].qkvf->parts[0].type;
+    gsai_resident_shape s = {.type = type};
+    product p[PHASES_OF_LAYER];
+
+    gsa_status status = check_matrices(dev, c, layers, same_bits, type);
+    if (status == GSA_OK) status = choose_groups(dev, gsai_resident_variant(dev, type), groups, &s);
+    if (status != GSA_OK) return status;
+    s.tile = gsai_gsa_step_tile(dev, c, layers[0].qkvf);
+    if (s.tile == 0 || s.tile % 2 != 0) return cannot("the model's shape, convolution or feature map");
+    products_of(dev, c, &layers[0], p);
+    const uint32_t workers = s.invocations / s.lanes - s.clerks;
+    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++)
+        if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || workers % p[i].plain.split)
+            return cannot("the plain pass splits rows in a way that does not fit a workgroup");
+    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
+        s.split_log[i] = p[i].split_log;
+        s.loads[i] = p[i].loads;
+    }
+    uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, GSA_RESIDENT_SHARE * sizeof *shares);
+    if (!shares) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    find_room(&s, c, p, shares);
+    gsai_free(&dev->allocator, shares);
+    if (shared_bytes(&s, c) > dev->caps.max_shared_bytes)
+        return gsai_fail(GSA_ERROR_UNSUPPORTED,
+            "resident step: %u bytes of shared memory are needed, the device has %u", shared_bytes(&s, c),
+            dev->caps.max_shared_bytes);
+    *out = s;
+    return GSA_OK;
+}
+
+/* --- the list of phases --- */
+
+uint64_t gsai_resident_table_uints(const gsai_resident_shape *s, const gsai_config *c)
+{
+    return (uint64_t)c->n_layers * PHASES_OF_LAYER * GSA_RESIDENT_STRIDE + SHARES * s->n_groups * GSA_RESIDENT_SHARE;
+}
+
+static void put_address(uint32_t *record, uint32_t field, uint64_t address)
+{
+    record[field] = (uint32_t)address;
+    record[field + 1] = (uint32_t)(address >> 32);
+}
+
+static uint64_t row_address(gsai_rows rows)
+{
+    return gsai_range_address(rows.range) + 4ull * rows.offset;
+}
+
+void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers,
+    const gsai_resident_rows *rows, uint32_t *table)
+{
+    static const uint32_t kinds[PHASES_OF_LAYER] = {
+        GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD};
+    const uint64_t from[PHASES_OF_LAYER] = {row_address(rows->x), row_address(rows->o), row_address(rows->x),
+        row_address(rows->act)},
+                   to[PHASES_OF_LAYER] = {
+                       row_address(rows->qkvf), row_address(rows->x), row_address(rows->act), row_address(rows->x)};
+    const uint32_t shares = c->n_layers * PHASES_OF_LAYER * GSA_RESIDENT_STRIDE,
+                   size = s->n_groups * GSA_RESIDENT_SHARE;
+    share_step(s, c, layers[0].qkvf->n_rows / 2, table + shares);
+    share_evenly(s, layers[0].o->n_rows / 2, table + shares + size);
+    share_evenly(s, layers[0].gate_up->n_rows / 2, table + shares + 2 * size);
+    for (uint32_t l = 0; l < c->n_layers; l++) {
+        const gsai_vector norms[PHASES_OF_LAYER] = {layers[l].attn_norm, layers[l].g_norm, layers[l].ffn_norm, {0}};
+        const gsai_matrix *w[PHASES_OF_LAYER] = {layers[l].qkvf, layers[l].o, layers[l].gate_up, layers[l].down};
+        for (uint32_t i = 0; i < PHASES_OF_LAYER; i++, table += GSA_RESIDENT_STRIDE) {
+            const float eps = i == 1 ? c->g_norm_eps : c->norm_eps;
+            memset(table, 0, GSA_RESIDENT_STRIDE * sizeof *table);
+            put_address(table, GSA_RESIDENT_WEIGHTS, gsai_range_address(w[i]->parts[0].range));
+            if (norms[i].size) put_address(table, GSA_RESIDENT_NORM, gsai_range_address(norms[i]));
+            put_address(table, GSA_RESIDENT_X, from[i]);
+            put_address(table, GSA_RESIDENT_Y, to[i]);
+            put_address(table, GSA_RESIDENT_STATE, gsai_range_address(layers[l].state));
+            table[GSA_RESIDENT_KIND] = kinds[i];
+            table[GSA_RESIDENT_X_VECS] = w[i]->n_cols / 4;
+            table[GSA_RESIDENT_ROW_VECS] = (uint32_t)(gsai_matrix_row_bytes(s->type, w[i]->n_cols) / 16);
+            table[GSA_RESIDENT_PAIR_ROWS] = i == 2 ? 1 : 2;
+            table[GSA_RESIDENT_SECOND_ROW] = i == 2 ? w[i]->n_rows / 2 : 1;
+            table[GSA_RESIDENT_SPLIT] = s->split_log[i];
+            table[GSA_RESIDENT_LOADS] = s->loads[i];
+            table[GSA_RESIDENT_NORMED] = kinds[i] != GSA_RESIDENT_ADD || i == 1;
+            memcpy(&table[GSA_RESIDENT_EPS], &eps, sizeof eps);
+            table[GSA_RESIDENT_SHARES] = shares + (i == 0 ? 0 : i == 2 ? 2 : 1) * size;
+        }
+    }
+}
+
+_Static_assert(GSAI_RESIDENT_LINE_BYTES == 4 * GSA_RESIDENT_LINE, "the counters' first line");
+
+uint64_t gsai_resident_sync_uints(void)
+{
+    return GSA_RESIDENT_LINE * (1ull + GSAI_RESIDENT_RUNS);
+}
+
+/* --- the calls --- */
+
+void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
+{
+    const gsai_resident_shape *s = a->shape;
+    const gsai_config *c = a->config;
+    const uint32_t tasks = (c->V + 15) / 16;
+    const uint64_t partial = gsai_range_address(a->rows->partial), o = row_address(a->rows->o);
+    const gsai_variant *v = gsai_op_variant(r, op_of_type[s->type]);
+    if (!v || !gsai_op_check_words(r, "resident", "work", &a->work->range, a->work->chunks, GSA_WORK_STRIDE)) return;
+    const struct gsa_resident_push push = {
+        .n_phases = c->n_layers * PHASES_OF_LAYER,
+        .counter = GSA_RESIDENT_LINE * (1 + a->run),
+        .max_polls = s->max_polls,
+        .n_groups = s->n_groups,
+        .chunk = a->work->chunks,
+        .K = c->K,
+        .V = c->V,
+        .M = c->M,
+        .state_stride = (uint32_t)a->state.n_floats,
+        .hk = (uint32_t)a->state.hk,
+        .hv = (uint32_t)a->state.hv,
+        .k_row = c->H * c->K,
+        .v_row = (c->H + c->G) * c->K,
+        .f_row = (c->H + c->G) * c->K + c->G * c->V,
+        .tile = s->tile,
+        .k_tiles = c->K / s->tile,
+        .tiles = (c->K + tasks - 1) / tasks,
+        .tasks = tasks,
+        .n_tasks = c->G * tasks,
+        .partial_lo = (uint32_t)partial,
+        .partial_hi = (uint32_t)(partial >> 32),
+        .o_lo = (uint32_t)o,
+        .o_hi = (uint32_t)(o >> 32),
+        .scale = c->scale,
+        .normalizer = c->gate_normalizer,
+        .map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU,
+        .act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+    };
+    const uint32_t spec[] = {s->invocations, s->lanes, s->steps, s->clerks, c->H / c->G, (c->M + 31) / 32, s->x_held,
+        s->run_sums, s->parts, s->queries, s->keys, s->squares};
+    gsai_call call = {
+        .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
+    call.pipeline = gsai_op_pipeline(r, v, spec, 12, s->lanes);
+    call.bind[0] = GSAI_BIND(a->table, GSAI_READ);
+    call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
+    call.bind[2] = GSAI_BIND(a->sync, GSAI_READ_WRITE);
+    call.groups[0] = s->n_groups;
+    call.bytes = a->bytes;
+    if (call.pipeline) gsai_recorder_call(r, &call);
+}
+
+void gsai_op_resident_keep(gsai_recorder *r, const gsai_resident_args *a, gsai_range spare)
+{
+    const uint64_t to = gsai_range_address(spare), vecs = a->state.n_floats / 4;
+    const gsai_variant *v = gsai_op_variant(r, "resident_keep");
+    if (!v) return;
+    const struct gsa_resident_keep_push push = {
+        PHASES_OF_LAYER * GSA_RESIDENT_STRIDE, a->work->chunks, (uint32_t)vecs, (uint32_t)to, (uint32_t)(to >> 32)};
+    gsai_call call = {
+        .label = "resident keep", .n_bind = 2, .push = &push, .push_bytes = sizeof push, .by_address = true};
+    call.pipeline = gsai_op_pipeline(r, v, NULL, 0, 0);
+    call.bind[0] = GSAI_BIND(a->table, GSAI_READ);
+    call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
+    call.groups[0] = (uint32_t)((vecs + 1023) / 1024);
+    call.groups[1] = a->config->n_layers;
+    call.bytes = 2 * 16 * vecs * a->config->n_layers;
+    if (call.pipeline) gsai_recorder_call(r, &call);
+}

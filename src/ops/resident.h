@@ -1,0 +1,66 @@
+/* resident_step.comp: one token of one session through all layers in a single dispatch whose workgroups wait for each
+ * other. Its sums are those of the step of single rows (staged.h, gsa_step.c) to the bit. */
+#ifndef GSAI_OPS_RESIDENT_H
+#define GSAI_OPS_RESIDENT_H
+
+#include "ops/ops.h"
+
+#define GSAI_RESIDENT_RUNS   16u /* tokens of one submission */
+#define GSAI_RESIDENT_PHASES 4u  /* products of a layer: q k v f, o, gate and up, down */
+
+typedef struct gsai_resident_layer {
+    gsai_vector attn_norm, g_norm, ffn_norm;
+    const gsai_matrix *qkvf, *o, *gate_up, *down;
+    gsai_range state; /* slots of one page of the arena */
+} gsai_resident_layer;
+
+/* Activations of one row, as in the plain pass. */
+typedef struct gsai_resident_rows {
+    gsai_rows x, qkvf, o, act;
+    gsai_range partial; /* scores of tiles of the key memory */
+} gsai_resident_rows;
+
+/* The shape of the dispatch, fixed for a model on a device. */
+typedef struct gsai_resident_shape {
+    gsai_type type; /* of all layers' matrices */
+    uint32_t n_groups, invocations, lanes, steps, clerks, max_polls;
+    uint32_t tile; /* rows of the key memory behind a partial score */
+    uint32_t split_log[GSAI_RESIDENT_PHASES], loads[GSAI_RESIDENT_PHASES];
+    uint32_t x_held, run_sums, parts, queries, keys, squares; /* room in shared memory; see the shader */
+} gsai_resident_shape;
+
+/* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of
+ * states are not looked at. groups: how many where neither the settings nor the number of cores tells; 0: refuse then.
+ * same_bits: only where the plain pass sums in the same order. */
+gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
+    uint32_t groups, bool same_bits, gsai_resident_shape *out);
+
+/* The kernel for a type of weights; NULL: masked, lacks a capability, or wrong. */
+const gsai_variant *gsai_resident_variant(const gsa_device *dev, gsai_type type);
+
+/* The list of phases and what each workgroup has of them, for one page of states. */
+uint64_t gsai_resident_table_uints(const gsai_resident_shape *s, const gsai_config *c);
+void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers,
+    const gsai_resident_rows *rows, uint32_t *table);
+
+/* Words of the counters; the first is not zero once a wait was given up, from GSAI_RESIDENT_LINE_BYTES on they count.
+ * Zeroed before the first run. */
+#define GSAI_RESIDENT_LINE_BYTES 256u
+uint64_t gsai_resident_sync_uints(void);
+
+typedef struct gsai_resident_args {
+    const gsai_resident_shape *shape;
+    const gsai_config *config;
+    const gsai_resident_rows *rows;
+    gsai_range table, sync;
+    gsai_layer_state state;
+    const gsai_work *work; /* one chunk of one row */
+    uint32_t run;          /* of the submission, below GSAI_RESIDENT_RUNS: each has counters of its own */
+    uint64_t bytes;        /* weights and state, for the estimate */
+} gsai_resident_args;
+void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a);
+
+/* The state of the work table's only chunk to spare [n_layers][state floats]. */
+void gsai_op_resident_keep(gsai_recorder *r, const gsai_resident_args *a, gsai_range spare);
+
+#endif

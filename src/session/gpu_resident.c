@@ -1,0 +1,162 @@
+/* The resident step in the engine: whether a pass takes it, the memory it needs, and the way back when its workgroups did
+ * not all run at once. */
+#include "session/gpu_engine.h"
+
+#include "util/status.h"
+
+#define MAX_SHAPE_GROUPS 65535u
+
+/* What the memory of a resident step is laid out by; the same for the plan and the engine. */
+typedef struct places {
+    gsai_place spare, sync, table; /* the table of the first page; others follow, one place each */
+} places;
+
+static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
+{
+    const gsai_resident_settings *w = &dev->resident;
+    const uint32_t groups = w->groups ? w->groups : dev->caps.n_cores * (w->cores ? w->cores : 1);
+    const gsai_resident_shape shape = {.n_groups = groups < MAX_SHAPE_GROUPS ? groups : MAX_SHAPE_GROUPS};
+    return gsai_resident_table_uints(&shape, c) * 4;
+}
+
+/* Wanted, and on a device that could. */
+static bool is_wanted(const gsa_device *dev)
+{
+    const uint32_t caps = GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE |
+                          GSAI_CAP_BUFFER_ADDRESS;
+    return dev->resident.wanted && !dev->is_cpu_reference && gsai_caps_has(&dev->caps, caps) &&
+           (dev->resident.groups || dev->caps.n_cores);
+}
+
+static gsa_status lay_out(
+    const gsa_device *dev, const gsai_config *c, const gsai_capacity *k, gsai_layout *l, places *p, gsai_place *tables)
+{
+    gsa_status status = gsai_layout_place(l, k->state_bytes, &p->spare);
+    if (status == GSA_OK) status = gsai_layout_place(l, gsai_resident_sync_uints() * 4, &p->sync);
+    for (uint32_t i = 0; status == GSA_OK && i < k->n_pages; i++) {
+        status = gsai_layout_place(l, table_bytes(dev, c), &p->table);
+        if (tables) tables[i] = p->table;
+    }
+    return status;
+}
+
+uint64_t gsai_gpu_resident_bytes(const gsa_device *dev, const gsai_config *c, const gsai_capacity *k)
+{
+    gsai_layout layout;
+    places p;
+    if (!is_wanted(dev)) return 0;
+    gsai_layout_init_for(&layout, dev);
+    const gsa_status status = lay_out(dev, c, k, &layout, &p, NULL);
+    const uint64_t bytes = gsai_layout_bytes(&layout);
+    gsai_layout_finish(&layout);
+    return status == GSA_OK ? bytes : 0;
+}
+
+static gsa_status make_memory(gsai_gpu_engine *e)
+{
+    gsai_gpu_resident *s = &e->resident;
+    const gsa_allocator *a = &e->dev->allocator;
+    gsai_layout layout;
+    places p;
+    gsai_layout_init_for(&layout, e->dev);
+    gsai_place *tables = gsai_alloc_array(a, e->k.n_pages, sizeof *tables);
+    s->tables = gsai_alloc_array(a, e->k.n_pages, sizeof *s->tables);
+    gsa_status status = tables && s->tables ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    if (status == GSA_OK) status = lay_out(e->dev, e->config, &e->k, &layout, &p, tables);
+    if (status == GSA_OK) status = gsai_heap_create(e->dev, &layout, GSAI_MEMORY_DEVICE, &s->heap);
+    if (status == GSA_OK) {
+        s->spare = gsai_heap_range(&s->heap, p.spare);
+        s->sync = gsai_heap_range(&s->heap, p.sync);
+        for (uint32_t i = 0; i < e->k.n_pages; i++) s->tables[i] = gsai_heap_range(&s->heap, tables[i]);
+    }
+    gsai_free(a, tables);
+    gsai_layout_finish(&layout);
+    return status;
+}
+
+static gsa_status upload_tables(gsai_gpu_engine *e, gsai_resident_layer *layers, gsai_upload *up)
+{
+    const gsai_gpu_resident *s = &e->resident;
+    const gsai_config *c = e->config;
+    const uint64_t n = gsai_resident_table_uints(&s->shape, c);
+    uint32_t *list = gsai_alloc_array(&e->dev->allocator, n, sizeof *list);
+    gsa_status status = list ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    for (uint32_t page = 0; status == GSA_OK && page < e->k.n_pages; page++) {
+        for (uint32_t i = 0; i < c->n_layers; i++) layers[i].state = e->states[(size_t)page * c->n_layers + i].range;
+        gsai_resident_table_fill(&s->shape, c, layers, &s->rows, list);
+        status = gsai_upload_write(up, s->tables[page], 0, list, n * sizeof *list);
+    }
+    gsai_free(&e->dev->allocator, list);
+    return status;
+}
+
+gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
+{
+    gsai_gpu_resident *s = &e->resident;
+    const gsai_config *c = e->config;
+    if (!e->dev->resident.wanted) return GSA_OK;
+    gsai_resident_layer *layers = gsai_alloc_array(&e->dev->allocator, c->n_layers, sizeof *layers);
+    if (!layers) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        const gsai_layer_weights *w = &e->weights.layers[i];
+        layers[i] =
+            (gsai_resident_layer){w->attn_norm, w->g_norm, w->ffn_norm, &w->qkvf, &w->o, &w->gate_up, &w->down, {0}};
+    }
+    s->rows = (gsai_resident_rows){e->scratch.x, e->scratch.qkvf.rows, e->scratch.o, e->scratch.act, e->scratch.gsa};
+    gsa_status status = is_wanted(e->dev) ? make_memory(e) : GSA_OK;
+    if (status == GSA_OK || status == GSA_ERROR_LIMIT) {
+        if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
+        s->is_there = status == GSA_OK && is_wanted(e->dev);
+        if (status == GSA_ERROR_UNSUPPORTED || status == GSA_ERROR_LIMIT) {
+            gsai_log(&e->dev->log, GSA_LOG_WARNING, "%s: call by call instead", gsa_error_text());
+            status = GSA_OK;
+        }
+    }
+    if (status == GSA_OK && s->is_there) status = upload_tables(e, layers, up);
+    if (status == GSA_OK && s->is_there)
+        gsai_log(&e->dev->log, GSA_LOG_INFO,
+            "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile",
+            s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile);
+    gsai_free(&e->dev->allocator, layers);
+    return status;
+}
+
+void gsai_gpu_resident_destroy(gsai_gpu_engine *e)
+{
+    gsai_heap_destroy(e->dev, &e->resident.heap);
+    gsai_free(&e->dev->allocator, e->resident.tables);
+}
+
+bool gsai_gpu_resident_usable(const gsai_gpu_engine *e)
+{
+    return e->resident.is_there && gsai_resident_variant(e->dev, e->resident.shape.type) &&
+           gsai_variant_pick(e->dev, "resident_keep");
+}
+
+bool gsai_gpu_resident_takes(const gsai_gpu_engine *e, const gsai_pack *pack)
+{
+    return pack->rows == GSAI_ROWS_ONE && pack->n_rows == 1 && !e->resident.job && gsai_gpu_resident_usable(e);
+}
+
+gsai_resident_args gsai_gpu_resident_args(gsai_gpu_engine *e, uint32_t page, const gsai_work *work)
+{
+    gsai_gpu_resident *s = &e->resident;
+    return (gsai_resident_args){.shape = &s->shape,
+        .config = e->config,
+        .rows = &s->rows,
+        .table = s->tables[page],
+        .sync = s->sync,
+        .state = e->states[0].at,
+        .work = work,
+        .bytes = e->weights.heap.n_bytes + e->k.state_bytes};
+}
+
+gsa_status gsai_gpu_resident_undo(gsai_gpu_engine *e)
+{
+    const gsai_variant *v = gsai_resident_variant(e->dev, e->resident.shape.type);
+    gsai_log(&e->dev->log, GSA_LOG_WARNING,
+        "resident step: %u workgroups did not all run at once on %s; call by call from now on",
+        e->resident.shape.n_groups, e->dev->caps.name);
+    if (v) e->dev->variant_off[v - gsai_variants] = GSAI_VARIANT_WRONG;
+    return gsai_gpu_slot_take(e, e->resident.slot, e->resident.spare);
+}

@@ -1,0 +1,56 @@
+/* The words of gsa_device_params.resident. */
+#include <string.h>
+
+#include "vk/device.h"
+
+#define LARGEST 1000000000u
+
+static bool is_word(const char *text, size_t n, const char *word)
+{
+    return strlen(word) == n && memcmp(text, word, n) == 0;
+}
+
+static bool number(const char *text, size_t n, uint32_t *out)
+{
+    uint64_t x = 0;
+    if (n == 0) return false;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < '0' || text[i] > '9') return false;
+        x = x * 10 + (uint64_t)(text[i] - '0');
+        if (x > LARGEST) return false;
+    }
+    *out = (uint32_t)x;
+    return true;
+}
+
+static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
+{
+    const struct {
+        const char *key;
+        uint32_t *value;
+    } keys[] = {{"groups=", &s->groups}, {"cores=", &s->cores}, {"invocations=", &s->invocations},
+        {"depth=", &s->depth}, {"clerks=", &s->clerks}, {"polls=", &s->polls}};
+
+    if (is_word(word, n, "always")) s->wanted = true;
+    if (is_word(word, n, "always") || is_word(word, n, "never") || is_word(word, n, "auto")) return true;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const size_t size = strlen(keys[i].key);
+        if (n > size && memcmp(word, keys[i].key, size) == 0) return number(word + size, n - size, keys[i].value);
+    }
+    return false;
+}
+
+gsa_status gsai_resident_parse(const char *text, gsai_resident_settings *out)
+{
+    memset(out, 0, sizeof *out);
+    for (const char *at = text ? text : ""; *at;) {
+        const size_t n = strcspn(at, ",");
+        if (!take_word(at, n, out))
+            return gsai_fail(GSA_ERROR_ARGUMENT,
+                "resident: '%.*s' is none of always, never, auto, groups=N, cores=N, invocations=N, depth=N, clerks=N, "
+                "polls=N",
+                n > 64 ? 64 : (int)n, at);
+        at += n + (at[n] != 0);
+    }
+    return GSA_OK;
+}

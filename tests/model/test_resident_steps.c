@@ -1,0 +1,295 @@
+/* Single tokens by the resident step: the bits of the plain pass, also when its workgroups cannot all run at once. */
+#include "golden_models.h"
+
+#include "ops/resident.h"
+#include "session/engine.h"
+#include "support/device.h"
+#include "util/alloc.h"
+#include "vk/device.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* CPU drivers take another plain pass, unless its kernels are hidden. */
+#define MASK                                                                                                           \
+    "norm_matvec_f32,norm_matvec_f16,norm_matvec_bf16,norm_matvec_q8_0,norm_matvec_q4_0,norm_matvec_q4_k,"             \
+    "norm_matvec_q6_k"
+#define N_SLOTS  2
+#define N_TOKENS 6 /* two passes: four, and two more that go on from them */
+
+static uint32_t n_given_up, n_unsupported;
+
+static void count_warnings(void *user, gsa_log_level level, const char *text)
+{
+    (void)user;
+    if (level > GSA_LOG_WARNING) return;
+    n_given_up += strstr(text, "did not all run at once") != NULL;
+    n_unsupported += strstr(text, "call by call instead") != NULL;
+}
+
+static gsa_device *open_with(const char *resident, const char *more_mask)
+{
+    gsa_device_params params = test_device_params();
+    gsa_device *dev = NULL;
+    char mask[512];
+    snprintf(mask, sizeof mask, "%s%s" MASK "%s", params.mask ? params.mask : "", params.mask ? "," : "", more_mask);
+    params.mask = mask;
+    params.resident = resident;
+    params.log = (gsa_log){count_warnings, NULL, GSA_LOG_WARNING};
+    n_given_up = n_unsupported = 0;
+    OK(gsa_device_create(&params, &dev));
+    return dev;
+}
+
+static void close_device(gsa_device *dev)
+{
+    assert_int_equal(gsa_device_validation_count(dev), 0);
+    gsa_device_destroy(dev);
+}
+
+static const char *const kernels[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
+    "resident_q4_0", "resident_q4_k", "resident_q6_k"};
+
+static bool was_used(const gsa_device *dev, gsai_type type)
+{
+    for (uint32_t i = 0; i < gsai_n_variants; i++)
+        if (strcmp(gsai_variants[i].shader, kernels[type]) == 0) return dev->variant_used[i];
+    return false;
+}
+
+/* Devices that can; on a CPU driver as many groups, at most as many as main has set threads. */
+static gsa_device *open_resident(uint32_t groups)
+{
+    char words[32];
+    snprintf(words, sizeof words, "always,groups=%u", groups);
+    gsa_device *dev = open_with(words, "");
+    if (gsai_variant_pick(dev, "resident_f16") && dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return dev;
+    const bool can = gsai_variant_pick(dev, "resident_f16") && dev->caps.n_cores;
+    close_device(dev);
+    if (!can) skip();
+    return open_with("always", "");
+}
+
+static gsai_config small_config(gsai_feature_map map)
+{
+    return (gsai_config){.n_vocab = 300,
+        .n_layers = 2,
+        .D = 256,
+        .H = 4,
+        .G = 2,
+        .K = 32,
+        .V = 64,
+        .M = 16,
+        .F = 256,
+        .norm_eps = 1e-6f,
+        .g_norm_eps = 1e-5f,
+        .gate_normalizer = 8,
+        .scale = 1,
+        .feature_map = map,
+        .bos_id = 1,
+        .eos_id = 2};
+}
+
+/* What a session has to show after a prompt and N_TOKENS generated ones, in two steps with a copy of the state between. */
+typedef struct outcome {
+    int32_t tokens[2 * N_TOKENS];
+    uint32_t n_tokens;
+    float *logits, *state;
+    size_t n_vocab, n_state;
+    bool stopped;
+} outcome;
+
+static void step(gsai_engine *e, gsai_span *span)
+{
+    gsai_job *job = NULL;
+    OK(e->ops->submit(e, span, 1, 0, &job));
+    assert_int_equal(span->n_done, span->n_tokens);
+    OK(e->ops->wait(e, job, UINT64_MAX));
+    OK(e->ops->collect(e, job));
+}
+
+static void generate(gsai_engine *e, uint32_t slot, int32_t from, gsa_sampler *sampler, int32_t stop, outcome *out)
+{
+    gsai_span span = {.slot = slot,
+        .tokens = &from,
+        .n_tokens = 1,
+        .want = GSA_WANT_TOKEN,
+        .sampler = sampler,
+        .n_generate = N_TOKENS,
+        .generated = out->tokens + out->n_tokens,
+        .stop_ids = &stop,
+        .n_stop = stop >= 0};
+    step(e, &span);
+    out->n_tokens += span.n_generated;
+    out->stopped = span.stopped;
+}
+
+static outcome run(gsa_device *dev, gsai_type type, gsai_feature_map map, bool sample, int32_t stop)
+{
+    const gsai_config config = small_config(map);
+    const gsai_checkpoint_options options = {.allocator = gsai_allocator_or_default(NULL)};
+    const gsa_sampler_params rules = {.struct_size = sizeof rules,
+        .temperature = 1.5f,
+        .top_k = 50,
+        .top_p = 0.95f,
+        .repeat_penalty = 1.2f,
+        .repeat_last_n = 8,
+        .seed = 5};
+    static const int32_t prompt[] = {1, 17, 250, 33, 90};
+    outcome out = {.n_vocab = config.n_vocab, .n_state = gsai_config_state_floats(&config)};
+    gsai_checkpoint *ck = NULL;
+    gsai_engine *e = NULL;
+    gsa_sampler *sampler = NULL;
+    if (sample) OK(gsa_sampler_create(&rules, &sampler));
+    OK(gsai_checkpoint_open_synthetic(&config, type, 7, &options, &ck));
+    OK(gsai_engine_gpu_create(dev, &(gsai_engine_params){.checkpoint = ck, .n_slots = N_SLOTS}, &e));
+    out.logits = malloc(out.n_vocab * sizeof *out.logits);
+    out.state = malloc(out.n_state * sizeof *out.state);
+    OK(e->ops->slot_zero(e, 0));
+    gsai_span span = {.slot = 0, .tokens = prompt, .n_tokens = 5, .want = GSA_WANT_TOKEN, .n_generate = 1};
+    step(e, &span);
+    generate(e, 0, span.token, sampler, stop, &out);
+    OK(e->ops->slot_copy(e, 1, 0));
+    OK(e->ops->slot_zero(e, 0));
+    generate(e, 1, out.tokens[out.n_tokens - 1], sampler, stop, &out);
+    span = (gsai_span){.slot = 1,
+        .tokens = prompt,
+        .n_tokens = 1,
+        .want = GSA_WANT_LOGITS,
+        .last_logits = out.logits,
+        .n_generate = 1};
+    step(e, &span);
+    OK(e->ops->slot_read(e, 1, out.state));
+    e->ops->destroy(e);
+    gsai_checkpoint_close(ck);
+    gsa_sampler_destroy(sampler);
+    return out;
+}
+
+static void assert_same(outcome a, outcome b)
+{
+    assert_int_equal(a.n_tokens, b.n_tokens);
+    assert_memory_equal(a.tokens, b.tokens, a.n_tokens * sizeof *a.tokens);
+    assert_int_equal(a.stopped, b.stopped);
+    assert_memory_equal(a.logits, b.logits, a.n_vocab * sizeof *a.logits);
+    assert_memory_equal(a.state, b.state, a.n_state * sizeof *a.state);
+    free(a.logits);
+    free(a.state);
+    free(b.logits);
+    free(b.state);
+}
+
+static void resident_steps_give_the_bits_of_plain_ones(void **state)
+{
+    (void)state;
+    gsa_device *one = open_resident(1), *two = open_resident(2), *plain = open_with(NULL, "");
+    for (gsai_type type = GSAI_F32; type <= GSAI_Q6_K; type++) {
+        const gsai_feature_map map = type % 2 ? GSAI_FEATURE_RELU : GSAI_FEATURE_SWISH;
+        gsa_device *dev = type == GSAI_F16 || type == GSAI_Q4_0 ? two : one; /* waiting is slow where cores are few */
+        assert_same(run(dev, type, map, false, -1), run(plain, type, map, false, -1));
+        assert_true(was_used(dev, type));
+        assert_false(was_used(plain, type));
+    }
+    assert_int_equal(n_given_up, 0);
+    close_device(plain);
+    close_device(one);
+    close_device(two);
+}
+
+static void resident_steps_sample_and_stop_as_plain_ones(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_resident(2), *plain = open_with(NULL, "");
+    const outcome free_run = run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, -1);
+    const int32_t stop = free_run.tokens[3];
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, -1), free_run);
+    const outcome stopped = run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, stop);
+    assert_true(stopped.n_tokens < 2 * N_TOKENS);
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, stop), stopped);
+    close_device(plain);
+    close_device(dev);
+}
+
+/* One group more than threads: it never arrives while the others wait. */
+static void resident_steps_without_all_groups_fall_back_for_good(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_resident(2);
+    const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    close_device(dev);
+    if (!is_cpu) skip(); /* a GPU may be able to run more than it promises */
+    dev = open_with("always,groups=5,polls=100000", "");
+    gsa_device *plain = open_with(NULL, "");
+    for (uint32_t i = 0; i < gsai_n_variants; i++) /* or the self-test would find out */
+        if (strncmp(gsai_variants[i].op, "resident_", 9) == 0) dev->variant_verdict[i] = GSAI_VERDICT_RIGHT;
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, -1));
+    assert_true(was_used(dev, GSAI_F16));
+    assert_int_equal(n_given_up, 1);
+    assert_null(gsai_resident_variant(dev, GSAI_F16));
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
+    assert_int_equal(n_given_up, 1);
+    close_device(plain);
+    close_device(dev);
+}
+
+static void resident_steps_that_fail_their_question_are_not_used(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_resident(2), *plain = open_with(NULL, "");
+    dev->break_kernel = "resident_f16";
+    n_given_up = 0;
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
+    assert_null(gsai_resident_variant(dev, GSAI_F16));
+    assert_int_equal(n_given_up, 0);
+    close_device(plain);
+    close_device(dev);
+}
+
+/* Refused by name, and nothing is lost but time. */
+static void resident_steps_without_a_capability_are_refused_by_name(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_with("always,groups=2", ",buffer_address"), *plain = open_with(NULL, "");
+    assert_same(run(dev, GSAI_F32, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F32, GSAI_FEATURE_SWISH, false, -1));
+    assert_false(was_used(dev, GSAI_F32));
+    assert_int_equal(n_unsupported, 1);
+    close_device(plain);
+    close_device(dev);
+}
+
+static void resident_words_that_are_not_known_are_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"sometimes", "always,groups", "always,groups=", "depth=x", "polls=99999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        gsa_device_params params = test_device_params();
+        gsa_device *dev = NULL;
+        params.resident = wrong[i];
+        assert_int_equal(gsa_device_create(&params, &dev), GSA_ERROR_ARGUMENT);
+        assert_non_null(strstr(gsa_error_text(), "resident: '"));
+    }
+}
+
+int main(void)
+{
+    /* Before the driver starts: as many threads as workgroups that must run at once, and no more. */
+    setenv("LP_NUM_THREADS", "4", 1);
+    gsa_device *device;
+    const int absent = model_test_device_open(&device);
+    if (absent) return absent;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resident_steps_give_the_bits_of_plain_ones),
+        cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
+        cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
+        cmocka_unit_test(resident_steps_that_fail_their_question_are_not_used),
+        cmocka_unit_test(resident_steps_without_a_capability_are_refused_by_name),
+        cmocka_unit_test(resident_words_that_are_not_known_are_refused),
+    };
+    const int failed = cmocka_run_group_tests_name("resident steps", tests, NULL, NULL);
+    return model_test_device_close(device, failed);
+}
