@@ -143,6 +143,7 @@ void main()
     for (uint phase = 0u;; phase++) {
         const uint at = phase % 2u, kind = field(at, GSA_RESIDENT_KIND);
         const bool is_last = phase + 1u == push.n_phases;
+        if (push.leave != 0u && phase == push.leave && gl_WorkGroupID.x == 0u) return;
         if (!is_last) read_record(phase + 1u);
         uint n_keys = 0u; // vecs of the key memory that this workgroup's queries meet
         vec4 ahead = vec4(0.0);

@@ -46,7 +46,7 @@ typedef struct gsa_device_params {
      * with the same bits as without. "always": wherever device and model can, for the memory of one more state a model;
      * "never"; NULL or "auto": as this version thinks best, which is never. For measuring, after a comma: groups=N (of the
      * dispatch; needed where the number of cores is unknown), cores=N (groups for each core), invocations=N, depth=N
-     * (16-byte units that an invocation holds), clerks=0|1, polls=N (looks of one wait). */
+     * (16-byte units that an invocation holds), clerks=0|1, polls=N (looks of one wait); for tests leave=N (workgroup 0 does not come beyond product N). */
     const char *resident;
     gsa_tuning tuning;
     /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */

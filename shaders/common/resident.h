@@ -52,7 +52,8 @@ struct gsa_resident_push {
     uint o_lo, o_hi;
     float scale, normalizer;
     uint map; /* GSA_MAP_* */
-    uint act; /* GSA_ACT_* */
+    uint act;   /* GSA_ACT_* */
+    uint leave; /* for tests: the phase in which workgroup 0 leaves; 0: never */
 };
 
 struct gsa_resident_keep_push {

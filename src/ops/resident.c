@@ -322,6 +322,7 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
         .normalizer = c->gate_normalizer,
         .map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU,
         .act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
+        .leave = gsai_recorder_forced(r) ? 0 : gsai_recorder_device(r)->resident.leave, /* never in a known question */
     };
     const uint32_t spec[] = {s->invocations, s->lanes, s->steps, s->clerks, c->H / c->G, (c->M + 31) / 32, s->x_held,
         s->run_sums, s->parts, s->queries, s->keys, s->squares};

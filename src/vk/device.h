@@ -39,7 +39,7 @@ struct gsai_queue;     /* vk/queue.h */
 
 typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */
     bool wanted;
-    uint32_t groups, cores, invocations, depth, clerks, polls;
+    uint32_t groups, cores, invocations, depth, clerks, polls, leave;
 } gsai_resident_settings;
 
 typedef struct gsai_fact { /* one line for people */

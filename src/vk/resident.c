@@ -29,7 +29,7 @@ static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
         const char *key;
         uint32_t *value;
     } keys[] = {{"groups=", &s->groups}, {"cores=", &s->cores}, {"invocations=", &s->invocations},
-        {"depth=", &s->depth}, {"clerks=", &s->clerks}, {"polls=", &s->polls}};
+        {"depth=", &s->depth}, {"clerks=", &s->clerks}, {"polls=", &s->polls}, {"leave=", &s->leave}};
 
     if (is_word(word, n, "always")) s->wanted = true;
     if (is_word(word, n, "always") || is_word(word, n, "never") || is_word(word, n, "auto")) return true;

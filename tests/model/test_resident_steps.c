@@ -237,6 +237,18 @@ static void resident_steps_without_all_groups_fall_back_for_good(void **state)
     close_device(dev);
 }
 
+/* A group leaves in the second layer: the state of the first has been written by then. */
+static void resident_steps_that_stop_half_way_leave_no_trace(void **state)
+{
+    (void)state;
+    close_device(open_resident(2));
+    gsa_device *dev = open_with("always,groups=2,polls=20000000,leave=5", ""), *plain = open_with(NULL, "");
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
+    assert_int_equal(n_given_up, 1);
+    close_device(plain);
+    close_device(dev);
+}
+
 static void resident_steps_that_fail_their_question_are_not_used(void **state)
 {
     (void)state;
@@ -286,6 +298,7 @@ int main(void)
         cmocka_unit_test(resident_steps_give_the_bits_of_plain_ones),
         cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
+        cmocka_unit_test(resident_steps_that_stop_half_way_leave_no_trace),
         cmocka_unit_test(resident_steps_that_fail_their_question_are_not_used),
         cmocka_unit_test(resident_steps_without_a_capability_are_refused_by_name),
         cmocka_unit_test(resident_words_that_are_not_known_are_refused),
