@@ -71,8 +71,8 @@ describe() {
     local lvp ss_icd=$deps/ss/vk_swiftshader_icd.json
     lvp=$(stock_icd)
     dir=$build wrapper='' vars=() why='' choice=(--no-suite unit --no-suite fuzz) needs_device=yes
-    # The demo is one more model: it is enough on a driver of each kind.
-    case $1 in lavapipe-new-8 | lavapipe-stock | gpu) ;; *) choice+=(--no-suite demo) ;; esac
+    # The program, the demo's model: they are enough on a driver of each kind.
+    case $1 in lavapipe-new-8 | lavapipe-stock | gpu) ;; *) choice+=(--no-suite once) ;; esac
     # Compiled shaders are kept from test to test. A folder for each subgroup size, because Mesa before 26 keys them
     # without it: a second size would run the first one's code.
     local cache=$build/mesa-cache
