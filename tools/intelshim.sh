@@ -20,7 +20,8 @@ libdir=$(dirname "$(find "$dest" -name libamdgpu_noop_drm_shim.so | head -n 1)")
 [[ ! -e $libdir/libintel_noop_drm_shim.so ]] || { note "$libdir/libintel_noop_drm_shim.so is there" && exit 0; }
 
 version=25.0.7 sum=592272df3cf01e85e7db300c449df5061092574d099da275d19e97ef0510f8a6
-url=${VK_MIRROR:-http://deb.debian.org/debian}/pool/main/m/mesa/mesa_$version.orig.tar.xz
+mirror=$(debian_mirror)
+url=${mirror%/}/pool/main/m/mesa/mesa_$version.orig.tar.xz
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 say "Mesa's shim for Intel, from the source of $version"

@@ -100,3 +100,18 @@ program_of() {
         fi
     done
 }
+
+# debian_mirror : $VK_MIRROR, or the mirror that already serves this machine's main archive. Before a first `apt-get update`
+# no origin is known, and the first one which looks like it is taken.
+debian_mirror() {
+    # shellcheck disable=SC2016 # the format is apt's
+    local format='$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)' mirror=${VK_MIRROR:-}
+    [[ -n $mirror ]] || mirror=$({
+        apt-get indextargets --format "$format" 'Created-By: Packages' |
+            awk -F '|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" && !n++ { print $4 }'
+        apt-get indextargets --no-release-info --format "$format" 'Created-By: Packages' |
+            awk -F '|' '$3 == "main" && tolower($4) ~ /debian/ && $4 !~ /security/ && !n++ { print $4 }'
+    } | sed -n 1p)
+    [[ -n $mirror ]] || die "no Debian mirror in this machine's apt configuration: set VK_MIRROR to one"
+    printf '%s\n' "$mirror"
+}

@@ -51,18 +51,7 @@ done
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [[ -f $keyring ]] || die "$keyring is missing: install the package debian-archive-keyring"
 
-# The mirror that already serves this machine's main archive. Before a first `apt-get update` no origin is known, and the
-# first one which looks like it is taken.
-find_mirror() {
-    # shellcheck disable=SC2016 # the format is apt's
-    local format='$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)'
-    apt-get indextargets --format "$format" 'Created-By: Packages' |
-        awk -F '|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" && !n++ { print $4 }'
-    apt-get indextargets --no-release-info --format "$format" 'Created-By: Packages' |
-        awk -F '|' '$3 == "main" && tolower($4) ~ /debian/ && $4 !~ /security/ && !n++ { print $4 }'
-}
-mirror=${VK_MIRROR:-$(find_mirror | sed -n 1p)}
-[[ -n $mirror ]] || die "no Debian mirror in this machine's apt configuration: set VK_MIRROR to one"
+mirror=$(debian_mirror)
 
 mkdir -p "$(dirname "$dest")"
 dest=$(cd "$(dirname "$dest")" && pwd -P)/$(basename "$dest")
