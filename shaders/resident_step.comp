@@ -48,8 +48,8 @@ layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer We
 layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer WeightPairs { uvec2 v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer WeightWords { uint v[]; };
 // What workgroups tell each other: written and read past the caches of a core.
-layout(buffer_reference, std430, buffer_reference_align = 16) devicecoherent buffer SharedVecs { vec4 v[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) devicecoherent buffer SharedFloats { float v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer SharedVecs { devicecoherent vec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer SharedFloats { devicecoherent float v[]; };
 
 layout(std430, set = 0, binding = 0) readonly buffer Phases { uint phases[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
