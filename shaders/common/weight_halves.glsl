@@ -93,12 +93,12 @@ WEIGHT_SCALE weight_piece_scale(WeightPiece piece, uint block, uint r)
     const uint shift = block % 2u * 16u + r * 8u;
     const uint byte = piece.scales >> shift, upper = piece.minima >> shift + block / 2u % 2u * 4u;
     const vec2 of_d = vec2(byte & 0x3fu, (byte >> 6 & 3u) | (upper & 15u) << 2);
-    precise const vec2 line = unpackHalf2x16(piece.d) * of_d;
+    precise const vec2 line = clamp(unpackHalf2x16(piece.d), -65504.0, 65504.0) * of_d; // infinite times 0 is no number
     const vec2 bounded = clamp(line, vec2(-2047.0, -32752.0), vec2(2047.0, 32752.0));
     precise const float add = fma(bounded.x, -64.0, -bounded.y);
     return vec2(bounded.x, add);
 #else
-    const float d = unpackHalf2x16(piece.d >> block / 4u % 2u * 16u).x;
+    const float d = clamp(unpackHalf2x16(piece.d >> block / 4u % 2u * 16u).x, -65504.0, 65504.0);
     precise const float scale = d * weight_signed_byte(piece.scales >> block % 2u * 16u, r);
     const float bounded = clamp(scale, -2047.0, 2047.0);
     precise const float add = -1056.0 * bounded;
