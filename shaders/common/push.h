@@ -53,6 +53,26 @@ struct gsa_matmul_cm_push {
     uint column, half_columns, relu_columns; /* MAPS: the matrix's column of the dispatch's first weight row */
 };
 
+/* matmul_pack: offsets and strides of rows in vectors of 8. */
+struct gsa_matmul_pack_push {
+    uint src_offset, row_vecs;
+    uint col_vecs; /* of a row that hold columns of the matrix */
+    uint n_rows;
+    uint half_rows; /* gates and ups take turns within a block: rows of each; 0 = rows as they come */
+    uint n_blocks;  /* of four fragments' rows, in the image */
+    uint n_frags;   /* fragments along the columns there */
+};
+
+/* matmul_packed: blocks are of four fragments' rows; y in its own elements. */
+struct gsa_matmul_packed_push {
+    uint n_tokens, n_rows;
+    uint x_block, w_block; /* of the first token, of the first weight row */
+    uint x_blocks, w_blocks;
+    uint y_offset, y_stride;
+    uint act;                                /* SWIGLU: GSA_ACT_* */
+    uint column, half_columns, relu_columns; /* MAPS, as in matmul_cm */
+};
+
 /* norm_matvec: gsa_matmul_push with an RMSNorm before and, with SWIGLU, weight rows in pairs up_rows apart. */
 struct gsa_norm_matvec_push {
     uint n_tokens;

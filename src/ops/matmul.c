@@ -144,7 +144,11 @@ static void tiled(const matmul *m, uint32_t T, uint32_t first_row, uint32_t n_ro
 
 gsai_rows gsai_half_rows(gsai_range range, uint32_t width)
 {
-    return (gsai_rows){range, 0, (uint32_t)gsai_round_up(width, 8), true};
+    const uint64_t half = gsai_round_up(range.offset + range.size / 2, GSAI_BUFFER_UNIT),
+                   end = range.offset + range.size;
+    gsai_rows rows = {range, 0, (uint32_t)gsai_round_up(width, 8), true};
+    if (width % 8 == 0 && half < end) rows.room = (gsai_range){range.buffer, half, end - half};
+    return rows;
 }
 
 gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x)
@@ -174,6 +178,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
     if (!gsai_op_check_rows(r, label, "x", &x, T, w->n_cols) || !gsai_op_check_rows(r, label, "y", &y, T, w->n_rows))
         return;
 
+    bool has_packed_x = false;
     for (uint32_t i = 0; i < w->n_parts && gsai_recorder_status(r) == GSA_OK; i++) {
         const gsai_matrix_part *part = &w->parts[i];
         const uint64_t row_bytes = gsai_matrix_row_bytes(part->type, w->n_cols);
@@ -193,6 +198,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
                                       .first_row = n,
                                       .n_rows = n_rows,
                                       .accumulate = accumulate,
+                                      .has_packed_x = &has_packed_x,
                                       .label = label});
             } else if (rows == GSAI_ROWS_MANY) {
                 tiled(&m, T, n, n_rows);

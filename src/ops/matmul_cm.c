@@ -25,16 +25,10 @@ bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w)
     return op && gsai_variant_pick(dev, op);
 }
 
-typedef struct tile {
-    uint32_t t, n, depth; /* tokens and weight rows of a workgroup, columns of a step */
-    uint32_t sub_t, sub_n;
-    float alone, each; /* time of 64 columns: of one workgroup on a core, of each of several */
-} tile;
-
 /* Depths are multiples of 64, in which block types are taken apart. Times in microseconds on an H200; elsewhere their
  * ratios serve to choose. A row's bits are the same from all of them. Those of the deep tiles, whose steps have more bytes
  * on the way, are predictions. */
-static const tile gpu_tiles[] = {
+static const gsai_cm_tile gpu_tiles[] = {
     {128, 128, 64, 64, 64, 1.05f, 1.31f},
     {64, 128, 64, 64, 32, 0.76f, 0.74f},
     {64, 64, 64, 32, 32, 0.49f, 0.41f},
@@ -43,18 +37,12 @@ static const tile gpu_tiles[] = {
     {32, 64, 192, 32, 16, 0.29f, 0.34f},
 };
 /* CPU drivers compile every fragment's code one after the other. */
-static const tile cpu_tiles[] = {{32, 32, 64, 16, 16, 1, 1}};
-
-typedef struct choice {
-    tile tile;
-    gsai_coopmat_shape frag;
-    uint32_t lanes, group_size;
-} choice;
+static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 1, 1}};
 
 /* Registers of an invocation: its sums, its fragments, and what it loads ahead for the next step. */
-static uint32_t registers_of(const choice *c)
+static uint32_t registers_of(const gsai_cm_choice *c)
 {
-    const tile *t = &c->tile;
+    const gsai_cm_tile *t = &c->tile;
     const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n);
     const uint32_t sums = t->sub_t * t->sub_n, fragments = (t->sub_t + t->sub_n) * c->frag.k / 2;
     return (sums + fragments + (t->t + t->n) * t->depth / 2 / subgroups) / c->lanes;
@@ -64,12 +52,12 @@ static uint32_t registers_of(const choice *c)
 enum { MOST_REGISTERS = 224, MOST_OF_FEW_REGISTERS = 76 };
 
 /* Does the device take this tile? Its subgroups are made smaller until what they hold fits the registers. */
-static bool fits(const gsa_device *dev, choice *c, bool swiglu)
+static bool fits(const gsa_device *dev, gsai_cm_choice *c, bool swiglu)
 {
     const gsai_caps *caps = &dev->caps;
     const uint32_t columns = swiglu ? 2 * c->frag.n : c->frag.n;
     const uint32_t registers = caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS;
-    tile *t = &c->tile;
+    gsai_cm_tile *t = &c->tile;
 
     while (registers_of(c) > registers && (t->sub_t > c->frag.m || t->sub_n > columns)) {
         if (t->sub_t > c->frag.m && (t->sub_t >= t->sub_n || t->sub_n <= columns)) {
@@ -86,7 +74,7 @@ static bool fits(const gsa_device *dev, choice *c, bool swiglu)
            c->group_size <= caps->max_group_size[0] && shared <= caps->max_shared_bytes && staged <= shared;
 }
 
-static double time_of(const gsa_device *dev, const tile *t, uint32_t T, uint32_t n_rows)
+static double time_of(const gsa_device *dev, const gsai_cm_tile *t, uint32_t T, uint32_t n_rows)
 {
     const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32;
     const uint64_t groups = ((T + t->t - 1ull) / t->t) * ((n_rows + t->n - 1ull) / t->n);
@@ -96,15 +84,15 @@ static double time_of(const gsa_device *dev, const tile *t, uint32_t T, uint32_t
 }
 
 /* n_rows counts gates and ups. *time: as time_of. */
-static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swiglu, choice *out, double *time)
+static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swiglu, gsai_cm_choice *out, double *time)
 {
     const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    const tile *tiles = cpu ? cpu_tiles : gpu_tiles;
+    const gsai_cm_tile *tiles = cpu ? cpu_tiles : gpu_tiles;
     const uint32_t n_tiles = cpu ? sizeof cpu_tiles / sizeof *cpu_tiles : sizeof gpu_tiles / sizeof *gpu_tiles;
     double best = 0;
 
     for (uint32_t i = 0; i < n_tiles; i++) {
-        choice c = {.tile = tiles[i], .lanes = dev->caps.subgroup_size};
+        gsai_cm_choice c = {.tile = tiles[i], .lanes = dev->caps.subgroup_size};
         if (!gsai_caps_matrix_shape(&dev->caps, &c.frag) || !fits(dev, &c, swiglu)) continue;
         const double of_tile = time_of(dev, &c.tile, T, n_rows);
         if (best > 0 && of_tile >= best) continue;
@@ -117,12 +105,12 @@ static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swig
 
 /* Weight rows that fill whole turns of the cores, when a smaller tile does the rest sooner than a turn of its own; else
  * all. Counts gates and ups. */
-static uint32_t whole_turns(const gsa_device *dev, const choice *c, uint32_t T, uint32_t n_rows, bool swiglu)
+static uint32_t whole_turns(const gsa_device *dev, const gsai_cm_choice *c, uint32_t T, uint32_t n_rows, bool swiglu)
 {
     const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32, tiles_t = (T + c->tile.t - 1ull) / c->tile.t;
     const uint64_t turns = (tiles_t * ((n_rows + c->tile.n - 1ull) / c->tile.n) + cores - 1) / cores;
     const uint64_t rows = (turns - 1) * cores / tiles_t * c->tile.n;
-    choice rest;
+    gsai_cm_choice rest;
     double time;
 
     if (rows == 0 || rows >= n_rows || !choose(dev, T, n_rows - (uint32_t)rows, swiglu, &rest, &time)) return n_rows;
@@ -131,10 +119,10 @@ static uint32_t whole_turns(const gsa_device *dev, const choice *c, uint32_t T, 
 }
 
 /* Tokens first .. first + T - 1 with one pipeline. */
-static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_variant *v, const choice *c,
+static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_variant *v, const gsai_cm_choice *c,
     uint32_t first, uint32_t T, bool beside)
 {
-    const tile *t = &c->tile;
+    const gsai_cm_tile *t = &c->tile;
     const uint32_t tile_n = a->swiglu ? t->n / 2 : t->n,
                    row_vecs = (uint32_t)(gsai_matrix_row_bytes(a->part->type, a->n_cols) / 16);
     const struct gsa_matmul_cm_push push = {
@@ -173,27 +161,52 @@ static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_va
     gsai_recorder_call(r, &call);
 }
 
+/* For so many tokens: packed operands where they are at hand and sooner done. Known questions ask for one or the other. */
+static bool choose_either(const gsa_device *dev, const gsai_matmul_cm_args *a, uint32_t T, const gsai_cm_choice *packed,
+    bool is_asked_for, gsai_cm_choice *out)
+{
+    const uint32_t n_rows = a->swiglu ? 2 * a->n_rows : a->n_rows;
+    double time;
+    const bool found = choose(dev, T, n_rows, a->swiglu, out, &time);
+    if (!packed) return found;
+    const double of_packed = time_of(dev, &packed->tile, T, n_rows) + gsai_matmul_packed_x_time(a);
+    if (!found || is_asked_for || of_packed < time) *out = *packed;
+    return true;
+}
+
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_variant *v = gsai_op_variant(r, (a->swiglu ? swiglu_of_type : plain_of_type)[a->part->type]);
+    const gsai_variant *forced = gsai_recorder_forced(r);
     const uint32_t each = a->swiglu ? 2 : 1; /* weight rows of an output */
+    bool has_packed_x = false;
+    gsai_cm_choice c, packed;
     double time;
-    choice c;
     if (!v) return;
+    gsai_matmul_cm_args run = *a;
+    if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
+    const bool packs =
+        v != forced && gsai_matmul_packed_choice(dev, &packed) && gsai_matmul_packed_serves(dev, &packed, a);
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
         const uint32_t left = a->T - first;
-        if (!choose(dev, left, each * a->n_rows, a->swiglu, &c, &time)) {
+        const bool may_pack = packs && first % packed.tile.sub_t == 0;
+        run.first_row = a->first_row;
+        run.n_rows = a->n_rows;
+        if (!choose_either(dev, &run, left, may_pack ? &packed : NULL, forced != NULL, &c)) {
             gsai_recorder_fail(
                 r, gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: no tile of kernel %s fits this device", a->label, v->shader));
             return;
         }
         const uint32_t n = left >= c.tile.t ? left / c.tile.t * c.tile.t : left;
-        gsai_matmul_cm_args run = *a;
         run.n_rows = whole_turns(dev, &c, n, each * a->n_rows, a->swiglu) / each;
-        record(r, &run, v, &c, first, n, false);
+        if (c.is_packed) {
+            gsai_matmul_packed(r, &run, &c, first, n);
+        } else {
+            record(r, &run, v, &c, first, n, false);
+        }
         if (run.n_rows < a->n_rows) {
             run.first_row += run.n_rows;
             run.n_rows = a->n_rows - run.n_rows;

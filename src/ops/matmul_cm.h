@@ -20,9 +20,33 @@ typedef struct gsai_matmul_cm_args {
     bool accumulate, swiglu;
     gsai_ffn_act act;
     const gsai_maps *maps; /* or NULL; y is then f32 rows, not added to */
+    bool *has_packed_x; /* x.room holds the rows of x: of products with the same x, one puts them there. NULL: alone */
     const char *label;
 } gsai_matmul_cm_args;
 /* x and y are checked by the caller. */
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
+
+/* How a kernel cuts a product. */
+typedef struct gsai_cm_tile {
+    uint32_t t, n, depth; /* tokens and weight rows of a workgroup, columns of a step */
+    uint32_t sub_t, sub_n;
+    float alone, each; /* time of 64 columns: of one workgroup on a core, of each of several */
+} gsai_cm_tile;
+typedef struct gsai_cm_choice {
+    gsai_cm_tile tile;
+    gsai_coopmat_shape frag;
+    uint32_t lanes, group_size;
+    bool is_packed;
+} gsai_cm_choice;
+
+/* matmul_packed.c. The tile of packed operands; false where the device takes none. */
+bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
+/* Do these operands lie ready, or is there room? */
+bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a);
+/* What putting x in order takes, in the unit of a tile's times. */
+double gsai_matmul_packed_x_time(const gsai_matmul_cm_args *a);
+/* Tokens first .. first + T - 1; first is in whole blocks, and so is a->first_row. */
+void gsai_matmul_packed(
+    gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T);
 
 #endif

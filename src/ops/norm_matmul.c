@@ -74,6 +74,7 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
     gsai_rows h = a->h;
+    bool has_packed_x = false;
 
     if (a->half.size > 0 && a->rows == GSAI_ROWS_MANY && gsai_matmul_cm_has(dev, a->w))
         h = gsai_half_rows(a->half, a->w->n_cols);
@@ -103,6 +104,7 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
                                   .T = a->T,
                                   .n_rows = a->w->parts[i].n_rows,
                                   .maps = a->maps,
+                                  .has_packed_x = &has_packed_x,
                                   .label = a->label});
         return;
     }

@@ -20,8 +20,9 @@ typedef struct gsai_rows {
     uint32_t offset, stride;
     bool half; /* elements are f16, input of a product on matrix units: offset and stride in f16, multiples of 8; the
                   columns from the width up to a multiple of 8 are zero. Written by rmsnorm, swiglu and norm_matmul */
+    gsai_range room; /* half only: a product may put the rows there in an order of its own; size 0 = nowhere */
 } gsai_rows;
-/* Rows of f16 from the start of a range. */
+/* Rows of f16 from the start of a range that has room for as many of f32: the second half of it is room. */
 gsai_rows gsai_half_rows(gsai_range range, uint32_t width);
 
 /* A vector of f32 weights (norms, taps); range.size 0 = absent. */
@@ -35,6 +36,8 @@ typedef struct gsai_matrix_part {
     gsai_type type;
     uint32_t first_row, n_rows;
     gsai_range range;
+    gsai_range packed; /* the rows once more, by gsai_op_pack; size 0 = they are not */
+    bool in_pairs;     /* there: gates and ups by turns, for a product with swiglu only */
 } gsai_matrix_part;
 typedef struct gsai_matrix {
     uint32_t n_rows, n_cols, n_parts;
@@ -79,6 +82,19 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
 /* The form in which a product with w takes its input: f16 at the start of the range where matrix units do it (many rows,
  * weights not f32), else x itself. Depends on device, class and w only. */
 gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x);
+/* Products of many tokens on matrix units are faster with rows in the order in which subgroups hold them (matmul_pack.comp),
+ * whatever the product's epilogue, with the same bits: of the weights an image made once, of the tokens one for each
+ * product. Rows fill up blocks, columns steps. */
+typedef struct gsai_packing {
+    uint32_t tokens, rows, columns; /* of a block, of a step */
+} gsai_packing;
+/* False where the device takes no such products. */
+bool gsai_packing_of(const gsa_device *dev, gsai_packing *out);
+/* Of weights: f16 and bf16 have such products. n_rows of a part. */
+bool gsai_packing_has(gsai_type type, uint32_t n_cols);
+uint64_t gsai_packed_bytes(const gsai_packing *p, uint32_t n_rows, uint32_t n_cols, bool in_pairs);
+/* part->packed = the part's rows; in_pairs as the part says. */
+void gsai_op_pack(gsai_recorder *r, const gsai_matrix_part *part, uint32_t n_cols);
 /* Maps of q, k and v behind a product on matrix units: columns of y below n_half leave with their map as f16, in the first
  * half of these columns' place in the row; those below n_relu are rectified, the others silu. Columns from n_half on (the
  * slot gates) leave as they are, in f32. */

@@ -88,6 +88,11 @@
     X("matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q6_k", "matmul_cm_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_pack_x", "matmul_pack_x", CM, 128, 9216, CM_WANTS)                                                       \
+    X("matmul_pack_f16", "matmul_pack_f16", CM, 128, 9216, CM_WANTS)                                                   \
+    X("matmul_pack_bf16", "matmul_pack_bf16", CM, 128, 9216, CM_WANTS)                                                 \
+    X("matmul_packed", "matmul_packed", CM, 128, 4096, CM_WANTS)                                                       \
+    X("matmul_packed_swiglu", "matmul_packed_swiglu", CM, 128, 4096, CM_WANTS)                                         \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \

@@ -66,6 +66,27 @@ static void check_finite(gsai_check *c, gsai_rows rows, uint32_t T, uint32_t N, 
         }
 }
 
+/* For questions to packed rows: room for both operands. After begin, pack puts the weights there. */
+static void place_packed(gsai_check *c, const gsai_matrix *w, gsai_rows *x, uint32_t T, bool in_pairs)
+{
+    gsai_packing p;
+    if (strncmp(gsai_check_op(c), "matmul_pack", 11) != 0 || !gsai_packing_of(gsai_check_device(c), &p)) return;
+    for (uint32_t i = 0; i < w->n_parts; i++) {
+        gsai_matrix_part *part = &w->parts[i];
+        const uint64_t bytes = gsai_packed_bytes(&p, part->n_rows, w->n_cols, in_pairs);
+        part->packed = gsai_check_place(c, NULL, bytes, GSAI_CHECK_OUT);
+        part->in_pairs = in_pairs;
+    }
+    const uint64_t bytes = gsai_round_up(T, p.tokens) * gsai_round_up(w->n_cols, p.columns) * 2;
+    x->room = gsai_check_place(c, NULL, bytes, GSAI_CHECK_OUT);
+}
+
+static void pack(gsai_recorder *r, const gsai_matrix *w)
+{
+    for (uint32_t i = 0; i < w->n_parts; i++)
+        if (w->parts[i].packed.size > 0) gsai_op_pack(r, &w->parts[i], w->n_cols);
+}
+
 /* T, N, C, rows of a part, accumulate, WIDE inputs or HOSTILE scales */
 static void run_matmul(gsai_check *c, const gsai_verify_case *k)
 {
@@ -77,10 +98,12 @@ static void run_matmul(gsai_check *c, const gsai_verify_case *k)
           *before = gsai_check_random(c, (uint64_t)T * N, 2, false);
     float *want = gsai_check_alloc(c, (uint64_t)T * N);
     if (!x || !before || !want) return;
-    const gsai_rows rx = place_half(c, x, T, C);
+    gsai_rows rx = place_half(c, x, T, C);
     const gsai_rows ry = gsai_check_rows(c, k->n[4] ? before : NULL, T, N, k->n[4] ? GSAI_CHECK_INOUT : GSAI_CHECK_OUT);
+    place_packed(c, &w, &rx, T, false);
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
+    pack(r, &w);
     gsai_op_matmul(r, ry, rx, &w, T, GSAI_ROWS_MANY, k->n[4], "matmul known question");
     if (gsai_check_end(c) != GSA_OK) return;
     if (hostile) {
@@ -104,6 +127,11 @@ static const gsai_verify_case matmul_cases[] = {
     {"T 192 N 256 C 512 wide", TOLERANCE_SUM, {192, 256, 512, 0, 0, WIDE}},
 };
 
+static const gsai_verify_case pack_cases[] = {
+    {"T 70 N 70 C 72", TOLERANCE_SUM, {70, 70, 72, 0, 0, 0}},
+    {"T 128 N 128 C 256", TOLERANCE_SUM, {128, 128, 256, 0, 0, 0}},
+};
+
 /* Rows of blocks; weights are turned into f16, whose rounding shows. */
 static const gsai_verify_case block_cases[] = {
     {"T 9 N 70 C 256", TOLERANCE_HALF, {9, 70, 256, 0, 0, 0}},
@@ -124,10 +152,13 @@ static void run_maps(gsai_check *c, const gsai_verify_case *k)
     float *z = gsai_check_alloc(c, (uint64_t)T * N), *want = gsai_check_alloc(c, (uint64_t)T * N);
     float *halves = gsai_check_alloc(c, (uint64_t)T * n_half), *rest = gsai_check_alloc(c, (uint64_t)T * N);
     if (!x || !z || !want || !halves || !rest) return;
-    const gsai_rows rx = place_half(c, x, T, C);
+    gsai_rows rx = place_half(c, x, T, C);
     const gsai_rows ry = gsai_check_rows(c, z, T, N, GSAI_CHECK_INOUT);
+    place_packed(c, &w, &rx, T, false);
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
+    bool has_packed_x = false;
+    pack(r, &w);
     for (uint32_t i = 0; i < w.n_parts; i++)
         gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = ry,
                               .x = rx,
@@ -136,6 +167,7 @@ static void run_maps(gsai_check *c, const gsai_verify_case *k)
                               .T = T,
                               .n_rows = w.parts[i].n_rows,
                               .maps = &maps,
+                              .has_packed_x = &has_packed_x,
                               .label = "maps known question"});
     if (gsai_check_end(c) != GSA_OK) return;
 
@@ -176,9 +208,11 @@ static void run_swiglu_matmul(gsai_check *c, const gsai_verify_case *k)
     float *x = gsai_check_random(c, (uint64_t)T * C, (float)k->n[4], false);
     float *z = gsai_check_alloc(c, (uint64_t)T * 2 * F), *want = gsai_check_alloc(c, (uint64_t)T * F);
     if (!x || !z || !want || w.n_parts != 1) return;
-    const gsai_rows rx = place_half(c, x, T, C), ry = place_half(c, NULL, T, F);
+    gsai_rows rx = place_half(c, x, T, C), ry = place_half(c, NULL, T, F);
+    place_packed(c, &w, &rx, T, true);
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
+    pack(r, &w);
     gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = ry,
                           .x = rx,
                           .part = w.parts,
@@ -274,6 +308,12 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_cm_f16", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_cm_f16", run_maps, maps_cases, GSAI_F16),
     SET("matmul_cm_swiglu_f16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
+    SET("matmul_pack_x", run_matmul, pack_cases, GSAI_F16),
+    SET("matmul_pack_f16", run_matmul, pack_cases, GSAI_F16),
+    SET("matmul_pack_bf16", run_matmul, pack_cases, GSAI_BF16),
+    SET("matmul_packed", run_matmul, matmul_cases, GSAI_F16),
+    SET("matmul_packed", run_maps, maps_cases, GSAI_F16),
+    SET("matmul_packed_swiglu", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
     SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
     SET("matmul_cm_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),
     SET("matmul_cm_q8_0", run_matmul, block_cases, GSAI_Q8_0),

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "ops/matmul_cm.h"
 #include "ops_check.h"
 #include "util/half.h"
 
@@ -306,7 +307,93 @@ static void matmul_cm_rows_in_any_company_keep_their_bits(void **state)
     if (!is_cpu()) assert_set("matmul_cm_bf16", run_company, cases, N_OF(cases), GSAI_BF16);
 }
 
+static void packed_known_questions_are_answered(void **state)
+{
+    gsai_packing p;
+    (void)state;
+    if (!gsai_packing_of(dev, &p)) skip();
+    assert_op("matmul_pack_x");
+    assert_op("matmul_pack_f16");
+    assert_op("matmul_pack_bf16");
+    assert_op("matmul_packed");
+    assert_op("matmul_packed_swiglu");
+}
+
+enum { PLAIN, ADDED, MAPPED, GATED };
+
+/* n: T, outputs, C, which of these. The same product from rows and from packed rows. */
+static void run_packed(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], N = k->n[1], C = k->n[2], kind = k->n[3];
+    const bool swiglu = kind == GATED;
+    const gsai_maps maps = {.n_half = N / 4 * 3, .n_relu = N / 2};
+    gsai_packing p;
+    gsai_tensor tensor;
+    gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), swiglu ? 2 * N : N, C, 0, 0.5f, &tensor);
+    const float *x = gsai_check_random(c, (uint64_t)T * C, 2, false), *before = gsai_check_random(c, T * N, 2, false);
+    if (!w.parts || !gsai_packing_of(dev, &p)) return;
+    gsai_rows rx = half_rows(c, x, T, C), ry[2];
+    for (int i = 0; i < 2; i++) {
+        const uint32_t stride = (N + 7) / 8 * 8;
+        const uint64_t bytes = (uint64_t)T * stride * 2;
+        ry[i] = swiglu ? (gsai_rows){gsai_check_place(c, NULL, bytes, GSAI_CHECK_INOUT), 0, stride, true}
+                       : gsai_check_rows(c, before, T, N, GSAI_CHECK_INOUT);
+    }
+    const uint64_t packed_bytes = gsai_packed_bytes(&p, w.n_rows, C, swiglu);
+    const gsai_range packed = gsai_check_place(c, NULL, packed_bytes, GSAI_CHECK_OUT);
+    rx.room = gsai_check_place(c, NULL, gsai_round_up(T, p.tokens) * gsai_round_up(C, p.columns) * 2, GSAI_CHECK_OUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    for (int i = 0; i < 2; i++) {
+        if (i == 1) {
+            w.parts->packed = packed;
+            w.parts->in_pairs = swiglu;
+            gsai_op_pack(r, w.parts, C);
+        }
+        gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = ry[i],
+                              .x = rx,
+                              .part = w.parts,
+                              .n_cols = C,
+                              .T = T,
+                              .n_rows = N,
+                              .accumulate = kind == ADDED,
+                              .swiglu = swiglu,
+                              .maps = kind == MAPPED ? &maps : NULL,
+                              .label = i ? "packed" : "rows"});
+    }
+    if (gsai_check_end(c) != GSA_OK) return;
+    const uint8_t *a = gsai_check_data(c, ry[0].range), *b = gsai_check_data(c, ry[1].range);
+    if (memcmp(a, b, ry[0].range.size) != 0) gsai_check_fail(c);
+}
+
+static void packed_rows_give_the_bits_of_rows(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"T 128 N 256 C 512", 0, {128, 256, 512, PLAIN}},
+        {"T 200 N 200 C 208 added", 0, {200, 200, 208, ADDED}},
+        {"T 64 N 64 C 8", 0, {64, 64, 8, PLAIN}},
+        {"T 256 N 384 C 1280 added", 0, {256, 384, 1280, ADDED}},
+        {"T 128 N 256 C 320 maps", 0, {128, 256, 320, MAPPED}},
+        {"T 131 N 250 C 104 maps", 0, {131, 250, 104, MAPPED}},
+        {"T 1 N 3 C 40", 0, {1, 3, 40, PLAIN}},
+    };
+    static const gsai_verify_case gated[] = {
+        {"T 128 N 128 C 256", 0, {128, 128, 256, GATED}},
+        {"T 130 N 200 C 104", 0, {130, 200, 104, GATED}},
+        {"T 9 N 8 C 16", 0, {9, 8, 16, GATED}},
+    };
+    gsai_packing p;
+    (void)state;
+    if (!gsai_packing_of(dev, &p)) skip();
+    for (gsai_type type = GSAI_F16; type <= GSAI_BF16; type++) {
+        assert_set("matmul_packed", run_packed, cases, N_OF(cases), type);
+        assert_set("matmul_packed_swiglu", run_packed, gated, N_OF(gated), type);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(packed_known_questions_are_answered),
+    cmocka_unit_test(packed_rows_give_the_bits_of_rows),
     cmocka_unit_test(half_rows_known_questions_are_answered),
     cmocka_unit_test(matmul_cm_known_questions_are_answered),
     cmocka_unit_test(matmul_cm_other_shapes_match_the_reference),
