@@ -11,6 +11,18 @@ extern "C" {
 
 typedef struct gsa_model gsa_model;
 
+/* Weights for prompts: a second copy, on the device, of the layers' matrices that are f16 or bf16, in the order in which
+ * the matrix units of this device take them. Costs as much device memory as those matrices (padded a little), and loading
+ * them once more from there to there; brings prompts of some hundred tokens and more in three quarters of the time. Results
+ * are the same to the bit. Only where the device has matrix units whose fragments can be loaded so; other models and devices
+ * take no such memory, whatever is asked for. */
+typedef enum gsa_prompt_weights {
+    GSA_PROMPT_WEIGHTS_DEFAULT, /* where the whole model then takes at most half of the device's memory, and less than
+                                   max_device_bytes; not with CPU drivers */
+    GSA_PROMPT_WEIGHTS_ON,
+    GSA_PROMPT_WEIGHTS_OFF
+} gsa_prompt_weights;
+
 /* Exactly one of path, source and synthetic. The struct and its strings need to live for the call only; so do progress and
  * its user. The memory or callback of a source must stay until the model is destroyed: weights are read again for the
  * identity in state files and, on the CPU reference, for every token. A path is kept mapped as long: replace such a file,
@@ -28,6 +40,7 @@ typedef struct gsa_model_params {
     /* Nonzero: a session's bits never depend on which other sessions share its steps. Else single tokens of four and more
      * sessions may take faster kernels, whose results differ by rounding (the bound for f16 products in MODEL.md). */
     int deterministic;
+    gsa_prompt_weights prompt_weights;
     gsa_progress progress; /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
@@ -50,12 +63,13 @@ typedef struct gsa_model_info {
 /* What a load with these params takes on this device, in bytes: exactly what gsa_device_memory_get() shows afterwards.
  * For the CPU reference: its states, in host memory; the weights stay in the file. */
 typedef struct gsa_memory_plan {
-    uint64_t weight_bytes;  /* device: repacked weights */
-    uint64_t arena_bytes;   /* device: n_slots states; with gsa_device_params.resident what that takes, too */
-    uint64_t scratch_bytes; /* device: activations of the largest pass, logits */
-    uint64_t host_bytes;    /* host-visible: work tables, read-back, state transfer */
-    uint64_t load_bytes;    /* host-visible, while loading only: staging of the upload */
-    uint64_t device_bytes;  /* sum of the first three */
+    uint64_t weight_bytes;        /* device: repacked weights */
+    uint64_t prompt_weight_bytes; /* device: the second copy for prompts, see gsa_prompt_weights; 0 without */
+    uint64_t arena_bytes;         /* device: n_slots states; with gsa_device_params.resident what that takes, too */
+    uint64_t scratch_bytes;       /* device: activations of the largest pass, logits */
+    uint64_t host_bytes;          /* host-visible: work tables, read-back, state transfer */
+    uint64_t load_bytes;          /* host-visible, while loading only: staging of the upload */
+    uint64_t device_bytes;        /* sum of the first four */
     uint32_t n_slots, max_rows;
 } gsa_memory_plan;
 

@@ -9,6 +9,9 @@ static gsa_status check_params(const char *where, const gsa_model_params *p)
     if (p->struct_size != sizeof *p)
         return gsai_fail(
             GSA_ERROR_ARGUMENT, "%s: struct_size is %zu, this library expects %zu", where, p->struct_size, sizeof *p);
+    if ((unsigned)p->prompt_weights > GSA_PROMPT_WEIGHTS_OFF)
+        return gsai_fail(GSA_ERROR_ARGUMENT, "%s: prompt_weights is %d, expected 0 to %d", where,
+            (int)p->prompt_weights, GSA_PROMPT_WEIGHTS_OFF);
     return GSA_OK;
 }
 
@@ -90,8 +93,11 @@ gsa_status gsa_model_inspect(const gsa_model_params *params, const gsa_device *d
         tensor(user, &ti);
     }
     if (plan) {
-        const gsai_engine_params ep = {
-            .checkpoint = ck, .n_slots = params->n_slots ? params->n_slots : 8, .max_rows = params->max_rows};
+        const gsai_engine_params ep = {.checkpoint = ck,
+            .n_slots = params->n_slots ? params->n_slots : 8,
+            .max_rows = params->max_rows,
+            .prompt_weights = params->prompt_weights,
+            .max_device_bytes = params->max_device_bytes};
         status = gsai_engine_plan(device, &ep, plan);
     }
     gsai_checkpoint_close(ck);

@@ -14,15 +14,24 @@ typedef struct piece {
     const gsa_allocator *allocator;
 } piece;
 
+typedef struct copy { /* a part once more, in the order of fragments */
+    uint32_t part, n_cols;
+    bool in_pairs;
+    gsai_place place;
+} copy;
+
 typedef struct planner {
     const gsai_checkpoint *ck;
-    gsai_layout layout;
+    const gsai_packing *packing; /* or NULL */
+    gsai_layout layout, packed_layout;
     uint64_t max_place;
     gsai_weights *w;
     gsai_place *places;
     uint32_t n_places, cap_places;
     piece *pieces;
     uint32_t n_pieces, cap_pieces;
+    copy *copies;
+    uint32_t n_copies, cap_copies;
     /* targets whose ranges are known once the heap exists: place i fills vector_of[i] or part_of[i] */
     gsai_vector **vector_of;
     uint32_t *part_of; /* index into w->parts, or UINT32_MAX */
@@ -132,6 +141,33 @@ static gsa_status add_matrix(planner *p, gsai_matrix *target, const gsai_tensor 
     return GSA_OK;
 }
 
+/* Copies of the parts from first on, of those whose type has them and that fit one binding. */
+static gsa_status add_copies(planner *p, uint32_t first, uint32_t n_cols, bool in_pairs)
+{
+    for (uint32_t i = first; p->packing && i < p->n_parts; i++) {
+        const gsai_matrix_part *part = &p->w->parts[i];
+        const uint64_t bytes = gsai_packed_bytes(p->packing, part->n_rows, n_cols, in_pairs);
+        if (!gsai_packing_has(part->type, n_cols) || bytes > p->packed_layout.max_place) continue;
+        if (!grow(&p->ck->allocator, &p->copies, &p->cap_copies, p->n_copies + 1, sizeof *p->copies))
+            return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory while planning the upload");
+        copy *c = &p->copies[p->n_copies++];
+        *c = (copy){.part = i, .n_cols = n_cols, .in_pairs = in_pairs};
+        const gsa_status status = gsai_layout_place(&p->packed_layout, bytes, &c->place);
+        if (status != GSA_OK) return status;
+    }
+    return GSA_OK;
+}
+
+/* Also with a packed copy. */
+static gsa_status add_product(
+    planner *p, gsai_matrix *target, const gsai_tensor *const *tensors, uint32_t n, bool wants_pairs)
+{
+    const uint32_t first = p->n_parts;
+    const gsa_status status = add_matrix(p, target, tensors, n);
+    if (status != GSA_OK) return status;
+    return add_copies(p, first, target->n_cols, wants_pairs && target->n_parts == 1);
+}
+
 #define TRY(call)                                                                                                      \
     do {                                                                                                               \
         const gsa_status try_status = (call);                                                                          \
@@ -141,23 +177,26 @@ static gsa_status add_matrix(planner *p, gsai_matrix *target, const gsai_tensor 
 static gsa_status plan_layer(planner *p, const gsai_layer_tensors *t, gsai_layer_weights *w)
 {
     TRY(add_vector1(p, &w->attn_norm, &t->attn_norm));
-    TRY(add_matrix(p, &w->qkvf, (const gsai_tensor *const[]){&t->q, &t->k, &t->v, &t->f}, 4));
+    /* Gates and ups meet in their product where down takes its input as f16. */
+    const bool pairs = t->down.type != GSAI_F32;
+    TRY(add_product(p, &w->qkvf, (const gsai_tensor *const[]){&t->q, &t->k, &t->v, &t->f}, 4, false));
     TRY(add_vector(p, &w->conv_taps, (const gsai_tensor *const[]){&t->conv_q, &t->conv_k, &t->conv_v}, 3));
     TRY(add_vector1(p, &w->t2r, &t->t2r));
     TRY(add_vector1(p, &w->g_norm, &t->g_norm));
-    TRY(add_matrix(p, &w->o, (const gsai_tensor *const[]){&t->o}, 1));
+    TRY(add_product(p, &w->o, (const gsai_tensor *const[]){&t->o}, 1, false));
     TRY(add_vector1(p, &w->ffn_norm, &t->ffn_norm));
-    TRY(add_matrix(p, &w->gate_up, (const gsai_tensor *const[]){&t->gate, &t->up}, 2));
-    TRY(add_matrix(p, &w->down, (const gsai_tensor *const[]){&t->down}, 1));
+    TRY(add_product(p, &w->gate_up, (const gsai_tensor *const[]){&t->gate, &t->up}, 2, pairs));
+    TRY(add_product(p, &w->down, (const gsai_tensor *const[]){&t->down}, 1, false));
     return GSA_OK;
 }
 
-static gsa_status plan(
-    planner *p, const gsai_checkpoint *ck, gsai_weights *w, uint64_t max_range, uint64_t max_allocation, uint32_t align)
+static gsa_status plan(planner *p, const gsai_checkpoint *ck, const gsai_packing *packing, gsai_weights *w,
+    uint64_t max_range, uint64_t max_allocation, uint32_t align)
 {
-    *p = (planner){.ck = ck, .w = w};
+    *p = (planner){.ck = ck, .packing = packing, .w = w};
     *w = (gsai_weights){.allocator = ck->allocator};
     gsai_layout_init(&p->layout, &w->allocator, max_range, max_allocation, align);
+    gsai_layout_init(&p->packed_layout, &w->allocator, max_range, max_allocation, align);
     p->max_place = p->layout.max_place;
     w->layers = gsai_alloc_array(&w->allocator, ck->config.n_layers, sizeof *w->layers);
     if (!w->layers) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory while planning the upload");
@@ -172,6 +211,8 @@ static void planner_finish(planner *p)
 {
     const gsa_allocator *a = &p->ck->allocator;
     gsai_layout_finish(&p->layout);
+    gsai_layout_finish(&p->packed_layout);
+    gsai_free(a, p->copies);
     gsai_free(a, p->places);
     gsai_free(a, p->pieces);
     gsai_free(a, p->vector_of);
@@ -279,25 +320,45 @@ static gsa_status upload(planner *p, gsa_device *dev, gsa_progress progress, voi
     return status;
 }
 
-gsa_status gsai_weights_plan(
-    const gsai_checkpoint *ck, uint64_t max_range, uint64_t max_allocation, uint32_t align, uint64_t *n_bytes)
+/* The copies are made on the device, of what has been uploaded. */
+static gsa_status make_copies(const planner *p, gsa_device *dev)
+{
+    gsai_recorder *r = NULL;
+    gsai_plan plan = {0};
+    gsai_ticket ticket = 0;
+    if (p->n_copies == 0) return GSA_OK;
+    gsa_status status = gsai_recorder_begin(dev, 0, &r);
+    if (status != GSA_OK) return status;
+    for (uint32_t i = 0; i < p->n_copies; i++) gsai_op_pack(r, &p->w->parts[p->copies[i].part], p->copies[i].n_cols);
+    status = gsai_recorder_finish(r, &plan);
+    if (status == GSA_OK) status = gsai_plan_submit(dev, &plan, &ticket);
+    if (status == GSA_OK) status = gsai_queue_wait(dev, ticket, UINT64_MAX);
+    gsai_plan_destroy(dev, &plan);
+    return status;
+}
+
+gsa_status gsai_weights_plan(const gsai_checkpoint *ck, uint64_t max_range, uint64_t max_allocation, uint32_t align,
+    const gsai_packing *packing, uint64_t *n_bytes, uint64_t *n_packed_bytes)
 {
     planner p;
     gsai_weights w;
-    const gsa_status status = plan(&p, ck, &w, max_range, max_allocation, align);
+    const gsa_status status = plan(&p, ck, packing, &w, max_range, max_allocation, align);
     *n_bytes = gsai_layout_bytes(&p.layout);
+    *n_packed_bytes = gsai_layout_bytes(&p.packed_layout);
     planner_finish(&p);
     gsai_weights_destroy(NULL, &w);
     return status;
 }
 
-gsa_status gsai_weights_create(
-    gsa_device *dev, const gsai_checkpoint *ck, gsa_progress progress, void *progress_user, gsai_weights *w)
+gsa_status gsai_weights_create(gsa_device *dev, const gsai_checkpoint *ck, const gsai_packing *packing,
+    gsa_progress progress, void *progress_user, gsai_weights *w)
 {
     planner p;
     const gsai_caps *caps = &dev->caps;
-    gsa_status status = plan(&p, ck, w, caps->max_range_bytes, caps->max_allocation_bytes, caps->offset_align);
+    gsa_status status = plan(&p, ck, packing, w, caps->max_range_bytes, caps->max_allocation_bytes, caps->offset_align);
     if (status == GSA_OK) status = gsai_heap_create(dev, &p.layout, GSAI_MEMORY_DEVICE, &w->heap);
+    if (status == GSA_OK && p.n_copies > 0)
+        status = gsai_heap_create(dev, &p.packed_layout, GSAI_MEMORY_DEVICE, &w->packed);
     if (status == GSA_OK) {
         for (uint32_t i = 0; i < p.n_places; i++) {
             const gsai_range range = gsai_heap_range(&w->heap, p.places[i]);
@@ -306,10 +367,15 @@ gsa_status gsai_weights_create(
             else
                 w->parts[p.part_of[i]].range = range;
         }
+        for (uint32_t i = 0; i < p.n_copies; i++) {
+            w->parts[p.copies[i].part].packed = gsai_heap_range(&w->packed, p.copies[i].place);
+            w->parts[p.copies[i].part].in_pairs = p.copies[i].in_pairs;
+        }
         gsai_matrix_part *part = w->parts;
         for (uint32_t i = 0; i < p.n_matrices; part += p.matrices[i]->n_parts, i++) p.matrices[i]->parts = part;
         if (ck->config.tied) w->head = w->embed;
         status = upload(&p, dev, progress, progress_user);
+        if (status == GSA_OK) status = make_copies(&p, dev);
     }
     planner_finish(&p);
     if (status != GSA_OK) gsai_weights_destroy(dev, w);
@@ -320,6 +386,7 @@ void gsai_weights_destroy(gsa_device *dev, gsai_weights *w)
 {
     if (!w->allocator.free) return;
     if (dev) gsai_heap_destroy(dev, &w->heap);
+    if (dev) gsai_heap_destroy(dev, &w->packed);
     gsai_free(&w->allocator, w->layers);
     gsai_free(&w->allocator, w->parts);
     *w = (gsai_weights){0};

@@ -169,7 +169,7 @@ static bool choose_either(const gsa_device *dev, const gsai_matmul_cm_args *a, u
     double time;
     const bool found = choose(dev, T, n_rows, a->swiglu, out, &time);
     if (!packed) return found;
-    const double of_packed = time_of(dev, &packed->tile, T, n_rows) + gsai_matmul_packed_x_time(a);
+    const double of_packed = time_of(dev, &packed->tile, T, n_rows) + gsai_matmul_packed_x_time(dev, a);
     if (!found || is_asked_for || of_packed < time) *out = *packed;
     return true;
 }

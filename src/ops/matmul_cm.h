@@ -44,7 +44,7 @@ bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
 /* Do these operands lie ready, or is there room? */
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a);
 /* What putting x in order takes, in the unit of a tile's times. */
-double gsai_matmul_packed_x_time(const gsai_matmul_cm_args *a);
+double gsai_matmul_packed_x_time(const gsa_device *dev, const gsai_matmul_cm_args *a);
 /* Tokens first .. first + T - 1; first is in whole blocks, and so is a->first_row. */
 void gsai_matmul_packed(
     gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T);

@@ -119,9 +119,9 @@ bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, c
 }
 
 /* On the H200 of the other times: a launch and what waits for it, then 3 TB/s. */
-double gsai_matmul_packed_x_time(const gsai_matmul_cm_args *a)
+double gsai_matmul_packed_x_time(const gsa_device *dev, const gsai_matmul_cm_args *a)
 {
-    if (a->has_packed_x && *a->has_packed_x) return 0;
+    if (*a->has_packed_x || dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return 0;
     return (3 + 4.0 * a->T * a->n_cols / 3e6) * 64 / a->n_cols;
 }
 

@@ -18,6 +18,13 @@ static uint32_t stride_of(uint64_t columns)
     return (uint32_t)gsai_round_up(columns, 4);
 }
 
+/* Rows that products on matrix units take as f16: as many again have room beside them in another order, filled up to
+ * whole steps of columns. */
+static uint64_t product_stride_of(uint64_t columns)
+{
+    return gsai_round_up(columns, 32);
+}
+
 static gsa_status too_large(const char *what, uint64_t bytes, uint64_t max)
 {
     return gsai_fail(GSA_ERROR_LIMIT, "%s takes %llu bytes, but this device binds at most %llu at once", what,
@@ -52,6 +59,7 @@ gsa_status gsai_capacity_of(
     if (2ull * c->F > widest) widest = stride_of(2ull * c->F);
     if ((uint64_t)c->H * c->V > widest) widest = stride_of((uint64_t)c->H * c->V);
     if (c->D > widest) widest = stride_of(c->D);
+    widest = product_stride_of(widest);
     uint64_t rows = max_rows ? max_rows : limits->cpu_driver ? 128 : limits->large ? 2048 : 512;
     if (rows > 4096) rows = 4096;
     rows = gsai_round_up(rows, GSA_CHUNK);
@@ -103,12 +111,12 @@ gsa_status gsai_capacity_scratch(const gsai_config *c, const gsai_capacity *k, g
         uint64_t floats;
     } wanted[] = {
         {&out->x, rows * stride_of(c->D)},
-        {&out->h, rows * stride_of(c->D > (uint64_t)c->H * c->V ? c->D : (uint64_t)c->H * c->V)},
+        {&out->h, rows * product_stride_of(c->D > (uint64_t)c->H * c->V ? c->D : (uint64_t)c->H * c->V)},
         {&out->qkvf, rows * k->qkvf_stride},
         {&out->raw, c->W ? rows * k->qkvf_stride : 4},
         {&out->o, rows * stride_of((uint64_t)c->H * c->V)},
         {&out->gate_up, rows * stride_of(2ull * c->F)},
-        {&out->act, rows * stride_of(c->F)},
+        {&out->act, rows * product_stride_of(c->F)},
         {&out->logits, (uint64_t)k->wanted_at_once * stride_of(c->n_vocab)},
         {&out->wanted, (uint64_t)k->wanted_at_once * stride_of(c->D)},
         {&out->tokens, GSAI_MAX_REPEAT * k->tokens_stride / 4},

@@ -57,7 +57,8 @@ typedef struct gsai_engine_params {
     const gsai_checkpoint *checkpoint; /* outlives the engine */
     uint32_t n_slots, max_rows;        /* max_rows 0 = choose */
     bool deterministic;                /* company in a pass never changes bits */
-    uint64_t max_device_bytes;         /* 0 = no cap */
+    gsa_prompt_weights prompt_weights;
+    uint64_t max_device_bytes; /* 0 = no cap */
     gsa_progress progress;
     void *progress_user;
 } gsai_engine_params;

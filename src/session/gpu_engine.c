@@ -4,6 +4,8 @@
 #include "ops/matmul_cm.h"
 #include "ops/verify.h"
 
+#include <stdio.h>
+
 static void gpu_destroy(gsai_engine *base)
 {
     gsai_gpu_engine *e = (gsai_gpu_engine *)base;
@@ -115,6 +117,24 @@ static bool upload_progress(void *user, double fraction, const char *what)
     return show_progress(user, UPLOAD_SHARE * fraction, what) == GSA_OK;
 }
 
+/* Also one of as many tokens as a pass takes, where these have kernels of their own. */
+static gsa_status record_longest(gsai_gpu_engine *e)
+{
+    const gsai_plan_key key = {.rows = GSAI_ROWS_MANY,
+        .n_rows = e->k.max_rows,
+        .n_spans = 1,
+        .n_chunks = e->k.max_rows / GSA_CHUNK,
+        .n_wanted = 1,
+        .wanted_class = GSAI_ROWS_MANY,
+        .choose = GSAI_CHOOSE_ARGMAX,
+        .copy_logits = true,
+        .repeat = 1};
+    gsai_plan plan = {0};
+    const gsa_status status = gsai_gpu_record_pass(e, &key, &plan);
+    gsai_plan_destroy(e->dev, &plan);
+    return status;
+}
+
 /* Record one pass of each kind, so that every pipeline exists before the first token; the plans are not kept. */
 static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *params)
 {
@@ -143,7 +163,7 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         status = gsai_gpu_record_pass(e, &resident, &plan);
         gsai_plan_destroy(e->dev, &plan);
     }
-    return status;
+    return status == GSA_OK && e->weights.packed.n_blocks > 0 ? record_longest(e) : status;
 }
 
 /* Every pipeline exists and its kernel has answered a known question on this device before the first token. A kernel
@@ -163,29 +183,34 @@ static gsa_status prewarm(gsai_gpu_engine *e, const gsai_engine_params *params)
     return status == GSA_OK ? gsai_gpu_resident_weigh(e) : status;
 }
 
-static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)
+static gsa_status check_cap(const gsai_engine_params *params, const gsa_memory_plan *plan)
 {
-    gsa_memory_plan plan;
-    const gsa_status status = gsai_engine_plan(dev, params, &plan);
-    if (status != GSA_OK) return status;
-    if (params->max_device_bytes && plan.device_bytes > params->max_device_bytes)
-        return gsai_fail(GSA_ERROR_DEVICE_MEMORY,
-            "weights %llu + arena of %u slots %llu + scratch of %u rows %llu = %llu bytes on the device, the cap is "
-            "%llu: %s",
-            (unsigned long long)plan.weight_bytes, plan.n_slots, (unsigned long long)plan.arena_bytes, plan.max_rows,
-            (unsigned long long)plan.scratch_bytes, (unsigned long long)plan.device_bytes,
-            (unsigned long long)params->max_device_bytes,
-            plan.weight_bytes >= params->max_device_bytes
-                ? "the weights alone pass it, so take a smaller type or allow more"
-                : "take fewer slots, smaller max_rows or a smaller type, or allow more");
-    return GSA_OK;
+    char prompts[64] = "";
+    if (!params->max_device_bytes || plan->device_bytes <= params->max_device_bytes) return GSA_OK;
+    if (plan->prompt_weight_bytes)
+        snprintf(prompts, sizeof prompts, " + weights for prompts %llu", (unsigned long long)plan->prompt_weight_bytes);
+    return gsai_fail(GSA_ERROR_DEVICE_MEMORY,
+        "weights %llu%s + arena of %u slots %llu + scratch of %u rows %llu = %llu bytes on the device, the cap is "
+        "%llu: %s",
+        (unsigned long long)plan->weight_bytes, prompts, plan->n_slots, (unsigned long long)plan->arena_bytes,
+        plan->max_rows, (unsigned long long)plan->scratch_bytes, (unsigned long long)plan->device_bytes,
+        (unsigned long long)params->max_device_bytes,
+        plan->weight_bytes >= params->max_device_bytes
+            ? "the weights alone pass it, so take a smaller type or allow more"
+        : plan->prompt_weight_bytes
+            ? "leave prompt_weights off, take fewer slots, smaller max_rows or a smaller type, or allow more"
+            : "take fewer slots, smaller max_rows or a smaller type, or allow more");
 }
 
 gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *params, gsai_engine **out)
 {
+    gsa_memory_plan plan;
+    gsai_packing packing;
     *out = NULL;
-    gsa_status status = check_cap(dev, params);
+    gsa_status status = gsai_engine_plan(dev, params, &plan);
+    if (status == GSA_OK) status = check_cap(params, &plan);
     if (status != GSA_OK) return status;
+    const bool packs = plan.prompt_weight_bytes > 0 && gsai_packing_of(dev, &packing);
     gsai_gpu_engine *e = gsai_alloc(&dev->allocator, sizeof *e);
     if (!e) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     e->base.ops = &gpu_ops;
@@ -197,7 +222,8 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     gsai_upload *up = NULL;
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);
     if (status == GSA_OK)
-        status = gsai_weights_create(dev, params->checkpoint, upload_progress, (void *)(uintptr_t)params, &e->weights);
+        status = gsai_weights_create(
+            dev, params->checkpoint, packs ? &packing : NULL, upload_progress, (void *)(uintptr_t)params, &e->weights);
     if (status == GSA_OK) e->speedup = gsai_matmul_cm_has(dev, &e->weights.layers[0].gate_up) ? GSAI_MATRIX_SPEEDUP : 1;
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);
@@ -223,6 +249,25 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     return GSA_OK;
 }
 
+/* With a second copy of the weights for prompts, if this device and model have one: what is planned, plus what that takes. */
+static gsa_status plan_packed(
+    const gsa_device *dev, const gsai_engine_params *params, const gsai_limits *limits, gsa_memory_plan *plan)
+{
+    gsai_packing packing;
+    uint64_t bytes, packed;
+    if (!dev || params->prompt_weights == GSA_PROMPT_WEIGHTS_OFF || !gsai_packing_of(dev, &packing)) return GSA_OK;
+    const gsa_status status = gsai_weights_plan(
+        params->checkpoint, limits->max_range, limits->max_allocation, limits->align, &packing, &bytes, &packed);
+    if (status != GSA_OK) return status;
+    const uint64_t sum = plan->device_bytes + packed;
+    const bool fits = !limits->cpu_driver && sum <= dev->caps.device_heap_bytes / 2 &&
+                      (params->max_device_bytes == 0 || sum <= params->max_device_bytes);
+    if (params->prompt_weights == GSA_PROMPT_WEIGHTS_DEFAULT && !fits) return GSA_OK;
+    plan->prompt_weight_bytes = packed;
+    plan->device_bytes = sum;
+    return GSA_OK;
+}
+
 gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan)
 {
     *plan = (gsa_memory_plan){0};
@@ -238,7 +283,8 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     gsai_capacity k;
     gsa_status status = gsai_capacity_of(c, &limits, params->n_slots, params->max_rows, &k);
     if (status == GSA_OK)
-        status = gsai_weights_plan(ck, limits.max_range, limits.max_allocation, limits.align, &plan->weight_bytes);
+        status = gsai_weights_plan(ck, limits.max_range, limits.max_allocation, limits.align, NULL, &plan->weight_bytes,
+            &plan->prompt_weight_bytes);
     if (status != GSA_OK) return status;
 
     gsai_layout layout;
@@ -262,5 +308,5 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     plan->device_bytes = plan->weight_bytes + plan->arena_bytes + plan->scratch_bytes;
     plan->n_slots = k.n_slots;
     plan->max_rows = k.max_rows;
-    return status;
+    return status == GSA_OK ? plan_packed(dev, params, &limits, plan) : status;
 }

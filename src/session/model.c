@@ -81,7 +81,7 @@ gsa_status gsai_model_load(gsa_device *device, const gsa_model_params *params, g
     if (status == GSA_OK) status = gsai_checkpoint_open(params, a, &device->log, &m->checkpoint);
     if (status == GSA_OK) {
         const gsai_engine_params ep = {m->checkpoint, m->n_slots, params->max_rows, params->deterministic != 0,
-            params->max_device_bytes, params->progress, params->progress_user};
+            params->prompt_weights, params->max_device_bytes, params->progress, params->progress_user};
         gsai_model_info_fill(m->checkpoint, &m->info);
         status = gsai_engine_plan(device, &ep, &m->plan);
         if (status == GSA_OK)

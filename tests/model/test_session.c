@@ -607,6 +607,7 @@ static void model_memory_cap_is_respected(void **state)
     gsa_memory_plan plan;
     gsa_model *m = NULL;
     gsa_model_params params = {.struct_size = sizeof params, .path = tiny.path, .n_slots = 4};
+    params.prompt_weights = GSA_PROMPT_WEIGHTS_OFF;
     OK(gsa_model_inspect(&params, device, NULL, NULL, NULL, &plan));
     gsa_device_memory before, after;
     gsa_device_memory_get(device, &before);
@@ -645,7 +646,8 @@ static void check_plan(const golden_model *golden, uint32_t n_slots, uint32_t ma
     OK(gsa_model_inspect(&params, device, NULL, NULL, NULL, &plan));
     OK(gsa_model_load(device, &params, &m));
     gsa_device_memory_get(device, &with);
-    assert_int_equal(plan.device_bytes, plan.weight_bytes + plan.arena_bytes + plan.scratch_bytes);
+    assert_int_equal(
+        plan.device_bytes, plan.weight_bytes + plan.prompt_weight_bytes + plan.arena_bytes + plan.scratch_bytes);
     assert_int_equal(with.device_bytes - before.device_bytes, plan.device_bytes);
     assert_int_equal(with.host_bytes - before.host_bytes, plan.host_bytes);
 
@@ -678,6 +680,56 @@ static void model_takes_exactly_the_planned_bytes(void **state)
     check_plan(&tiny, 2, 0);
     check_plan(&tiny, 37, 64);
     check_plan(&conv, 3, 1000);
+}
+
+/* Weights for prompts take what the plan says and change no bit; what passes the cap is refused, or left out where nobody
+ * asked for it. */
+static void model_weights_for_prompts_change_no_bits(void **state)
+{
+    (void)state;
+    golden_model m = golden_model_open(device, "gsa-bf16-sharded", 3), own = m;
+    gsa_model_params params = {.struct_size = sizeof params, .path = m.path, .n_slots = 3};
+    gsa_memory_plan plan, other;
+    gsa_device_memory before, with, after;
+    params.prompt_weights = GSA_PROMPT_WEIGHTS_OFF;
+    OK(gsa_model_inspect(&params, device, NULL, NULL, NULL, &other));
+    assert_int_equal(other.prompt_weight_bytes, 0);
+    params.prompt_weights = GSA_PROMPT_WEIGHTS_ON;
+    OK(gsa_model_inspect(&params, device, NULL, NULL, NULL, &plan));
+    if (plan.prompt_weight_bytes == 0) {
+        golden_model_close(&m);
+        skip();
+    }
+    assert_int_equal(plan.device_bytes, other.device_bytes + plan.prompt_weight_bytes);
+
+    params.max_device_bytes = plan.device_bytes - 1;
+    assert_int_equal(gsa_model_load(device, &params, &own.model), GSA_ERROR_DEVICE_MEMORY);
+    assert_non_null(strstr(gsa_error_text(), "weights for prompts"));
+    params.prompt_weights = GSA_PROMPT_WEIGHTS_DEFAULT;
+    OK(gsa_model_inspect(&params, device, NULL, NULL, NULL, &other));
+    assert_int_equal(other.prompt_weight_bytes, 0);
+
+    params.prompt_weights = GSA_PROMPT_WEIGHTS_ON;
+    params.max_device_bytes = 0;
+    gsa_device_memory_get(device, &before);
+    OK(gsa_model_load(device, &params, &own.model));
+    gsa_device_memory_get(device, &with);
+    assert_int_equal(with.device_bytes - before.device_bytes, plan.device_bytes);
+    gsa_session *a = new_session(&m), *b = new_session(&own), *sliced = new_session(&own);
+    OK(gsa_session_eval_wait(a, prompt, N_PROMPT, NULL));
+    OK(gsa_session_eval_wait(b, prompt, N_PROMPT, NULL));
+    assert_same("weights for prompts", a, b);
+    OK(gsa_session_eval_wait(sliced, prompt, 64, NULL));
+    OK(gsa_session_eval_wait(sliced, prompt + 64, 128, NULL));
+    OK(gsa_session_eval_wait(sliced, prompt + 192, 8, NULL));
+    assert_same("slices 64 + 128 + 8", a, sliced);
+    gsa_device_memory_get(device, &after);
+    assert_int_equal(after.device_peak_bytes, with.device_peak_bytes);
+    gsa_session_destroy(a);
+    gsa_session_destroy(b);
+    gsa_session_destroy(sliced);
+    gsa_model_destroy(own.model);
+    golden_model_close(&m);
 }
 
 static bool stop_at_half(void *user, double fraction, const char *what)
@@ -723,6 +775,7 @@ int main(void)
         cmocka_unit_test(sampling_continues_from_a_state_file),
         cmocka_unit_test(model_takes_exactly_the_planned_bytes),
         cmocka_unit_test(model_memory_cap_is_respected),
+        cmocka_unit_test(model_weights_for_prompts_change_no_bits),
         cmocka_unit_test(model_loading_can_be_cancelled),
     };
     const int failed = cmocka_run_group_tests_name("session", tests, NULL, NULL);

@@ -325,7 +325,7 @@ def test_inspect():
     for args in (["-m", TINY], ["-m", os.path.join(MODELS, "gsa-bf16-sharded"), "--slots", "3"], ["--synthetic", "1.3b"], ["-m", TINY, *CPU]):
         j = json.loads(good("inspect", "--json", *args))
         plan = j["memory_plan"]
-        assert plan["device_bytes"] == plan["weight_bytes"] + plan["arena_bytes"] + plan["scratch_bytes"]
+        assert plan["device_bytes"] == plan["weight_bytes"] + plan["prompt_weight_bytes"] + plan["arena_bytes"] + plan["scratch_bytes"]
         assert sum(t["bytes"] for t in j["tensors"]) == j["model"]["weight_bytes"]
         assert plan["load_bytes"] > 0 or "-d" in args
         if "-d" not in args:

@@ -95,7 +95,7 @@ def test_pipeline_cache_is_kept_and_never_trusted():
 
 def test_inspect_plans_for_the_device():
     plan = json.loads(good("inspect", "-m", TINY, "--json", *DEVICE))["memory_plan"]
-    assert plan["device_bytes"] == plan["weight_bytes"] + plan["arena_bytes"] + plan["scratch_bytes"] > 0
+    assert plan["device_bytes"] == plan["weight_bytes"] + plan["prompt_weight_bytes"] + plan["arena_bytes"] + plan["scratch_bytes"] > 0
 
 
 def test_bench_profile_and_cold_start():
@@ -115,7 +115,7 @@ def test_bench_profile_and_cold_start():
     rows = [json.loads(line) for line in good(*base, "--cold", "--json").splitlines()]
     assert {"load_cold", "pipelines_cold", "pipelines_warm", "load_model"} <= {r["measure"] for r in rows}
     assert rows[0]["startup"]["pipeline_cache_fitted"] is True and rows[0]["startup"]["pipelines"] > 10
-    assert rows[0]["memory"]["device_bytes"] == sum(rows[0]["memory"][k] for k in ("weight_bytes", "arena_bytes", "scratch_bytes"))
+    assert rows[0]["memory"]["device_bytes"] == sum(rows[0]["memory"][k] for k in ("weight_bytes", "prompt_weight_bytes", "arena_bytes", "scratch_bytes"))
 
 
 def test_bench_without_proof_is_invalid():

@@ -11,11 +11,25 @@ double app_now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+static const char *const prompt_words[] = {"auto", "on", "off"}; /* in the order of gsa_prompt_weights */
+
+gsa_prompt_weights app_prompt_weights(const app *a)
+{
+    int word = 0;
+    for (int i = 0; a->prompt_weights && i < (int)APP_COUNT(prompt_words); i++)
+        if (strcmp(a->prompt_weights, prompt_words[i]) == 0) word = i;
+    return (gsa_prompt_weights)word;
+}
+
 int app_parse(app *a, const cli_spec *spec, int argc, char **argv, cli_args *args)
 {
     a->spec = spec;
     const int rc = cli_parse(spec, argc, argv, args);
     if (rc != CLI_GO) return rc;
+    bool is_known = !a->prompt_weights;
+    for (size_t i = 0; !is_known && i < APP_COUNT(prompt_words); i++)
+        is_known = strcmp(a->prompt_weights, prompt_words[i]) == 0;
+    if (!is_known) return cli_mistake(spec, "--prompt-weights '%s': give auto, on or off", a->prompt_weights);
     report_level(a->quiet ? -1 : a->verbose > 2 ? 2 : (int)a->verbose);
     return CLI_GO;
 }
@@ -57,6 +71,7 @@ int app_load_model(app *a, const gsa_model_params *more)
     gsa_model_params params = more ? *more : (gsa_model_params){0};
     params.struct_size = sizeof params;
     if (!params.synthetic) params.path = a->model_path;
+    params.prompt_weights = app_prompt_weights(a);
     params.progress = report_library_progress;
     int rc = app_open_device(a);
     if (rc) return rc;

@@ -9,7 +9,7 @@
 typedef struct app {
     const cli_spec *spec;
     /* options */
-    const char *model_path, *select, *mask, *resident;
+    const char *model_path, *select, *mask, *resident, *prompt_weights;
     bool json, quiet, no_cache, validation, profile;
     uint32_t verbose;
     /* objects */
@@ -39,6 +39,10 @@ typedef struct app {
             "single tokens in one dispatch whose workgroups wait for\neach other: auto (the default: where that "      \
             "was\nmeasured to be faster), never, always;\nalways,KEY=N,... to measure (gsa/device.h)",                 \
             &(a)->resident},                                                                                           \
+        {CLI_TEXT, 0, "prompt-weights", "WORD",                                                                        \
+            "a second copy of f16 weights in the order of matrix\nunits, for prompts: auto (the default: where it "    \
+            "fits\nhalf the device's memory), on, off",                                                                \
+            &(a)->prompt_weights},                                                                                     \
         {CLI_FLAG, 0, "no-cache", NULL,                                                                                \
             "neither read nor write the pipeline cache in\n$GSA_VK_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache",            \
             &(a)->no_cache},                                                                                           \
@@ -68,6 +72,7 @@ int app_open_tokenizer(app *a, const char *hint);
 /* CLI_GO, or the mistake of a command that needs -m. */
 int app_need_model(const app *a);
 
+gsa_prompt_weights app_prompt_weights(const app *a);
 /* gsa_device_params from the options. */
 gsa_device_params app_device_params(const app *a);
 

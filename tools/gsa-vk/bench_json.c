@@ -36,11 +36,11 @@ static json_t *memory_of(const bench *b)
 {
     gsa_device_memory memory;
     gsa_device_memory_get(b->a->device, &memory);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "weight_bytes", (json_int_t)b->plan.weight_bytes,
-        "arena_bytes", (json_int_t)b->plan.arena_bytes, "scratch_bytes", (json_int_t)b->plan.scratch_bytes,
-        "device_bytes", (json_int_t)memory.device_bytes, "host_visible_bytes", (json_int_t)memory.host_bytes,
-        "host_visible_peak_bytes", (json_int_t)memory.host_peak_bytes, "process_peak_bytes_after_load",
-        format_json_real(b->load_peak_bytes));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "weight_bytes", (json_int_t)b->plan.weight_bytes,
+        "prompt_weight_bytes", (json_int_t)b->plan.prompt_weight_bytes, "arena_bytes", (json_int_t)b->plan.arena_bytes,
+        "scratch_bytes", (json_int_t)b->plan.scratch_bytes, "device_bytes", (json_int_t)memory.device_bytes,
+        "host_visible_bytes", (json_int_t)memory.host_bytes, "host_visible_peak_bytes",
+        (json_int_t)memory.host_peak_bytes, "process_peak_bytes_after_load", format_json_real(b->load_peak_bytes));
 }
 
 static json_t *startup_of(const bench *b)

@@ -75,6 +75,9 @@ static void print_plan(const gsa_memory_plan *p, const char *device)
     printf("memory plan  for %s, %u slots, passes of %u tokens\n", device, p->n_slots, p->max_rows);
     printf("  %-22s %12s  (%llu bytes)\n", "weights", format_bytes(p->weight_bytes).s,
         (unsigned long long)p->weight_bytes);
+    if (p->prompt_weight_bytes)
+        printf("  %-22s %12s  (%llu bytes)\n", "weights for prompts", format_bytes(p->prompt_weight_bytes).s,
+            (unsigned long long)p->prompt_weight_bytes);
     printf("  %-22s %12s  (%llu bytes)\n", "state slots", format_bytes(p->arena_bytes).s,
         (unsigned long long)p->arena_bytes);
     printf("  %-22s %12s  (%llu bytes)\n", "activations", format_bytes(p->scratch_bytes).s,
@@ -89,10 +92,11 @@ static void print_plan(const gsa_memory_plan *p, const char *device)
 
 static json_t *plan_json(const gsa_memory_plan *p, const char *device)
 {
-    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "device", format_json_text(device), "slots",
-        (int)p->n_slots, "max_rows", (int)p->max_rows, "weight_bytes", (json_int_t)p->weight_bytes, "arena_bytes",
-        (json_int_t)p->arena_bytes, "scratch_bytes", (json_int_t)p->scratch_bytes, "device_bytes",
-        (json_int_t)p->device_bytes, "host_bytes", (json_int_t)p->host_bytes, "load_bytes", (json_int_t)p->load_bytes);
+    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "device", format_json_text(device), "slots",
+        (int)p->n_slots, "max_rows", (int)p->max_rows, "weight_bytes", (json_int_t)p->weight_bytes,
+        "prompt_weight_bytes", (json_int_t)p->prompt_weight_bytes, "arena_bytes", (json_int_t)p->arena_bytes,
+        "scratch_bytes", (json_int_t)p->scratch_bytes, "device_bytes", (json_int_t)p->device_bytes, "host_bytes",
+        (json_int_t)p->host_bytes, "load_bytes", (json_int_t)p->load_bytes);
 }
 
 /* A model in one file. */
@@ -262,7 +266,8 @@ int cmd_inspect(int argc, char **argv)
         .synthetic = synthetic,
         .synthetic_type = type,
         .n_slots = (uint32_t)slots,
-        .max_rows = (uint32_t)max_rows};
+        .max_rows = (uint32_t)max_rows,
+        .prompt_weights = app_prompt_weights(&a)};
     rc = tensor ? dump_tensor(&params, tensor, out) : show(&a, &params, no_tensors, root);
     if (root && rc == 0 && !tensor) {
         rc = format_json_print(root, 2);
