@@ -45,7 +45,7 @@ static gsa_status load(gsa_device *dev, const char *shape, const char *type_name
     if (!gsai_type_parse(type_name, &type)) return gsai_fail(GSA_ERROR_ARGUMENT, "no weight type %s", type_name);
     config.n_layers = 1;
     status = gsai_checkpoint_open_synthetic(&config, type, 1, &options, &checkpoint);
-    const gsai_engine_params params = {.checkpoint = checkpoint, .n_slots = 1};
+    const gsai_engine_params params = {.checkpoint = checkpoint, .n_slots = 1, .prompt_weights = GSA_PROMPT_WEIGHTS_ON};
     if (status == GSA_OK) status = gsai_engine_gpu_create(dev, &params, &engine);
     if (status == GSA_OK) status = run_prompts(engine);
     if (engine) engine->ops->destroy(engine);
