@@ -11,7 +11,8 @@
 //
 // A workgroup owns TILE_T tokens x TILE_N weight rows, a subgroup SUB_T x SUB_N of them, in fragments of the shape that
 // the device's matrix units take. Columns are walked in steps of DEPTH through shared memory, in STAGES buffers; the next
-// step's vectors are fetched while this one's are multiplied. Every output takes its columns in ascending order in runs of
+// step's vectors are fetched while this one's are multiplied, and made halves behind the multiplications, before the workgroup
+// waits. Every output takes its columns in ascending order in runs of
 // FRAG_K: its bits depend neither on its place in the tile, nor on the tile, nor on the number of tokens.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -38,6 +39,9 @@ layout(constant_id = 12) const bool MAPS = false;
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weights.glsl"
+#if defined(WEIGHT_BLOCKS)
+#include "common/weight_halves.glsl"
+#endif
 #include "common/act.glsl"
 
 layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
@@ -59,8 +63,8 @@ const uint PITCH = VECS + 1u;  // odd, so that neighbouring rows lie in differen
 const uint N_X = TILE_T * VECS, N_W = TILE_N * VECS;
 const uint X_EACH = (N_X + THREADS - 1u) / THREADS; // of an invocation
 #if defined(WEIGHT_BLOCKS)
-const uint UNITS = VECS / 2u; // of a row's step: those of a quad have 16 columns of every 64
-const uint W_EACH = (TILE_N * UNITS + THREADS - 1u) / THREADS;
+const uint PIECES = VECS / 4u; // of a row's step
+const uint W_EACH = (TILE_N * PIECES + THREADS - 1u) / THREADS;
 #else
 const uint W_EACH = (N_W + THREADS - 1u) / THREADS;
 #endif
@@ -78,7 +82,8 @@ shared uvec4 tile[STAGES * STAGE]; // row r of x at r * PITCH, of the weights at
 uint first_token, first_row; // of the tile, in y
 uvec4 x_next[X_EACH];
 #if defined(WEIGHT_BLOCKS)
-WeightUnit w_next[W_EACH];
+WeightPiece w_next[W_EACH];
+uvec4 w_halves[4u * W_EACH];
 #else
 uvec4 w_next[W_EACH];
 #endif
@@ -96,11 +101,22 @@ uint weight_row(uint r)
 }
 
 #if defined(WEIGHT_BLOCKS)
-// The unit from which item i of a step takes 16 columns: 64 columns of a row are the work of four items.
-uint unit_of(uint step_index, uint i)
+// Piece i of a step: eight neighbours are of eight rows, whose vectors lie in different banks.
+uint piece_row(uint i)
 {
-    const uint run = step_index * (DEPTH / 64u) + i % UNITS / 4u; // of 64 columns
-    return run * 16u / WEIGHT_QUAD_VECS * 4u + i % 4u;
+    return i / (8u * PIECES) * 8u + i % 8u;
+}
+
+uint piece_of_row(uint i)
+{
+    return i / 8u % PIECES;
+}
+
+// Columns beyond the last block repeat it: there x is zero.
+uint block_of(uint step_index, uint i)
+{
+    const uint blocks = weight_units(2u * push.x_vecs) / WEIGHT_BLOCK_UNITS;
+    return min(step_index * (DEPTH / 64u) + piece_of_row(i) / 2u, blocks - 1u);
 }
 #endif
 
@@ -116,8 +132,8 @@ void fetch(uint step_index)
 #if defined(WEIGHT_BLOCKS)
     const uint units = weight_units(2u * push.x_vecs);
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
-        const uint i = lane + e * THREADS, u = unit_of(step_index, i);
-        w_next[e] = weight_unit(weight_row(min(i / UNITS, TILE_N - 1u)) * push.row_vecs, units, min(u, units - 1u));
+        const uint i = lane + e * THREADS, row = weight_row(min(piece_row(i), TILE_N - 1u)) * push.row_vecs;
+        w_next[e] = weight_piece(row, units, block_of(step_index, i), piece_of_row(i) % 2u);
     }
 #else
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
@@ -128,19 +144,11 @@ void fetch(uint step_index)
 }
 
 #if defined(WEIGHT_BLOCKS)
-void put_unit(uint row_at, uint step_index, uint i, WeightUnit unit)
+void convert(uint step_index)
 {
-    const uint run = step_index * (DEPTH / 64u) + i % UNITS / 4u, u = unit_of(step_index, i);
-    const uint first = run * 16u % WEIGHT_QUAD_VECS / 4u; // of its vecs, four make 16 columns
-    const bool inside = run * 8u < push.x_vecs;
-    [[unroll]] for (uint v = 0u; v < 4u; v++) {
-        const uint four = weight_at(u, first + v) - step_index * (DEPTH / 4u);
-        const vec4 w = inside ? clamp(weight_values(unit, first + v), -65504.0, 65504.0) : vec4(0.0);
-        const uvec2 pair = uvec2(packHalf2x16(w.xy), packHalf2x16(w.zw));
-        if (four % 2u == 0u)
-            tile[row_at + four / 2u].xy = pair;
-        else
-            tile[row_at + four / 2u].zw = pair;
+    [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
+        const uint block = block_of(step_index, gl_LocalInvocationIndex + e * THREADS);
+        [[unroll]] for (uint v = 0u; v < 4u; v++) w_halves[4u * e + v] = weight_halves(w_next[e], block, v);
     }
 }
 #endif
@@ -153,7 +161,7 @@ uint half_pair(uint word)
 }
 #endif
 
-void put(uint stage, uint step_index)
+void put(uint stage)
 {
     const uint lane = gl_LocalInvocationIndex, base = stage * STAGE;
     [[unroll]] for (uint e = 0u; e < X_EACH; e++) {
@@ -163,8 +171,9 @@ void put(uint stage, uint step_index)
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
         const uint i = lane + e * THREADS;
 #if defined(WEIGHT_BLOCKS)
-        if ((TILE_N * UNITS) % THREADS == 0u || i < TILE_N * UNITS)
-            put_unit(base + (TILE_T + i / UNITS) * PITCH, step_index, i, w_next[e]);
+        const uint run = base + (TILE_T + piece_row(i)) * PITCH + piece_of_row(i) / 2u * 8u + piece_of_row(i) % 2u * 2u;
+        if ((TILE_N * PIECES) % THREADS == 0u || i < TILE_N * PIECES)
+            [[unroll]] for (uint v = 0u; v < 4u; v++) tile[run + v / 2u * 4u + v % 2u] = w_halves[4u * e + v];
     }
 #else
 #if defined(WEIGHT_BF16)
@@ -205,7 +214,10 @@ void main()
     [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++) sum[i] = FRAG_C(0.0);
 
     fetch(0u);
-    put(0u, 0u);
+#if defined(WEIGHT_BLOCKS)
+    convert(0u);
+#endif
+    put(0u);
     barrier();
     for (uint s = 0u; s < n_steps; s++) {
         const bool more = s + 1u < n_steps;
@@ -223,8 +235,11 @@ void main()
                     sum[i * COLUMNS + j] = coopMatMulAdd(a[i], b, sum[i * COLUMNS + j]);
             }
         }
+#if defined(WEIGHT_BLOCKS)
+        convert(s + 1u); // also when there is no more: no branch keeps it from mixing with the multiplications
+#endif
         if (STAGES == 1u) barrier();
-        if (more) put(STAGES > 1u ? (s + 1u) & 1u : 0u, s + 1u);
+        if (more) put(STAGES > 1u ? (s + 1u) & 1u : 0u);
         barrier();
     }
 

@@ -10,6 +10,7 @@
 // of what it has of run v / 2:
 //   q8_0  the four signed bytes of word v
 //   else  the low (v % 2 = 0) or high halves of the four bytes of word v / 2
+// Bytes 0 .. 3 of a word belong to columns 0, 2, 1, 3 of its vec: bytes 0 and 2, at the place of two halves, are neighbours.
 // Planes:
 //   q8_0  f16 scale of each run
 //   q4_0  f16 scale of each run
@@ -24,7 +25,7 @@
 //   part = weight_add(unit, r, product, sum of its x, part), and after the last run sum = weight_end(unit, part, sum).
 // Taking the zero point off x's sum rather than off each number keeps sums within a few times their size.
 // Tiles and single elements: weight_four(weight_load_four(row, units, vec)), the values of four columns, in two steps so
-// that loads can run ahead; weight_values(unit, v), the values of a vec of a loaded unit.
+// that loads can run ahead. Tiles of halves: weight_halves.glsl.
 #if defined(WEIGHT_Q8_0)
 #define WEIGHT_RUNS 2u
 #else
@@ -102,6 +103,14 @@ uint weight_at(uint u, uint v)
     return u / 4u * WEIGHT_QUAD_VECS + v / 2u * 8u + u / 2u % 2u * 4u + v % 2u * 2u + u % 2u;
 }
 
+// Where weight_at(u, v) lies in shared memory that has two vecs of room behind each quad, so that neighbouring quads lie in
+// different banks: of a unit, constants apart.
+#define WEIGHT_HELD_VECS (WEIGHT_QUAD_VECS + 2u) // of a quad
+uint weight_held_at(uint u, uint v)
+{
+    return u / 4u * WEIGHT_HELD_VECS + u / 2u % 2u * 4u + u % 2u + (v / 2u * 8u + v % 2u * 2u);
+}
+
 float weight_half(uint word, uint i)
 {
     return unpackHalf2x16(i % 2u == 0u ? word : word >> 16).x;
@@ -168,20 +177,18 @@ WeightUnit weight_nothing()
 #endif
 }
 
-// Bits 4 .. 9 of each half of even and odd: the numbers of bytes 0, 2 and 1, 3.
-vec4 weight_from_halves(uint even, uint odd)
+// Bits 4 .. 9 of each half: the numbers of bytes 0, 2 and 1, 3.
+vec4 weight_from_halves(uint first, uint second)
 {
-    const vec2 a = unpackHalf2x16(even | WEIGHT_HALVES_64), b = unpackHalf2x16(odd | WEIGHT_HALVES_64);
-    return vec4(a.x, b.x, a.y, b.y);
+    return vec4(unpackHalf2x16(first | WEIGHT_HALVES_64), unpackHalf2x16(second | WEIGHT_HALVES_64));
 }
 
 // Four numbers out of their word, the half of its bytes, and of q6_k their two upper bits in the low bits of each byte.
 vec4 weight_four_numbers(uint word, uint half_byte, uint upper)
 {
 #if defined(WEIGHT_Q8_0)
-    const vec2 a = unpackHalf2x16((word << 2 & 0x03fc03fcu) ^ WEIGHT_HALVES_384);
-    const vec2 b = unpackHalf2x16((word >> 6 & 0x03fc03fcu) ^ WEIGHT_HALVES_384);
-    return vec4(a.x, b.x, a.y, b.y);
+    return vec4(unpackHalf2x16((word << 2 & 0x03fc03fcu) ^ WEIGHT_HALVES_384),
+        unpackHalf2x16((word >> 6 & 0x03fc03fcu) ^ WEIGHT_HALVES_384));
 #elif defined(WEIGHT_Q6_K)
     const uint bytes = (word >> half_byte * 4u & 0x0f0f0f0fu) | (upper & 0x03030303u) << 4;
     return weight_from_halves(bytes << 4 & 0x03f003f0u, bytes >> 4 & 0x03f003f0u);
@@ -252,21 +259,6 @@ vec4 weight_four(WeightFour four)
     precise const vec4 values = four.d * numbers;
 #endif
     return values;
-}
-
-vec4 weight_values(WeightUnit unit, uint v)
-{
-    const uint r = v / 2u;
-#if defined(WEIGHT_Q8_0)
-    return weight_four(WeightFour(unit.words[v], 0u, weight_half(unit.scales, r)));
-#elif defined(WEIGHT_Q4_0)
-    return weight_four(WeightFour(unit.words[r], v % 2u, weight_half(unit.scales[r / 2u], r)));
-#elif defined(WEIGHT_Q4_K)
-    return weight_four(WeightFour(unit.words[r], v % 2u, unit.scales >> r * 8u, unit.d, unit.minima >> r * 8u));
-#else
-    return weight_four(WeightFour(
-        unit.words[r], v % 2u, unit.upper[v / 4u] >> v % 4u * 2u, unit.scales >> r * 8u, unit.d));
-#endif
 }
 
 WeightFour weight_load_four(uint row, uint units, uint vec)

@@ -41,10 +41,12 @@ uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols)
     return (uint32_t)(gsai_matrix_row_bytes(type, n_cols) / UNIT_BYTES);
 }
 
+/* Four bytes as a word of the device's: those of columns 0, 2, 1, 3. */
 static uint32_t word_at(const uint8_t *p)
 {
+    const uint8_t bytes[4] = {p[0], p[2], p[1], p[3]};
     uint32_t w;
-    memcpy(&w, p, sizeof w);
+    memcpy(&w, bytes, sizeof w);
     return w;
 }
 

@@ -53,13 +53,27 @@ static void compare_half(gsai_check *c, gsai_rows rows, const float *want, uint3
     gsai_check_compare(c, values, want, (uint64_t)T * width);
 }
 
-/* T, N, C, rows of a part, accumulate, wide inputs */
+enum { WIDE = 1, HOSTILE };
+
+/* Scales beyond f16 make no sense, but nothing else than large numbers either. */
+static void check_finite(gsai_check *c, gsai_rows rows, uint32_t T, uint32_t N, float most)
+{
+    const float *got = gsai_check_data(c, rows.range);
+    for (uint32_t t = 0; got && t < T; t++)
+        for (uint32_t i = 0; i < N; i++) {
+            const float value = got[rows.offset + (uint64_t)t * rows.stride + i];
+            if (!(value >= -most && value <= most)) gsai_check_fail(c);
+        }
+}
+
+/* T, N, C, rows of a part, accumulate, WIDE inputs or HOSTILE scales */
 static void run_matmul(gsai_check *c, const gsai_verify_case *k)
 {
     const uint32_t T = k->n[0], N = k->n[1], C = k->n[2];
     gsai_tensor tensor;
-    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, k->n[3], 0.5f, &tensor);
-    float *x = gsai_check_random(c, (uint64_t)T * C, k->n[5] ? 60000 : 2, k->n[5]),
+    const bool wide = k->n[5] == WIDE, hostile = k->n[5] == HOSTILE;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, k->n[3], hostile ? 1e9f : 0.5f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * C, wide ? 60000 : 2, wide),
           *before = gsai_check_random(c, (uint64_t)T * N, 2, false);
     float *want = gsai_check_alloc(c, (uint64_t)T * N);
     if (!x || !before || !want) return;
@@ -69,6 +83,10 @@ static void run_matmul(gsai_check *c, const gsai_verify_case *k)
     if (!r) return;
     gsai_op_matmul(r, ry, rx, &w, T, GSAI_ROWS_MANY, k->n[4], "matmul known question");
     if (gsai_check_end(c) != GSA_OK) return;
+    if (hostile) {
+        check_finite(c, ry, T, N, 2 * 65504.0f * (float)C);
+        return;
+    }
 
     gsai_check_status(c, gsai_ref_matmul(want, N, x, C, &tensor, T));
     if (k->n[4]) gsai_ref_add(want, before, (size_t)T * N);
@@ -83,7 +101,7 @@ static const gsai_verify_case matmul_cases[] = {
     {"T 64 N 192 C 200 accumulate", TOLERANCE_SUM, {64, 192, 200, 0, 1, 0}},
     {"T 130 N 131 C 136 in parts of 50", TOLERANCE_SUM, {130, 131, 136, 50, 0, 0}},
     {"T 33 N 260 C 2048", TOLERANCE_SUM, {33, 260, 2048, 0, 0, 0}},
-    {"T 192 N 256 C 512 wide", TOLERANCE_SUM, {192, 256, 512, 0, 0, 1}},
+    {"T 192 N 256 C 512 wide", TOLERANCE_SUM, {192, 256, 512, 0, 0, WIDE}},
 };
 
 /* Rows of blocks; weights are turned into f16, whose rounding shows. */
@@ -92,6 +110,7 @@ static const gsai_verify_case block_cases[] = {
     {"T 65 N 67 C 512 accumulate", TOLERANCE_HALF, {65, 67, 512, 0, 1, 0}},
     {"T 128 N 131 C 768 in parts of 50", TOLERANCE_HALF, {128, 131, 768, 50, 0, 0}},
     {"T 192 N 256 C 1280", TOLERANCE_HALF, {192, 256, 1280, 0, 0, 0}},
+    {"T 33 N 70 C 512 scales out of range", TOLERANCE_HALF, {33, 70, 512, 0, 0, HOSTILE}},
 };
 
 /* T, columns of q and k, of v, of f, C, rows of a part, relu */
