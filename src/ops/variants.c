@@ -107,10 +107,10 @@
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
-    X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 8704, CM_WANTS)                                                     \
-    X("gsa_cm_sum", "gsa_cm_sum", CM, 128, 18432, CM_WANTS)                                                            \
-    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 0, CM_WANTS)                                                              \
-    X("gsa_cm_read", "gsa_cm_read", CM, 128, 32256, CM_WANTS)                                                          \
+    X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 13376, CM_WANTS)                                                    \
+    X("gsa_cm_pairs", "gsa_cm_pairs", CM, 128, 27648, CM_WANTS)                                                        \
+    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 28672, CM_WANTS)                                                          \
+    X("gsa_cm_read", "gsa_cm_read", CM, 128, 31744, CM_WANTS)                                                          \
     X("read", "read", 0, 128, 0, "runs anywhere")
 
 #define ROW(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS) {OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS},
