@@ -127,13 +127,19 @@ void set_half(uint at, uint quad, vec4 a) // four f16 of a row
 // reads of either.
 #define BLOCK_ROWS(DO) \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+#define OWN_FETCH(I)                                                                                      \
+    {                                                                                                     \
+        const uint next = lane % 8u + 8u * (I);                                                           \
+        next0 = next < SLOTS / 4u ? table4[at_wrote + next] : vec4(0.0);                                  \
+        next1 = next < SLOTS / 4u ? table4[at_wrote + gm() / 4u + next] : vec4(0.0);                      \
+    }
 #define OWN_DECLARE(T) vec2 own##T = vec2(0.0);
 #define OWN_FOLLOW(T)                                                                                     \
     {                                                                                                     \
         const vec4 keep = uintBitsToFloat(pool[AT_KEEP + (block * GSA_BLOCK + uint(T)) * KEEP_PITCH + quad]); \
         const vec4 p = uintBitsToFloat(pool[AT_SCORES + (block * GSA_BLOCK + uint(T)) * SCORE_PITCH + quad]); \
-        run0 = uint(T) == 2u * pair ? wrote0[i] : run0 * keep;                                            \
-        run1 = uint(T) == 2u * pair + 1u ? wrote1[i] : run1 * keep;                                       \
+        run0 = uint(T) == 2u * pair ? wrote0 : run0 * keep;                                            \
+        run1 = uint(T) == 2u * pair + 1u ? wrote1 : run1 * keep;                                       \
         own##T += vec2(dot(p, run0), dot(p, run1));                                                       \
     }
 // Sums over eight neighbours, of which each keeps two rows: the first step halves 16 values, the next ones 8 and 4.
@@ -220,35 +226,20 @@ void main()
         set_half(AT_HEAD + row * SLOT_PITCH, quad, p * lead[i]);
     }
 
-    // What the next phases take from memory is under way before they begin: earlier blocks' writes, those of the own block
-    // and the first columns of values. This workgroup's part of V, in tiles:
-    const uint parts = gl_NumWorkGroups.x / 2u, mine = gl_WorkGroupID.x / 2u, tiles = push.V / GSA_CHUNK;
-    const uint begin = mine * tiles / parts * GSA_CHUNK, end = (mine + 1u) * tiles / parts * GSA_CHUNK;
+    // The own block's first writes are on their way before the weights are read
     const uint block = lane / 64u, pair = lane / 8u % 8u;
-    FRAG_B wrote[CROSS * STATE_STEPS];
-    vec4 wrote0[OWN_QUADS], wrote1[OWN_QUADS];
-    uvec4 v_next[N_K];
-    [[unroll]] for (uint e = 0u; e < CROSS; e++) {
-        const uint f = min(gl_SubgroupID + e * SUBS, TILE_FRAGS * WIDE_FRAGS - 1u);
-        const uint b = block0 + f / WIDE_FRAGS * FRAG_M / GSA_BLOCK, column = f % WIDE_FRAGS * FRAG_N, j = column / GSA_BLOCK;
-        const uint from = later_row(chunk, j < b ? b : 1u, j < b ? j : 0u) + column % GSA_BLOCK * gm() + g * SLOTS;
-        [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++)
-            coopMatLoad(wrote[e * STATE_STEPS + k], table_vec, (from + k * FRAG_K) / 8u, gm() / 8u, COLUMN_MAJOR);
-    }
-    [[unroll]] for (uint i = 0u; i < OWN_QUADS; i++) {
-        const uint quad = lane % 8u + 8u * i;
-        const uint from = (at_write() + gate_row(chunk) + ((block0 + block) * GSA_BLOCK + 2u * pair) * gm() + g * SLOTS) / 4u + quad;
-        wrote0[i] = quad < SLOTS / 4u ? table4[from] : vec4(0.0);
-        wrote1[i] = quad < SLOTS / 4u ? table4[from + gm() / 4u] : vec4(0.0);
-    }
-    FETCH_VALUES(begin)
+    const uint at_wrote = (at_write() + gate_row(chunk) + ((block0 + block) * GSA_BLOCK + 2u * pair) * gm() + g * SLOTS) / 4u;
+    vec4 next0, next1;
+    OWN_FETCH(0u)
     barrier();
 
     // B: inside the blocks
     BLOCK_ROWS(OWN_DECLARE)
-    [[unroll]] for (uint i = 0u; i < OWN_QUADS; i++) {
+    [[dont_unroll]] for (uint i = 0u; i < OWN_QUADS; i++) {
         const uint quad = min(lane % 8u + 8u * i, SLOTS / 4u - 1u);
+        const vec4 wrote0 = next0, wrote1 = next1;
         vec4 run0 = vec4(0.0), run1 = vec4(0.0);
+        OWN_FETCH(i + 1u)
         BLOCK_ROWS(OWN_FOLLOW)
     }
     {
@@ -273,18 +264,29 @@ void main()
         pool[to][word % 4u] = packHalf2x16(clamp(c0, vec2(-HALF_MAX), vec2(HALF_MAX)));
         pool[to + CHUNK_PITCH][word % 4u] = packHalf2x16(clamp(c1, vec2(-HALF_MAX), vec2(HALF_MAX)));
     }
+    // The first columns of values come while the rest of B is made. This workgroup's part of V, in tiles:
+    const uint parts = gl_NumWorkGroups.x / 2u, mine = gl_WorkGroupID.x / 2u, tiles = push.V / GSA_CHUNK;
+    const uint begin = mine * tiles / parts * GSA_CHUNK, end = (mine + 1u) * tiles / parts * GSA_CHUNK;
+    uvec4 v_next[N_K];
+    FETCH_VALUES(begin)
+
     // between blocks, and none of later ones
     [[unroll]] for (uint e = 0u; e < CROSS; e++) {
         const uint f = gl_SubgroupID + e * SUBS, t = f / WIDE_FRAGS * FRAG_M, column = f % WIDE_FRAGS * FRAG_N;
         const uint b = block0 + t / GSA_BLOCK, j = column / GSA_BLOCK;
         FRAG_C between = FRAG_C(0.0);
         if (f >= TILE_FRAGS * WIDE_FRAGS || j == b) continue;
-        if (j < b) [[unroll]]
-            for (uint k = 0u; k < STATE_STEPS; k++) {
+        if (j < b) {
+            const uint from = later_row(chunk, b, j) + column % GSA_BLOCK * gm() + g * SLOTS;
+            FRAG_B wrote[STATE_STEPS];
+            [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++)
+                coopMatLoad(wrote[k], table_vec, (from + k * FRAG_K) / 8u, gm() / 8u, COLUMN_MAJOR);
+            [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++) {
                 FRAG_A a;
                 coopMatLoad(a, pool, AT_PRE + t * SLOT_PITCH + k * FRAG_K / 8u, SLOT_PITCH, ROW_MAJOR);
-                between = coopMatMulAdd(a, wrote[e * STATE_STEPS + k], between);
+                between = coopMatMulAdd(a, wrote[k], between);
             }
+        }
         coopMatStore(FRAG_H(between), pool, AT_VALUES + t * CHUNK_PITCH + column / 8u, CHUNK_PITCH, ROW_MAJOR);
     }
     barrier();
