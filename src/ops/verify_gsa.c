@@ -387,7 +387,7 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),
     SET("gsa_cm_prepare", run_gsa, cm_cases),
-    SET("gsa_cm_sum", run_gsa, cm_cases),
+    SET("gsa_cm_pairs", run_gsa, cm_cases),
     SET("gsa_cm_scan", run_gsa, cm_cases),
     SET("gsa_cm_read", run_gsa, cm_cases),
 };
