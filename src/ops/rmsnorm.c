@@ -10,10 +10,12 @@ typedef struct shape {
 static shape row_shape(const gsa_device *dev, uint32_t D, bool subgroups)
 {
     const uint32_t floats = subgroups && dev->caps.few_registers ? 32 : 64; /* that an invocation holds in registers */
-    const uint32_t lanes = dev->caps.subgroup_size;
+    const uint32_t lanes = dev->caps.subgroup_size, at_most = dev->caps.max_invocations,
+                   widest = subgroups && lanes * dev->caps.max_subgroups < at_most ? lanes * dev->caps.max_subgroups
+                                                                                   : at_most;
     uint32_t wide = subgroups ? lanes : 128; /* invocations of a row */
 
-    while (wide < 1024 && (uint64_t)wide * floats < D && wide * 2 <= dev->caps.max_invocations &&
+    while (wide < 1024 && (uint64_t)wide * floats < D && wide * 2 <= widest &&
            wide * 2 <= dev->caps.max_group_size[0] && wide * 8 <= dev->caps.max_shared_bytes)
         wide *= 2;
     return (shape){wide < 128 ? 128 : wide, (D + 4 * wide - 1) / (4 * wide), lanes, subgroups ? wide / lanes : 1};
