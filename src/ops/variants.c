@@ -88,6 +88,18 @@
     X("matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q6_k", "matmul_cm_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_few_f16", "matmul_few_f16", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_few_bf16", "matmul_few_bf16", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q8_0", "matmul_few_q8_0", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q4_0", "matmul_few_q4_0", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q4_k", "matmul_few_q4_k", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q6_k", "matmul_few_q6_k", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_swiglu_f16", "matmul_few_swiglu_f16", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_few_swiglu_bf16", "matmul_few_swiglu_bf16", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q8_0", "matmul_few_swiglu_q8_0", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q4_0", "matmul_few_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q4_k", "matmul_few_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q6_k", "matmul_few_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                     \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
