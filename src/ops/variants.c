@@ -116,6 +116,8 @@
     X("gate", "gate", 0, 128, 0, "runs anywhere")                                                                      \
     X("gsa_step_k", "gsa_step_k", 0, 128, 9216, "runs anywhere")                                                       \
     X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
+    X("gsa_rows_k", "gsa_rows_k", 0, 128, 9216, "runs anywhere")                                                       \
+    X("gsa_rows_v", "gsa_rows_v", 0, 128, 10240, "runs anywhere")                                                      \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
