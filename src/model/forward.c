@@ -6,7 +6,6 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
 {
     gsai_work with_type = p->work;
     with_type.half = gsai_matmul_input(r, &w->qkvf, p->work.rows, s->h).half;
-    with_type.joint = p->work.rows == GSAI_ROWS_ONE && p->product_class == GSAI_ROWS_MANY;
     const gsai_work *work = &with_type;
     const uint32_t T = work->n_rows;
     const gsai_qkvf *projected = c->W ? &s->raw : &s->qkvf;

@@ -34,7 +34,7 @@ uint64_t gsai_gsa_rows_floats(const gsai_config *c, uint32_t n_chunks, uint32_t 
     return shapes_fit(c) ? (uint64_t)n_chunks * chunk_rows * c->H * k_tiles(c) * c->M : 0;
 }
 
-/* A batch of single tokens only where the step of one session alone is not asked to have the same bits. */
+/* However many sessions there are: their bits do not depend on it. */
 bool gsai_gsa_rows_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
     const gsa_device *dev = gsai_recorder_device(r);
@@ -42,8 +42,7 @@ bool gsai_gsa_rows_has(gsai_recorder *r, const gsai_config *c, const gsai_work *
 
     if (!shapes_fit(c) || work->n_chunks != work->n_spans || work->rows == GSAI_ROWS_MANY) return false;
     if (!gsai_variant_pick(dev, "gsa_rows_k") || !gsai_variant_pick(dev, "gsa_rows_v")) return false;
-    if (forced && strncmp(forced->op, "gsa_", 4) == 0) return strncmp(forced->op, "gsa_rows_", 9) == 0;
-    return work->rows == GSAI_ROWS_FEW || work->joint;
+    return !forced || strncmp(forced->op, "gsa_", 4) != 0 || strncmp(forced->op, "gsa_rows_", 9) == 0;
 }
 
 void gsai_op_gsa_rows(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,

@@ -140,8 +140,7 @@ typedef struct gsai_work {
     uint32_t spans, chunks; /* base index of each table */
     uint32_t n_spans, n_chunks, n_rows;
     gsai_row_class rows;
-    bool half;  /* products of many rows may be of f16: the weights were not f32 */
-    bool joint; /* single tokens of several sessions, which need not have the bits they have alone */
+    bool half; /* products of many rows may be of f16: the weights were not f32 */
 } gsai_work;
 
 /* Short convolution + silu of q, k, v from in to out (same columns), then the state takes the last W inputs. */
