@@ -66,8 +66,9 @@ const uint ROWS = SUB_T / FRAG_T, COLUMNS = SUB_N / FRAG_N; // fragments of a su
 const uint SIDE = TILE_N / SUB_N;                           // subgroups along the weight rows
 const uint N_MULTIPLY = TILE_T / SUB_T * SIDE;              // subgroups that multiply
 const uint STAGE = (TILE_T + TILE_N) * PITCH;
+const uint N_SUMS = TILE_T * TILE_N / 4u;
 
-shared uvec4 tile[2u * STAGE]; // row r of x at r * PITCH, of the weights at (TILE_T + r) * PITCH; at the end the sums
+shared uvec4 tile[2u * STAGE > N_SUMS ? 2u * STAGE : N_SUMS]; // row r of x at r * PITCH, of the weights at (TILE_T + r) * PITCH; at the end the sums
 
 uint first_token, first_row; // of the tile, in y
 

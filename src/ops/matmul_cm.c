@@ -73,6 +73,9 @@ static const gsai_cm_tile few_gpu_tiles[] = {
     {128, 16, 64, 16, 16, 8, 2, 0.410f, 0.411f},
     {128, 32, 64, 32, 32, 8, 2, 0.290f, 0.456f},
     {128, 32, 64, 32, 16, 16, 4, 0.291f, 0.457f},
+    {128, 64, 32, 32, 32, 8, 4, 0.520f, 0.600f},
+    {64, 128, 32, 32, 32, 8, 4, 0.521f, 0.601f},
+    {128, 96, 32, 32, 48, 8, 3, 0.780f, 0.950f},
 };
 /* CPU drivers compile every fragment's code one after the other, and gain nothing by the other kernel. */
 static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 0, 0, 1, 1}};
@@ -129,12 +132,13 @@ static bool fits_few(const gsa_device *dev, choice *c, gsai_type type)
     const gsai_caps *caps = &dev->caps;
     const gsai_cm_tile *t = &c->tile;
     const uint32_t quad = gsai_type_is_quantised(type) ? type == GSAI_Q8_0 ? 64 : 128 : 8; /* columns read together */
-    const uint32_t shared = 2 * (t->t + t->n) * (t->depth / 8 + 1) * 16;
+    const uint32_t vectors = 2 * (t->t + t->n) * (t->depth / 8 + 1) * 16, sums = t->t * t->n * 4;
+    const uint32_t shared = vectors > sums ? vectors : sums;
 
     c->group_size = t->subgroups * c->lanes;
     return t->sub_t % c->frag.m == 0 && t->sub_n % c->frag.n == 0 && t->depth % c->frag.k == 0 &&
            t->depth % quad == 0 && multiplying(t) <= t->subgroups && group_fits(dev, c) &&
-           shared <= caps->max_shared_bytes && t->t * t->n * 4 <= shared &&
+           shared <= caps->max_shared_bytes &&
            (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
                registers_of(c) <= (caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS));
 }
