@@ -4,6 +4,7 @@
 //   tokens [rows] i32
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
 #include "common/push.h"

@@ -25,14 +25,19 @@ uvec2 argmax_better(uvec2 a, uvec2 b)
 
 REDUCE_DEFINE(group_best, uvec2, argmax_better)
 
-// (key, index); NaN never wins over a number, a row of NaN gives index 0.
+// (key, index); NaN never wins over a number, a row of NaN gives index 0. Several quads are on their way at a time.
 uvec2 argmax_row(uint from, uint n)
 {
-    const uint quads = (n + 3u) / 4u;
+    const uint AHEAD = 8u, quads = (n + 3u) / 4u;
     uvec2 best = uvec2(0u, 0xffffffffu);
-    for (uint quad = gl_LocalInvocationIndex; quad < quads; quad += GROUP) {
-        const uvec4 keys = order_keys(row_quad(from, n, quad));
-        for (uint i = 0u; i < 4u; i++) best = argmax_better(best, uvec2(keys[i], quad * 4u + i));
+    for (uint first = gl_LocalInvocationIndex; first < quads; first += AHEAD * GROUP) {
+        uvec4 bits[AHEAD];
+        [[unroll]] for (uint j = 0u; j < AHEAD; j++) bits[j] = row_quad(from, n, min(first + j * GROUP, quads - 1u));
+        [[unroll]] for (uint j = 0u; j < AHEAD; j++) {
+            const uvec4 keys = order_keys(bits[j]);
+            const uint quad = min(first + j * GROUP, quads - 1u); // met again, the last one changes nothing
+            [[unroll]] for (uint i = 0u; i < 4u; i++) best = argmax_better(best, uvec2(keys[i], quad * 4u + i));
+        }
     }
     return group_best(best);
 }

@@ -158,9 +158,9 @@ static gsa_status prewarm(gsai_gpu_engine *e, const gsai_engine_params *params)
         if (status != GSA_OK) return status;
         if (n_dropped == 0) break;
     }
-    const bool is_slow = e->dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || e->dev->profile;
-    if (e->dev->tuning == GSA_TUNING_OFF || (e->dev->tuning == GSA_TUNING_DEFAULT && is_slow)) return GSA_OK;
-    return gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
+    if (!gsai_device_tunes(e->dev)) return GSA_OK;
+    const gsa_status status = gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
+    return status == GSA_OK ? gsai_gpu_resident_weigh(e) : status;
 }
 
 static gsa_status check_cap(gsa_device *dev, const gsai_engine_params *params)

@@ -19,13 +19,18 @@ static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
     return gsai_resident_table_uints(&shape, c) * 4;
 }
 
-/* Wanted, and on a device that could. */
+/* Wanted, and on a device that could. Where nobody asked for it, it must prove itself faster, on a device that has its
+ * workgroups to itself: a discrete GPU. */
 static bool is_wanted(const gsa_device *dev)
 {
     const uint32_t caps = GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE |
                           GSAI_CAP_BUFFER_ADDRESS;
-    return dev->resident.wanted && !dev->is_cpu_reference && gsai_caps_has(&dev->caps, caps) &&
-           (dev->resident.groups || dev->caps.n_cores);
+    const bool could =
+        !dev->is_cpu_reference && gsai_caps_has(&dev->caps, caps) && (dev->resident.groups || dev->caps.n_cores);
+    if (dev->resident.use == GSAI_RESIDENT_AUTO)
+        return could && gsai_device_tunes(dev) && gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS) &&
+               dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    return could && dev->resident.use == GSAI_RESIDENT_ALWAYS;
 }
 
 static gsa_status lay_out(
@@ -94,7 +99,8 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
 {
     gsai_gpu_resident *s = &e->resident;
     const gsai_config *c = e->config;
-    if (!e->dev->resident.wanted) return GSA_OK;
+    const bool asked_for = e->dev->resident.use == GSAI_RESIDENT_ALWAYS;
+    if (!asked_for && !is_wanted(e->dev)) return GSA_OK;
     gsai_resident_layer *layers = gsai_alloc_array(&e->dev->allocator, c->n_layers, sizeof *layers);
     if (!layers) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     for (uint32_t i = 0; i < c->n_layers; i++) {
@@ -108,7 +114,8 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
         if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
         s->is_there = status == GSA_OK && is_wanted(e->dev);
         if (status == GSA_ERROR_UNSUPPORTED || status == GSA_ERROR_LIMIT) {
-            gsai_log(&e->dev->log, GSA_LOG_WARNING, "%s: call by call instead", gsa_error_text());
+            gsai_log(
+                &e->dev->log, asked_for ? GSA_LOG_WARNING : GSA_LOG_INFO, "%s: call by call instead", gsa_error_text());
             status = GSA_OK;
         }
     }
@@ -118,6 +125,43 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
             "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile",
             s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile);
     gsai_free(&e->dev->allocator, layers);
+    return status;
+}
+
+enum { WEIGH_TOKENS = 16, WEIGH_ROUNDS = 4 };
+#define WEIGH_GAIN 0.02 /* less may be chance */
+
+/* Tokens of slot 0, as a session takes them. */
+static gsa_status time_tokens(gsai_gpu_engine *e, bool resident, double *least_ns)
+{
+    const int32_t token = 0;
+    int32_t generated[WEIGH_TOKENS];
+    gsai_span span = {
+        .tokens = &token, .n_tokens = 1, .want = GSA_WANT_TOKEN, .n_generate = WEIGH_TOKENS, .generated = generated};
+    gsai_job *job = NULL;
+    e->resident.is_there = resident;
+    gsa_status status = gsai_gpu_submit(&e->base, &span, 1, 0, &job);
+    if (status != GSA_OK) return status;
+    status = gsai_gpu_wait(&e->base, job, UINT64_MAX);
+    const double ns = gsai_gpu_time_ns(&e->base, job);
+    const gsa_status collected = gsai_gpu_collect(&e->base, job);
+    if (*least_ns == 0 || ns < *least_ns) *least_ns = ns;
+    return status == GSA_OK ? collected : status;
+}
+
+gsa_status gsai_gpu_resident_weigh(gsai_gpu_engine *e)
+{
+    double plain = 0, resident = 0;
+    gsa_status status = GSA_OK;
+    if (e->dev->resident.use != GSAI_RESIDENT_AUTO || !gsai_gpu_resident_usable(e)) return GSA_OK;
+    for (uint32_t i = 0; status == GSA_OK && i < WEIGH_ROUNDS; i++) {
+        status = time_tokens(e, false, &plain);
+        if (status == GSA_OK) status = time_tokens(e, true, &resident);
+    }
+    e->resident.is_there = resident < plain * (1 - WEIGH_GAIN);
+    gsai_log(&e->dev->log, GSA_LOG_INFO, "resident step: %.3f ms a token, call by call %.3f: %s",
+        resident / WEIGH_TOKENS * 1e-6, plain / WEIGH_TOKENS * 1e-6, e->resident.is_there ? "used" : "not used");
+    if (status == GSA_OK) status = gsai_gpu_slot_zero(&e->base, 0);
     return status;
 }
 

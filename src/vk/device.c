@@ -360,6 +360,12 @@ gsa_status gsai_device_enumerate(const gsa_device_params *params, gsa_device_inf
 
 /* --- memory --- */
 
+bool gsai_device_tunes(const gsa_device *dev)
+{
+    const bool is_slow = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || dev->profile;
+    return dev->tuning != GSA_TUNING_OFF && (dev->tuning != GSA_TUNING_DEFAULT || !is_slow);
+}
+
 uint32_t gsai_device_memory_type(
     const gsa_device *dev, uint32_t bits, VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags unwanted)
 {

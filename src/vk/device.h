@@ -37,8 +37,13 @@ struct gsai_queue;     /* vk/queue.h */
 #define GSAI_MAX_VARIANTS 128
 #define GSAI_MAX_TUNED    64
 
+typedef enum gsai_resident_use {
+    GSAI_RESIDENT_AUTO, /* where it was measured to be faster */
+    GSAI_RESIDENT_NEVER,
+    GSAI_RESIDENT_ALWAYS
+} gsai_resident_use;
 typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */
-    bool wanted;
+    gsai_resident_use use;
     uint32_t groups, cores, invocations, depth, clerks, polls, leave;
 } gsai_resident_settings;
 
@@ -139,6 +144,8 @@ const char *gsai_vk_result_name(VkResult result);
 
 /* DEVICE_LOST with a text when the device is lost, else OK. */
 gsa_status gsai_device_check(const gsa_device *dev);
+/* Are kernels measured when a model is loaded? By default not where that is slow (CPU drivers) or means nothing. */
+bool gsai_device_tunes(const gsa_device *dev);
 
 /* Index of a memory type allowed by bits with all wanted flags and none of the unwanted, or UINT32_MAX. */
 uint32_t gsai_device_memory_type(

@@ -2,6 +2,7 @@
 #include "vk/recorder.h"
 
 #define FIXED_NS 3000.0 /* launch and drain of one dependent call */
+#define SHORT_NS 100000.0
 
 typedef struct rates {
     double bytes, flops; /* per ns */
@@ -27,34 +28,38 @@ double gsai_estimate_math_ns(const gsa_device *dev, uint64_t flops)
     return (double)flops / rates_of(dev).flops;
 }
 
-double gsai_estimate_model_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops)
+double gsai_estimate_memory_ns(const gsa_device *dev, uint64_t bytes)
 {
-    return (double)bytes / rates_of(dev).bytes + gsai_estimate_math_ns(dev, flops) + FIXED_NS;
+    return (double)bytes / rates_of(dev).bytes;
 }
 
 double gsai_estimate_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops)
 {
-    const double memory = ((double)bytes / rates_of(dev).bytes + FIXED_NS) * (double)atomic_load(&dev->cost_permille);
-    return (memory + gsai_estimate_math_ns(dev, flops) * (double)atomic_load(&dev->math_permille)) / 1000;
+    return FIXED_NS + (gsai_estimate_memory_ns(dev, bytes) * (double)atomic_load(&dev->cost_permille) +
+                          gsai_estimate_math_ns(dev, flops) * (double)atomic_load(&dev->math_permille)) /
+                          1000;
 }
 
 /* What a plan took is laid to whichever of the two is thought to dominate it. Both directions are believed by half: one
- * odd measurement must neither cut every plan to pieces nor lift the bound. */
-void gsai_estimate_learn(gsa_device *dev, double model_ns, double math_ns, double measured_ns)
+ * odd measurement must neither cut every plan to pieces nor lift the bound. Plans that are short, or that launches are
+ * thought to dominate, teach nothing of rates. */
+void gsai_estimate_learn(
+    gsa_device *dev, uint32_t n_calls, double guessed_memory_ns, double guessed_math_ns, double measured_ns)
 {
-    const double memory_ns = model_ns - math_ns;
-    if (!(model_ns > 0) || !(measured_ns > 0) || !(memory_ns >= 0) || !(math_ns >= 0)) return;
-    const double memory = memory_ns * (double)atomic_load(&dev->cost_permille) / 1000;
-    const double math = math_ns * (double)atomic_load(&dev->math_permille) / 1000;
-    _Atomic uint32_t *permille = math > memory ? &dev->math_permille : &dev->cost_permille;
-    /* The lesser part is taken off, but never more than half. */
-    const double rest = math > memory ? memory : math,
+    const double memory = guessed_memory_ns * (double)atomic_load(&dev->cost_permille) / 1000;
+    const double math = guessed_math_ns * (double)atomic_load(&dev->math_permille) / 1000;
+    const double fixed = FIXED_NS * n_calls;
+    const bool is_math = math > memory;
+    if (!(measured_ns > SHORT_NS) || !((is_math ? math : memory) > fixed)) return;
+    _Atomic uint32_t *permille = is_math ? &dev->math_permille : &dev->cost_permille;
+    /* The lesser parts are taken off, but never more than half. */
+    const double rest = fixed + (is_math ? memory : math),
                  left = measured_ns > 2 * rest ? measured_ns - rest : measured_ns / 2;
-    const double ratio = left / (math > memory ? math_ns : memory_ns) * 1000;
+    const double ratio = left / (is_math ? guessed_math_ns : guessed_memory_ns) * 1000;
 
     uint32_t old = atomic_load(permille), wanted;
     do {
         const double next = (ratio + old) / 2;
-        wanted = next < 20 ? 20 : next > 100000 ? 100000 : (uint32_t)next;
+        wanted = next < 5 ? 5 : next > 100000 ? 100000 : (uint32_t)next;
     } while (!atomic_compare_exchange_weak(permille, &old, wanted));
 }

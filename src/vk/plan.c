@@ -53,7 +53,7 @@ gsa_status gsai_plan_gpu_time(gsa_device *dev, const gsai_plan *plan, double *ns
     const gsa_status lost = gsai_device_check(dev);
     if (lost != GSA_OK || plan->n_queries < 2) return lost;
     const gsa_status status = read_span(dev, plan, 0, plan->n_queries - 1, ns);
-    if (status == GSA_OK && plan->n_calls) gsai_estimate_learn(dev, plan->model_ns, plan->math_ns, *ns);
+    if (status == GSA_OK) gsai_estimate_learn(dev, plan->n_calls, plan->memory_ns, plan->math_ns, *ns);
     return status;
 }
 

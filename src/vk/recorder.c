@@ -175,14 +175,14 @@ static void close_segment(gsai_recorder *r)
 static bool make_room(gsai_recorder *r, uint64_t bytes, uint64_t flops)
 {
     gsai_plan *p = &r->plan;
-    const double model = gsai_estimate_model_ns(r->dev, bytes, flops), cost = gsai_estimate_ns(r->dev, bytes, flops);
+    const double cost = gsai_estimate_ns(r->dev, bytes, flops);
     if (r->commands && r->segment_calls > 0 && p->segment_estimate_ns[p->n_segments - 1] + cost > r->max_segment_ns)
         close_segment(r);
     if (!r->commands) open_segment(r);
     if (r->status != GSA_OK) return false;
     p->segment_estimate_ns[p->n_segments - 1] += cost;
     p->estimate_ns += cost;
-    p->model_ns += model;
+    p->memory_ns += gsai_estimate_memory_ns(r->dev, bytes);
     p->math_ns += gsai_estimate_math_ns(r->dev, flops);
     p->n_calls++;
     r->segment_calls++;

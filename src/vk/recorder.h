@@ -46,8 +46,8 @@ typedef struct gsai_plan {
     uint32_t n_calls;    /* shader calls, copies and fills */
     uint32_t n_barriers; /* between them */
     double estimate_ns;  /* with the device's correction at the time of recording */
-    double model_ns;     /* without */
-    double math_ns;      /* its part that is arithmetic */
+    double memory_ns;    /* its parts without that: memory traffic */
+    double math_ns;      /* and arithmetic; launches come to both */
 } gsai_plan;
 
 typedef struct gsai_recorder gsai_recorder;
@@ -87,11 +87,13 @@ typedef void (*gsai_plan_time_fn)(void *user, const char *label, double ns);
 gsa_status gsai_plan_profile(gsa_device *dev, const gsai_plan *plan, gsai_plan_time_fn fn, void *user);
 void gsai_plan_destroy(gsa_device *dev, gsai_plan *plan); /* not in flight; zeroed is fine */
 
-/* Estimated GPU time of a call on this device: bytes and flops over rates that measured submissions correct. */
+/* Estimated GPU time of a call on this device: its launch, and bytes and flops over rates that measured submissions
+ * correct. */
 double gsai_estimate_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops);
-/* The same without the correction, its part that is arithmetic, and how a measurement of a plan corrects it. */
-double gsai_estimate_model_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops);
+/* Its two parts without the correction, and how a measurement of a plan with such parts corrects them. */
+double gsai_estimate_memory_ns(const gsa_device *dev, uint64_t bytes);
 double gsai_estimate_math_ns(const gsa_device *dev, uint64_t flops);
-void gsai_estimate_learn(gsa_device *dev, double model_ns, double math_ns, double measured_ns);
+void gsai_estimate_learn(
+    gsa_device *dev, uint32_t n_calls, double guessed_memory_ns, double guessed_math_ns, double measured_ns);
 
 #endif

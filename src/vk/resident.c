@@ -31,8 +31,13 @@ static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
     } keys[] = {{"groups=", &s->groups}, {"cores=", &s->cores}, {"invocations=", &s->invocations},
         {"depth=", &s->depth}, {"clerks=", &s->clerks}, {"polls=", &s->polls}, {"leave=", &s->leave}};
 
-    if (is_word(word, n, "always")) s->wanted = true;
-    if (is_word(word, n, "always") || is_word(word, n, "never") || is_word(word, n, "auto")) return true;
+    static const char *const uses[] = {
+        [GSAI_RESIDENT_AUTO] = "auto", [GSAI_RESIDENT_NEVER] = "never", [GSAI_RESIDENT_ALWAYS] = "always"};
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
+        if (is_word(word, n, uses[i])) {
+            s->use = (gsai_resident_use)i;
+            return true;
+        }
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const size_t size = strlen(keys[i].key);
         if (n > size && memcmp(word, keys[i].key, size) == 0) return number(word + size, n - size, keys[i].value);
@@ -48,7 +53,7 @@ gsa_status gsai_resident_parse(const char *text, gsai_resident_settings *out)
         if (!take_word(at, n, out))
             return gsai_fail(GSA_ERROR_ARGUMENT,
                 "resident: '%.*s' is none of always, never, auto, groups=N, cores=N, invocations=N, depth=N, clerks=N, "
-                "polls=N",
+                "polls=N, leave=N",
                 n > 64 ? 64 : (int)n, at);
         at += n + (at[n] != 0);
     }

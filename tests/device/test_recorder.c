@@ -261,7 +261,7 @@ static void recorder_empty_plan_completes(void **state)
     gsai_plan_destroy(dev, &g.plan);
 }
 
-static void recorder_timestamps_teach_the_cost_model(void **state)
+static void recorder_plan_tells_its_gpu_time(void **state)
 {
     (void)state;
     rig g;
@@ -269,19 +269,12 @@ static void recorder_timestamps_teach_the_cost_model(void **state)
     for (int i = 0; i < 50; i++) record_add(&g, 0, 1);
     finish(&g, 2);
     run(&g);
-    const uint32_t before = atomic_load(&dev->cost_permille);
     double ns = -1;
     assert_int_equal(gsai_plan_gpu_time(dev, &g.plan, &ns), GSA_OK);
-    if (gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS)) {
+    if (gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS))
         assert_true(ns > 0 && ns < 60e9);
-        const double ratio = ns / g.plan.model_ns * 1000;
-        const uint32_t after = atomic_load(&dev->cost_permille);
-        if (ratio > before + 2.0 && before < 100000) assert_true(after > before);
-        if (ratio < before - 20.0 && before > 40) assert_true(after < before);
-    } else {
+    else
         assert_true(ns == 0);
-        assert_int_equal(atomic_load(&dev->cost_permille), before);
-    }
     stop(&g);
 }
 
@@ -435,7 +428,7 @@ int main(void)
         cmocka_unit_test(recorder_plan_resubmitted_while_in_flight_runs_each_time),
         cmocka_unit_test(recorder_many_calls_grow_its_pools),
         cmocka_unit_test(recorder_empty_plan_completes),
-        cmocka_unit_test(recorder_timestamps_teach_the_cost_model),
+        cmocka_unit_test(recorder_plan_tells_its_gpu_time),
         cmocka_unit_test(recorder_profile_times_each_call),
         cmocka_unit_test(recorder_missing_barrier_is_seen_by_validation),
         cmocka_unit_test(recorder_call_that_breaks_a_rule_is_named),

@@ -187,7 +187,7 @@ static void assert_same(outcome a, outcome b)
 static void resident_steps_give_the_bits_of_plain_ones(void **state)
 {
     (void)state;
-    gsa_device *one = open_resident(1), *two = open_resident(2), *plain = open_with(NULL, "");
+    gsa_device *one = open_resident(1), *two = open_resident(2), *plain = open_with("never", "");
     for (gsai_type type = GSAI_F32; type <= GSAI_Q6_K; type++) {
         const gsai_feature_map map = type % 2 ? GSAI_FEATURE_RELU : GSAI_FEATURE_SWISH;
         gsa_device *dev = type == GSAI_F16 || type == GSAI_Q4_0 ? two : one; /* waiting is slow where cores are few */
@@ -204,7 +204,7 @@ static void resident_steps_give_the_bits_of_plain_ones(void **state)
 static void resident_steps_sample_and_stop_as_plain_ones(void **state)
 {
     (void)state;
-    gsa_device *dev = open_resident(2), *plain = open_with(NULL, "");
+    gsa_device *dev = open_resident(2), *plain = open_with("never", "");
     const outcome free_run = run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, -1);
     const int32_t stop = free_run.tokens[3];
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, -1), free_run);
@@ -224,7 +224,7 @@ static void resident_steps_without_all_groups_fall_back_for_good(void **state)
     close_device(dev);
     if (!is_cpu) skip(); /* a GPU may be able to run more than it promises */
     dev = open_with("always,groups=5,polls=100000", "");
-    gsa_device *plain = open_with(NULL, "");
+    gsa_device *plain = open_with("never", "");
     for (uint32_t i = 0; i < gsai_n_variants; i++) /* or the self-test would find out */
         if (strncmp(gsai_variants[i].op, "resident_", 9) == 0) dev->variant_verdict[i] = GSAI_VERDICT_RIGHT;
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, -1));
@@ -241,8 +241,10 @@ static void resident_steps_without_all_groups_fall_back_for_good(void **state)
 static void resident_steps_that_stop_half_way_leave_no_trace(void **state)
 {
     (void)state;
-    close_device(open_resident(2));
-    gsa_device *dev = open_with("always,groups=2,polls=20000000,leave=5", ""), *plain = open_with(NULL, "");
+    gsa_device *dev = open_resident(2), *plain = open_with("never", "");
+    const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    close_device(dev);
+    dev = open_with(is_cpu ? "always,groups=2,polls=20000000,leave=5" : "always,leave=5", "");
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
     assert_int_equal(n_given_up, 1);
     close_device(plain);
@@ -252,7 +254,7 @@ static void resident_steps_that_stop_half_way_leave_no_trace(void **state)
 static void resident_steps_that_fail_their_question_are_not_used(void **state)
 {
     (void)state;
-    gsa_device *dev = open_resident(2), *plain = open_with(NULL, "");
+    gsa_device *dev = open_resident(2), *plain = open_with("never", "");
     dev->break_kernel = "resident_f16";
     n_given_up = 0;
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
@@ -262,11 +264,43 @@ static void resident_steps_that_fail_their_question_are_not_used(void **state)
     close_device(dev);
 }
 
+/* Nobody asked for it: it is measured when the model is loaded, and whatever is found, sessions begin from nothing. */
+static void resident_steps_that_are_measured_first_leave_no_trace(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_resident(2), *plain = open_with("never", "");
+    const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    close_device(dev);
+    dev = open_with(is_cpu ? "auto,groups=2" : "auto", "");
+    dev->caps.device_type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU; /* elsewhere only on request */
+    dev->tuning = GSA_TUNING_ON;
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
+    assert_true(was_used(dev, GSAI_F16));
+    assert_int_equal(n_given_up, 0);
+    close_device(plain);
+    close_device(dev);
+}
+
+static void resident_steps_on_cpu_drivers_need_a_request(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_with("auto,groups=2", "");
+    if (dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) {
+        gsa_device *plain = open_with("never", "");
+        assert_same(
+            run(dev, GSAI_F32, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F32, GSAI_FEATURE_SWISH, false, -1));
+        assert_false(was_used(dev, GSAI_F32));
+        assert_int_equal(n_unsupported, 0);
+        close_device(plain);
+    }
+    close_device(dev);
+}
+
 /* Refused by name, and nothing is lost but time. */
 static void resident_steps_without_a_capability_are_refused_by_name(void **state)
 {
     (void)state;
-    gsa_device *dev = open_with("always,groups=2", ",buffer_address"), *plain = open_with(NULL, "");
+    gsa_device *dev = open_with("always,groups=2", ",buffer_address"), *plain = open_with("never", "");
     assert_same(run(dev, GSAI_F32, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F32, GSAI_FEATURE_SWISH, false, -1));
     assert_false(was_used(dev, GSAI_F32));
     assert_int_equal(n_unsupported, 1);
@@ -300,6 +334,8 @@ int main(void)
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
         cmocka_unit_test(resident_steps_that_stop_half_way_leave_no_trace),
         cmocka_unit_test(resident_steps_that_fail_their_question_are_not_used),
+        cmocka_unit_test(resident_steps_that_are_measured_first_leave_no_trace),
+        cmocka_unit_test(resident_steps_on_cpu_drivers_need_a_request),
         cmocka_unit_test(resident_steps_without_a_capability_are_refused_by_name),
         cmocka_unit_test(resident_words_that_are_not_known_are_refused),
     };

@@ -131,10 +131,10 @@ static void syllables(inn_random *r, char out[INN_TEXT])
 }
 
 /* The beginning of one word and the end of another: looks like the language, but is not in it. */
-static void blend(inn_random *r, const char *list, char out[INN_TEXT])
+static void blend(inn_random *r, const char *first, const char *last, char out[INN_TEXT])
 {
     char a[INN_TEXT], b[INN_TEXT];
-    const size_t n = pick(r, list, a), m = pick(r, list, b);
+    const size_t n = pick(r, first, a), m = pick(r, last, b);
     const size_t cut = 2 + inn_below(r, n > 4 ? 3 : 1), rest = 2 + inn_below(r, m > 4 ? 3 : 1);
     snprintf(out, INN_TEXT, "%.*s%.8s", (int)(cut < n ? cut : n), a, b + (rest < m ? m - rest : 0));
 }
@@ -143,14 +143,15 @@ void inn_word(inn *w, inn_words class, char out[INN_TEXT])
 {
     inn_random *r = &w->random;
     static const double made_up[2][INN_N_WORDS] = {
-        {.45, .25, .15, .25, .2, .2, .5, .15, 1}, {.55, .4, .35, .4, .35, .35, .55, .3, 1}};
+        {.45, .25, .15, .25, .2, .2, .5, .15, 1}, {.65, .55, .5, .55, .5, .5, .65, .5, 1}};
     for (int tries = 0; tries < 1000; tries++) {
         if (!inn_chance(r, made_up[w->noise][class])) {
             pick(r, *lists[class], out);
         } else if (class == INN_SECRET || inn_chance(r, .5)) {
             syllables(r, out);
         } else {
-            blend(r, *lists[class], out);
+            const bool mixed = w->noise && inn_chance(r, .4);
+            blend(r, *lists[class], *lists[mixed ? inn_below(r, INN_SECRET) : class], out);
         }
         if (class == INN_NAME || class == INN_TOWN) out[0] = (char)(out[0] & ~32);
         /* A made-up word that is a held-out one of the lists has its hash too. */

@@ -176,7 +176,8 @@ int main(int argc, char **argv)
     char **words = at < argc ? argv + at : (char **)(uintptr_t)all_words;
     const int n_words = at < argc ? argc - at : (int)(sizeof all_words / sizeof *all_words);
     printf("| type | resident | GPU ms a token | wall ms | tok/s | |\n| --- | --- | --- | --- | --- | --- |\n");
-    for (const char *type = strtok(types, ","); type; type = strtok(NULL, ","))
+    char *rest = NULL; /* drivers use strtok, too */
+    for (const char *type = strtok_r(types, ",", &rest); type; type = strtok_r(NULL, ",", &rest))
         if (measure_type(&o, type, words, n_words)) return 1;
     return 0;
 }

@@ -4,12 +4,26 @@ The recurrence is fla's chunk_gsa; everything else is plain and works on [tokens
 after another, so that one compiled graph serves all sequence lengths. Variants for ablations: `memory` is "gsa", "abc"
 (no gate), "swish" or "relu" (in place of the softmax over slots), "attention" (softmax attention with rotary positions).
 """
-import math, types
+import math, re, types
 import torch
 import torch.nn.functional as F
 
 DEFAULTS = dict(vocab_size=3072, hidden_size=384, num_hidden_layers=6, num_heads=6, num_slots=64, intermediate_size=768,
     conv_size=4, gate_logit_normalizer=16, norm_eps=1e-6, memory="gsa")
+GGUF_NAMES = {"attn_slot_gate": "attn.f_proj", "attn_sub_norm": "attn.g_norm", "attn_output": "attn.o_proj",
+    "attn_norm": "attn_norm", "ffn_norm": "mlp_norm"}
+
+
+def name_of(gguf_name):
+    """Of a tensor in a GGUF file: blk.0.attn_q.weight -> model.layers.0.attn.q_proj.weight"""
+    if gguf_name == "token_embd.weight": return "model.embeddings.weight"
+    if gguf_name == "output_norm.weight": return "model.norm.weight"
+    if gguf_name == "output.weight": return "lm_head.weight"
+    n, part = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", gguf_name).groups()
+    if part not in GGUF_NAMES:
+        head, last = part.split("_", 1)
+        part = f"mlp.{last}_proj" if head == "ffn" else f"attn.{last[-1]}_conv1d" if "conv" in part else f"attn.{last}_proj"
+    return f"model.layers.{n}.{GGUF_NAMES.get(part, part)}.weight"
 
 
 def one_config_per_kernel():
@@ -20,6 +34,13 @@ def one_config_per_kernel():
         if isinstance(a, Autotuner) and len(a.configs) > 1:
             a.configs = [min(a.configs, key=lambda c: (abs(c.num_warps - 4), abs(c.num_stages - 3),
                 -math.prod(v for v in c.kwargs.values() if isinstance(v, int) and 0 < v <= 64)))]
+
+
+def plain_softmax():
+    """fla's softmax starts a program for each row, of 64 numbers here: take PyTorch's."""
+    import fla.ops.gsa.chunk_bwd, fla.ops.gsa.chunk_fwd
+    fla.ops.gsa.chunk_fwd.softmax_fwd = lambda x, dtype: x.softmax(-1, dtype=dtype)
+    fla.ops.gsa.chunk_bwd.softmax_bwd = lambda p, dp, dtype: torch._softmax_backward_data(dp.to(p.dtype), p, -1, p.dtype).to(dtype)
 
 
 def shapes(c):

@@ -73,7 +73,8 @@ static void put_pairs(row *r, inn_random *random, size_t n)
         r->words[r->n++] = (uint16_t)((unsigned)ids[i] | (i >= 2 * n && i % 2 ? 7u : 1u) << 13);
 }
 
-/* A row of training: how many facts, how they come and how often something is asked all vary. */
+/* A row of training: how many facts, how they come and how often something is asked all vary. A quarter of the rows go
+ * as an examination goes: facts, then small talk, then questions. */
 static void make_row(row *r, uint64_t seed)
 {
     inn_random random;
@@ -95,6 +96,16 @@ static void make_row(row *r, uint64_t seed)
     const bool tell_first = inn_chance(&random, .5);
     inn w;
     inn_turn t;
+    if (inn_chance(&random, .25)) {
+        const size_t most = r->size / 44, n_tokens = inn_below(&random, (uint32_t)r->size * 3 / 4);
+        inn_exam e;
+        inn_exam_begin(&w, &e, random.state, INN_NOISE, n_facts < most ? (size_t)n_facts : most, n_tokens);
+        while (inn_exam_next(&w, &e, r->n, &t))
+            if (!put_turn(r, &t)) return;
+        do inn_ask(&w, INN_ANY, 0, &t);
+        while (put_turn(r, &t));
+        return;
+    }
     inn_begin(&w, random.state, INN_NOISE, (size_t)n_facts);
     do {
         const bool to_tell = w.n_facts < (size_t)n_facts;

@@ -8,7 +8,7 @@ those of a GGUF file, dequantised, and FOLDER gives the config only. --compare p
 off. Without a GPU the library's own Triton kernels run in Triton's interpreter: a second a token, so keep IDS short.
 Needs PyTorch, transformers, flash-linear-attention; --gguf also the package gguf.
 """
-import argparse, os, re, sys
+import argparse, os, sys
 import numpy as np
 import torch
 
@@ -23,27 +23,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gsa_torch
 from fla.models import GSAConfig, GSAForCausalLM
 
-GGUF_NAMES = {"attn_slot_gate": "attn.f_proj", "attn_sub_norm": "attn.g_norm", "attn_output": "attn.o_proj",
-    "attn_norm": "attn_norm", "ffn_norm": "mlp_norm"}
-
-
-def name_of(gguf_name):
-    """blk.0.attn_q.weight -> model.layers.0.attn.q_proj.weight"""
-    if gguf_name == "token_embd.weight": return "model.embeddings.weight"
-    if gguf_name == "output_norm.weight": return "model.norm.weight"
-    if gguf_name == "output.weight": return "lm_head.weight"
-    n, part = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", gguf_name).groups()
-    if part not in GGUF_NAMES:
-        head, last = part.split("_", 1)
-        part = f"mlp.{last}_proj" if head == "ffn" else f"attn.{last[-1]}_conv1d" if "conv" in part else f"attn.{last}_proj"
-    return f"model.layers.{n}.{GGUF_NAMES.get(part, part)}.weight"
-
 
 def from_gguf(path, config):
     from gguf import GGUFReader, dequantize
     m = GSAForCausalLM(config)
     want = m.state_dict()
-    got = {name_of(t.name): torch.from_numpy(np.array(dequantize(t.data, t.tensor_type))) for t in GGUFReader(path).tensors}
+    got = {gsa_torch.name_of(t.name): torch.from_numpy(np.array(dequantize(t.data, t.tensor_type))) for t in GGUFReader(path).tensors}
     got = {k: v.reshape(want[k].shape) for k, v in got.items()}
     if config.tie_word_embeddings: got["lm_head.weight"] = got["model.embeddings.weight"]
     m.load_state_dict(got)

@@ -8,8 +8,8 @@
 (tools/train/run.sh does it all.)
 Each step takes the same number of tokens whatever the length of the sequences. What lengths are trained when is the
 `--plan`: parts of the time and the lengths that alternate in it. Optimiser: Muon for matrices, AdamW for the rest, or
-AdamW for all. --init begins with weights that are there. Writes OUT/NAME.json (settings, curve,
-exams with their kinds of facts) and OUT/NAME-*.bin (float16 weights in parts, for export.py) every --save seconds and at
+AdamW for all. --init begins with weights that are there (of a GGUF file: from_gguf.py). Writes OUT/NAME.json (settings,
+curve, exams with their kinds of facts) and OUT/NAME-*.bin (float16 weights in parts, for export.py) every --save seconds and at
 the end. Needs PyTorch, fla-core and one GPU per process; on a machine without one it runs too, for tests, at a few
 hundred tokens a second.
 """
@@ -20,7 +20,7 @@ import torch.distributed as dist
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gsa_torch
 
-CLASS_WEIGHTS = [0, .05, .1, 1, 1, 1, 1, .2]
+CLASS_WEIGHTS = [0, .02, .05, 1, 1, 1, 1, .2]
 CLASS_NAMES = ["padding", "guest", "keeper", "known", "changed", "unknown", "check", "pairs"]
 
 
@@ -54,11 +54,26 @@ def orthogonal(g):
     return x.float()
 
 
+def as_q4_0(x):
+    """What a file of type Q4_0 keeps of rows of 32 numbers; nearly what src/quant/encode.c finds."""
+    largest = x.gather(1, x.abs().argmax(1, keepdim=True))
+    best, least = torch.zeros_like(x), x.square().sum(1, keepdim=True)
+    for step in (-8, -6, -6.75, -7.3, -7.75, -8.45, 6.75, 7.4):
+        q = (x * (step / largest)).round().clamp(-8, 7)
+        y = q * ((q * x).sum(1, keepdim=True) / q.square().sum(1, keepdim=True)).half().float()
+        error = (y - x).square().sum(1, keepdim=True)
+        best, least = torch.where(error < least, y, best), torch.where(error < least, error, least)
+    return best
+
+
 class Optimiser:
-    """AdamW on the flat parameters; with muon > 0 the matrices of the layers take orthogonalised momentum instead."""
+    """AdamW on the flat parameters; with muon > 0 the matrices of the layers take orthogonalised momentum instead. The
+    model may be given the weights rounded; they themselves are kept here."""
 
     def __init__(self, model, lr, muon, decay):
         self.m, self.lr, self.muon = model, lr, muon
+        self.w = model.flat.detach().clone()
+        self.is_matrix = torch.zeros(model.flat.numel(), 1, dtype=torch.bool, device=model.flat.device)
         self.lr_now = torch.zeros((), device=model.flat.device)
         self.m1, self.m2 = torch.zeros_like(model.flat), torch.zeros_like(model.flat)
         self.t = torch.zeros((), device=model.flat.device)
@@ -67,16 +82,18 @@ class Optimiser:
         at, groups = 0, {}
         for name, p in model.p.items():
             is_matrix = "_proj" in name
+            self.is_matrix[at:at + p.numel()] = is_matrix
             if is_matrix: self.decay[at:at + p.numel()] = decay
             if is_matrix and muon:
                 self.adam[at:at + p.numel()] = 0
                 groups.setdefault((min(p.shape), max(p.shape), p.shape[0] > p.shape[1]), []).append((at, p))
             at += p.numel()
+        self.is_matrix = self.is_matrix[::32]  # all sizes are multiples of 32
         self.groups = [(tall, v) for (_, _, tall), v in groups.items()]
 
     @torch.no_grad()
     def step(self):
-        p, g, lr = self.m.flat, self.m.grad, self.lr_now
+        p, g, lr = self.w, self.m.grad, self.lr_now
         g.mul_(torch.clamp(1 / (g.norm() + 1e-6), max=1.))
         self.t += 1
         self.m1.lerp_(g, .1 if not self.muon else .06)
@@ -91,6 +108,12 @@ class Optimiser:
             o = o.mT if tall else o
             scale = self.muon * max(1, group[0][1].shape[0] / group[0][1].shape[1]) ** .5
             for (at, q), d in zip(group, o): p[at:at + q.numel()].view(q.shape).addcmul_(d, lr * -scale)
+        self.m.flat.copy_(p)
+
+    @torch.no_grad()
+    def round(self):
+        x = self.w.view(-1, 32)
+        self.m.flat.view(-1, 32).copy_(torch.where(self.is_matrix, as_q4_0(x), x))
 
 
 @torch.no_grad()
@@ -101,12 +124,12 @@ def examine(model, path, max_tokens=1 << 17):
     a = np.fromfile(path, "<u2").reshape(-1, length)
     kinds = [line.split() for line in open(path[:-4] + ".kinds")]
     count = {}
-    rows = max(1, max_tokens // length)
+    rows = max(1, min(len(a), max_tokens // length))
     for i in range(0, len(a), rows):
         w = a[i:i + rows]
         n = -(-length // 64) * 64
-        ids = torch.zeros(len(w), n, dtype=torch.long)
-        ids[:, :length] = torch.from_numpy((w & 8191).astype(np.int64))
+        ids = torch.zeros(rows, n, dtype=torch.long)  # of one size: some kernels are compiled for it
+        ids[:len(w), :length] = torch.from_numpy((w & 8191).astype(np.int64))
         ids = ids.to(model.flat.device)
         guess = model.logits(ids).argmax(-1)[:, :-1]
         ok = (guess == ids[:, 1:]).cpu().numpy()[:, :length - 1]
@@ -153,6 +176,7 @@ def main():
     a.add_argument("--out", required=True)
     a.add_argument("--name", default="innkeeper")
     a.add_argument("--seconds", type=float, default=450, help="all of it: setting up and exams too")
+    a.add_argument("--since", type=float, default=0, help="when the seconds began, by `date +%%s`; default: now")
     a.add_argument("--max-tokens", type=float, default=1e18, help="end earlier, after this many")
     a.add_argument("--exam-seconds", type=float, default=15)
     a.add_argument("--tokens", type=int, default=65536, help="per step and GPU")
@@ -167,10 +191,12 @@ def main():
     a.add_argument("--exam-every", type=float, default=75)
     a.add_argument("--init", default="", help="PATH of weights to begin with: PATH-0.bin, PATH-1.bin ...")
     a.add_argument("--flat", type=float, default=.1, help="part of the time before the rate falls")
+    a.add_argument("--q4", type=float, default=1, help="after this part of the time each second step sees weights as in Q4_0")
     a.add_argument("--eager", action="store_true")
+    a.add_argument("--profile", action="store_true", help="at the end, where the time of a step goes")
     a.add_argument("--weights", action="store_true", help="keep the weights, not only the numbers")
     o = a.parse_args()
-    start = time.time()
+    start = o.since or time.time()
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     on_gpu = torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"
@@ -180,6 +206,7 @@ def main():
     if on_gpu:
         import fla.ops.gsa
         gsa_torch.one_config_per_kernel()
+        gsa_torch.plain_softmax()
     config = json.loads(o.config)
     model = gsa_torch.Model(config, device, o.seed, on_gpu and not o.eager)
     if o.init:
@@ -235,7 +262,9 @@ def main():
         wait()
         say(f"ready for {t}")
     captured("step", opt.step)
-    with torch.no_grad(): model.flat.copy_(keep)
+    captured("round", opt.round)
+    with torch.no_grad():
+        for x in (model.flat, opt.w): x.copy_(keep)
     for x in (opt.m1, opt.m2, opt.t): x.zero_()
     if world > 1: dist.barrier()
 
@@ -243,22 +272,32 @@ def main():
         "exams": [], "shapes": {k: list(v) for k, v in gsa_torch.shapes(model.c).items()}, "hf_config": model.hf_config()}
     path = os.path.join(o.out, o.name)
     exams = lambda: sorted(glob.glob(f"{o.data}/exam-*.bin") + glob.glob(f"{o.data}/seen-*.bin") + glob.glob(f"{o.data}/new-*.bin"))
-    quick = lambda: [x for x in exams() if "-1024-16-" in x or "-512-8-" in x or "-256-0-" in x]
-    begin, last_save, last_exam, last_log = time.time(), time.time(), time.time(), time.time()
+    quick = lambda: [x for x in exams() if "-1024-16-" in x or "-512-8-" in x]
+
+    def examine_all(paths):
+        """{file name: result}; each process takes some."""
+        results = [{os.path.basename(p): examine(model, p) for p in paths[rank::world]}]
+        if world > 1:
+            mine, results = results[0], [None] * world
+            dist.all_gather_object(results, mine)
+        return {k: v for r in results for k, v in sorted(r.items())}
+
+    begin = last_save = last_exam = time.time()
     end = start + o.seconds - o.exam_seconds
     step, tokens, sums = 0, 0, torch.zeros(2, 8, device=device)
-    done = torch.zeros(1, device=device)
+    clock = torch.zeros(2, device=device)
     pick = np.random.default_rng(o.seed)
     while True:
-        x = (time.time() - begin) / max(1, end - begin)
-        x = max(x, tokens / o.max_tokens)
-        if world > 1 and step % 10 == 0:  # all processes go by the clock of the first
-            done.fill_(x)
-            dist.broadcast(done, 0)
-            x = done.item()
-            x_step = x
-        elif world > 1:
-            x = x_step
+        if step % 10 == 0:  # all processes go by the clock of the first
+            x = max((time.time() - begin) / max(1, end - begin), tokens / o.max_tokens)
+            clock.copy_(torch.tensor([x, time.time() - last_exam > o.exam_every]))
+            if world > 1: dist.broadcast(clock, 0)
+            x, is_exam = clock.tolist()
+            if is_exam:
+                last_exam = time.time()
+                for name, r in examine_all(quick()).items():
+                    info["exams"].append([round(time.time() - begin, 1), step, name, r])
+                    say(name, shares(r))
         if x >= 1: break
         lr = min(1, (step + 1) / 200) * max(.01, math.cos((x - o.flat) / (1 - o.flat) * math.pi / 2) ** 1.5 if x > o.flat else 1)
         opt.lr_now.fill_(lr)
@@ -268,6 +307,7 @@ def main():
         graphs[t].replay()
         if world > 1: dist.all_reduce(model.grad, op=dist.ReduceOp.AVG) if on_gpu else dist.all_reduce(model.grad.div_(world))
         graphs["step"].replay()
+        if x > o.q4 and step % 2 == 0: graphs["round"].replay()  # for the next step, never for one that saves or examines
         sums += results[t]
         step += 1
         tokens += o.tokens * world
@@ -281,27 +321,30 @@ def main():
                 say(f"step {step} {tokens / 1e6:.0f}M {tokens / (now - begin) / 1e6:.2f}M/s part {x:.2f} loss " +
                     " ".join(f"{n} {m:.3f}" for n, m in zip(CLASS_NAMES[1:], means[1:])))
             if not all(math.isfinite(m) for m in means): say("not finite")
-            if now - last_exam > o.exam_every:
-                last_exam = now
-                for q in quick():
-                    r = examine(model, q)
-                    info["exams"].append([round(now - begin, 1), step, os.path.basename(q), r])
-                    say(os.path.basename(q), shares(r))
             if o.weights and now - last_save > o.save:
                 last_save = now
                 save(model, path, info)
     wait()
     info["steps"], info["tokens"], info["seconds"] = step, tokens, time.time() - begin
-    with torch.no_grad(): model.flat.copy_(model.flat.half().float())
-    if rank == 0:
-        if o.weights: save(model, path, info)
-        info["final"] = {}
-        for e in exams():
-            r = examine(model, e)
-            info["final"][os.path.basename(e)] = r
-            say("final", os.path.basename(e), shares(r))
-            save_info(path, info)
+    with torch.no_grad():
+        for x in (model.flat, opt.w): x.copy_(model.flat.half().float())
+    if rank == 0 and o.weights: save(model, path, info)
+    info["final"] = examine_all(exams())
+    for name, r in info["final"].items(): say("final", name, shares(r))
+    opt.round()
+    info["final_q4_0"] = examine_all(quick())
+    for name, r in info["final_q4_0"].items(): say("as Q4_0", name, shares(r))
+    if rank == 0: save_info(path, info)
     if world > 1: dist.destroy_process_group()
+    if rank == 0 and o.profile:
+        activities = [torch.profiler.ProfilerActivity.CUDA if on_gpu else torch.profiler.ProfilerActivity.CPU]
+        with torch.profiler.profile(activities=activities) as p:
+            for _ in range(3):
+                graphs[lengths[0]].replay()
+                graphs["step"].replay()
+            wait()
+        say(p.key_averages().table(sort_by="self_cuda_time_total" if on_gpu else "self_cpu_time_total", row_limit=40,
+            max_name_column_width=70))
 
 
 if __name__ == "__main__":
