@@ -328,7 +328,26 @@ static void matmul_few_known_questions_are_answered(void **state)
     }
 }
 
-/* n: T, N, C, 1 = accumulate, 2 = with maps, 3 = SwiGLU. The first tile is of the kernel for many tokens. */
+enum { MOST_TILES = 64 };
+
+/* Tiles of both kernels that this device takes; those of the kernel for many tokens first, last what the library chooses. */
+static uint32_t tiles_that_fit(gsai_type type, bool swiglu, const gsai_cm_tile *out[MOST_TILES])
+{
+    uint32_t n = 0;
+
+    for (int few = 0; few < 2; few++) {
+        uint32_t n_tiles;
+        const gsai_cm_tile *tiles = gsai_matmul_cm_tiles(dev, few, &n_tiles);
+        const uint32_t before = n;
+        for (uint32_t i = 0; i < n_tiles && n + 1 < MOST_TILES; i++)
+            if (gsai_matmul_cm_fits(dev, &tiles[i], type, swiglu)) out[n++] = &tiles[i];
+        if (n == before) return 0; /* nothing could be compared */
+    }
+    out[n++] = NULL;
+    return n;
+}
+
+/* n: T, N, C, 1 = accumulate, 2 = with maps, 3 = SwiGLU */
 static void run_tiles(gsai_check *c, const gsai_verify_case *k)
 {
     const uint32_t T = k->n[0], N = k->n[1], C = k->n[2], kind = k->n[3];
@@ -339,29 +358,22 @@ static void run_tiles(gsai_check *c, const gsai_verify_case *k)
     const float *x = gsai_check_random(c, (uint64_t)T * C, 2, false),
                 *y = gsai_check_random(c, (uint64_t)T * N, 2, false);
     const gsai_maps maps = {.n_half = N / 2, .n_relu = N / 4};
-    uint32_t n_few;
-    const gsai_cm_tile *few = gsai_matmul_cm_tiles(dev, true, &n_few);
+    const gsai_cm_tile *tiles[MOST_TILES];
+    const uint32_t n = tiles_that_fit(type, swiglu, tiles);
     const gsai_rows rx = half_rows(c, x, T, C);
-    gsai_rows to[33];
-    uint32_t n = 0;
+    gsai_rows to[MOST_TILES];
 
-    for (uint32_t i = 0; i <= n_few; i++) {
-        if (i > 0 && !gsai_matmul_cm_fits(dev, &few[i - 1], type, swiglu)) continue;
-        to[n] = swiglu ? half_rows(c, y, T, N) : gsai_check_rows(c, y, T, N, GSAI_CHECK_INOUT);
+    if (n == 0) gsai_check_fail(c);
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = swiglu ? half_rows(c, y, T, N) : gsai_check_rows(c, y, T, N, GSAI_CHECK_INOUT);
         if (swiglu)
-            to[n].range =
-                gsai_check_place(c, gsai_check_alloc(c, T * N), T * (uint64_t)to[n].stride * 2, GSAI_CHECK_INOUT);
-        n++;
+            to[i].range =
+                gsai_check_place(c, gsai_check_alloc(c, T * N), T * (uint64_t)to[i].stride * 2, GSAI_CHECK_INOUT);
     }
-    if (n < 2) gsai_check_fail(c); /* no tile fits: nothing is compared */
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
-    n = 0;
-    for (uint32_t i = 0; i <= n_few; i++) {
-        uint32_t n_many;
-        const gsai_cm_tile *many = gsai_matmul_cm_tiles(dev, false, &n_many);
-        if (i > 0 && !gsai_matmul_cm_fits(dev, &few[i - 1], type, swiglu)) continue;
-        gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = to[n++],
+    for (uint32_t i = 0; i < n; i++)
+        gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = to[i],
                               .x = rx,
                               .part = w.parts,
                               .n_cols = C,
@@ -370,9 +382,8 @@ static void run_tiles(gsai_check *c, const gsai_verify_case *k)
                               .accumulate = kind == 1,
                               .swiglu = swiglu,
                               .maps = kind == 2 ? &maps : NULL,
-                              .tile = i > 0 ? &few[i - 1] : &many[n_many - 1],
+                              .tile = tiles[i],
                               .label = "tile"});
-    }
     if (gsai_check_end(c) != GSA_OK) return;
     const uint8_t *want = (const uint8_t *)gsai_check_data(c, to[0].range);
     const uint32_t bytes = swiglu ? 2 : 4;
