@@ -51,7 +51,7 @@ struct gsa_gate_push {
     uint state_stride, hk, hv;                                                                                         \
     uint spans, chunks
 
-/* GSA, chunks of one row: gsa_step_*.comp. The scratch, chunk i counted from the first of the call:
+/* GSA, chunks of one row: gsa_step_*.comp; of a few rows: gsa_rows_*.comp. The scratch, chunk i counted from the first of the call:
  *   header   [n_spans][4]: the span's first chunk, number of chunks, slot, unused; then [n_chunks]: row, or -1 for an
  *            empty chunk. As floats, which hold these counts exactly
  *   partial  [n_chunks][H][k_tiles][M]: what each tile of K contributes to the scores */
@@ -64,11 +64,18 @@ struct gsa_step_push {
     float scale;
     float normalizer; /* of the gate */
     uint map;         /* GSA_MAP_*, of q and k; both only when x holds projections */
+    uint chunk_rows;  /* gsa_rows_*.comp */
 };
 
 /* Slots whose weights a workgroup of gsa_step_v.comp can hold at a time, and query heads of gsa_step_*.comp. */
 #define GSA_STEP_SLOTS 2048u
 #define GSA_STEP_HEADS 8u
+
+/* gsa_rows_*.comp: most query heads of a kv head, vectors of the state that an invocation holds, most slots. The scratch
+ * is partial [n_chunks][chunk_rows][H][k_tiles][M] alone. */
+#define GSA_ROWS_HEADS 4u
+#define GSA_ROWS_HELD  8u
+#define GSA_ROWS_SLOTS 256u
 
 /* GSA, chunks of many rows: gsa_chunk_*.comp. The scratch; row i of a chunk is local row chunk * chunk_rows + i:
  *   pre      [rows][G M]          exp(sum of g from the start of the row's block through the row); at 0

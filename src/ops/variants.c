@@ -90,6 +90,18 @@
     X("matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                       \
     X("matmul_cm_swiglu_q6_k", "matmul_cm_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_few_f16", "matmul_few_f16", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_few_bf16", "matmul_few_bf16", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q8_0", "matmul_few_q8_0", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q4_0", "matmul_few_q4_0", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q4_k", "matmul_few_q4_k", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q6_k", "matmul_few_q6_k", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_swiglu_f16", "matmul_few_swiglu_f16", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_few_swiglu_bf16", "matmul_few_swiglu_bf16", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q8_0", "matmul_few_swiglu_q8_0", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q4_0", "matmul_few_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q4_k", "matmul_few_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q6_k", "matmul_few_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                     \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
@@ -106,6 +118,8 @@
     X("gate", "gate", 0, 128, 0, "runs anywhere")                                                                      \
     X("gsa_step_k", "gsa_step_k", 0, 128, 9216, "runs anywhere")                                                       \
     X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
+    X("gsa_rows_k", "gsa_rows_k", 0, 128, 9216, "runs anywhere")                                                       \
+    X("gsa_rows_v", "gsa_rows_v", 0, 128, 10240, "runs anywhere")                                                      \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
