@@ -36,8 +36,8 @@ typedef struct app {
         {CLI_TEXT, 0, "mask", "LIST",                                                                                  \
             "capabilities to hide, e.g. coopmat,float16, or minimum:\nwhat Vulkan 1.1 promises", &(a)->mask},          \
         {CLI_TEXT, 0, "resident", "WORDS",                                                                             \
-            "single tokens in one dispatch whose workgroups wait for\neach other: auto (the default: where that "      \
-            "was\nmeasured to be faster), never, always;\nalways,KEY=N,... to measure (gsa/device.h)",                 \
+            "single tokens in one dispatch whose workgroups wait for\neach other: never (the default), auto "          \
+            "(where that is\nmeasured to be faster), always;\nalways,KEY=N,... to measure (gsa/device.h)",             \
             &(a)->resident},                                                                                           \
         {CLI_FLAG, 0, "no-cache", NULL,                                                                                \
             "neither read nor write the pipeline cache in\n$GSA_VK_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache",            \
