@@ -3,10 +3,10 @@
 //
 //   x       [rows, width] f32   columns q, k, v and g, s; with GSA_CM_MAPPED only g's, which hold f
 //   work    chunks
-//   scratch half, pre, keep, write, wsuf, wend, total, decay
+//   scratch half, and the tables
 //
 // x = without GSA_CM_MAPPED workgroups that copy, GSA_CM_COPY_ROWS rows of 4 GSA_MIXER_GROUP columns each, then workgroups
-// that own 32 columns of [G M], an invocation one of their four blocks; y = chunk.
+// that own GSA_CM_COLUMNS columns of [G M]; y = chunk.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_16bit_storage : require
@@ -26,11 +26,13 @@ layout(std430, set = 0, binding = 2) writeonly buffer Scratch { float scratch[];
 layout(std430, set = 0, binding = 2) writeonly buffer Scratch2 { uvec2 scratch2[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer ScratchHalf { float16_t scratch16[]; };
 
-const uint BLOCKS = GSA_CHUNK / GSA_BLOCK;
-const uint COLUMNS = GSA_MIXER_GROUP / BLOCKS;
+const uint BLOCKS = GSA_CHUNK / GSA_BLOCK, COLUMNS = GSA_CM_COLUMNS;
+const uint ITEMS = GSA_CHUNK * COLUMNS, EACH = ITEMS / GSA_MIXER_GROUP;
 
-shared float total[GSA_MIXER_GROUP];
-shared float decays[GSA_BLOCK * GSA_MIXER_GROUP]; // each invocation's own: an array would lie in slow memory
+shared float gates_of[ITEMS];             // [t][column]: log decays
+shared float until[ITEMS], later[ITEMS]; // their sums from the block's start through t, and after t to its end
+shared float between[BLOCKS * BLOCKS * COLUMNS]; // [first][last][column]: exp of the sum over whole blocks first .. last
+shared float decay[COLUMNS];
 
 bool is_mapped()
 {
@@ -53,63 +55,81 @@ void copy(uint group, uint chunk, uint row, uint rows)
     }
 }
 
-// Log decay of local row t, 0 past the chunk's end, and the write strength that belongs to it.
-float decay_of(uint t, uint from, uint rows)
+// Sum of g over blocks first .. last
+float total(uint first, uint last, uint column)
 {
-    if (t >= rows) return 0.0;
-    const float g = x[from + push.g];
-    return is_mapped() ? log_decay(g, push.normalizer) : g;
-}
-float strength_of(uint t, uint from, uint rows, float g)
-{
-    if (t >= rows) return 0.0;
-    return is_mapped() ? one_minus_exp(g) : x[from + push.s];
+    precise float sum = 0.0;
+    [[unroll]] for (uint b = 0u; b < BLOCKS; b++)
+        if (b >= first && b <= last) sum += until[(b * GSA_BLOCK + GSA_BLOCK - 1u) * COLUMNS + column];
+    return sum;
 }
 
+// Rows past the chunk's end keep everything and write nothing.
 void gates(uint group, uint chunk, uint row, uint rows)
 {
-    const uint lane = gl_LocalInvocationIndex, block = lane / COLUMNS, gm = push.G * push.M;
-    const uint n = group * COLUMNS + lane % COLUMNS, first = block * GSA_BLOCK, end = n < gm ? rows : 0u;
-    const uint at = chunk * GSA_CHUNK * gm + n, column = push.x_offset + row * push.x_stride + n;
-    precise float sum = 0.0;
-
-    for (uint i = 0u; i < GSA_BLOCK; i++) {
-        const uint t = first + i;
-        const float g = decay_of(t, column + t * push.x_stride, end);
-        decays[i * GSA_MIXER_GROUP + lane] = g;
-        sum += g;
-        if (n >= gm) continue;
-        scratch[at + t * gm] = exp_neg(sum);
-        scratch[push.table + at + t * gm] = exp_neg(g);
+    const uint lane = gl_LocalInvocationIndex, column = lane % COLUMNS, n = group * COLUMNS + column, gm = push.G * push.M;
+    const uint from = push.x_offset + row * push.x_stride + n, first = lane / COLUMNS, step = GSA_MIXER_GROUP / COLUMNS;
+    float g[EACH], s[EACH];
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        const uint t = first + e * step;
+        g[e] = t < rows ? x[from + t * push.x_stride + push.g] : 0.0;
+        s[e] = !is_mapped() && t < rows ? x[from + t * push.x_stride + push.s] : 0.0;
     }
-    total[lane] = sum;
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        if (is_mapped() && first + e * step < rows) {
+            g[e] = log_decay(g[e], push.normalizer);
+            s[e] = one_minus_exp(g[e]);
+        }
+        gates_of[lane + e * GSA_MIXER_GROUP] = g[e];
+    }
     barrier();
-    if (n >= gm) return;
 
-    precise float after = 0.0, all = 0.0;
-    for (uint b = BLOCKS; b-- > 0u;) {
-        const float of_block = total[b * COLUMNS + lane % COLUMNS];
-        if (b > block) after += of_block;
-        all += of_block;
+    // One half of the invocations follow the blocks' columns from their starts, the other from their ends.
+    const uint block = lane % (BLOCKS * COLUMNS) / COLUMNS * GSA_BLOCK;
+    precise float sum = 0.0;
+    if (lane < BLOCKS * COLUMNS) {
+        [[unroll]] for (uint i = 0u; i < GSA_BLOCK; i++) {
+            sum += gates_of[(block + i) * COLUMNS + column];
+            until[(block + i) * COLUMNS + column] = sum;
+        }
+    } else {
+        [[unroll]] for (uint i = GSA_BLOCK; i-- > 0u;) {
+            later[(block + i) * COLUMNS + column] = sum;
+            sum += gates_of[(block + i) * COLUMNS + column];
+        }
     }
-    const float to_end = exp_neg(after);
-    const uint wsuf = 6u * push.table;
-    sum = 0.0;
-    for (uint i = GSA_BLOCK; i-- > 0u;) {
-        const uint t = first + i;
-        const float g = decays[i * GSA_MIXER_GROUP + lane], s = strength_of(t, column + t * push.x_stride, end, g);
-        const float w = s * exp_neg(sum);
-        scratch[2u * push.table + at + t * gm] = s;
-        scratch16[wsuf + at + t * gm] = float16_t(w);
-        scratch16[wsuf + push.table + at + t * gm] = float16_t(w * to_end);
-        sum += g;
+    barrier();
+    [[unroll]] for (uint e = 0u; e < BLOCKS * BLOCKS * COLUMNS / GSA_MIXER_GROUP; e++) {
+        const uint i = lane + e * GSA_MIXER_GROUP, pair = i / COLUMNS;
+        const float all = total(pair / BLOCKS, pair % BLOCKS, column);
+        between[i] = exp_neg(all);
+        if (pair != BLOCKS - 1u) continue;
+        const vec2 pair_of_all = decay_pair(all);
+        decay[column] = pair_of_all.x > 0.0 ? min(pair_of_all.y, -1e-37) : pair_of_all.y;
     }
-    scratch[push.total + (chunk * BLOCKS + block) * gm + n] = total[lane];
-    if (block == 0u) {
-        const vec2 decay = decay_pair(all);
-        scratch[push.decay + chunk * 2u * gm + n] = decay.x;
-        scratch[push.decay + (chunk * 2u + 1u) * gm + n] = decay.y;
+    barrier();
+
+    const uint wend = 6u * push.table, after = 7u * push.table;
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        const uint t = first + e * step, b = t / GSA_BLOCK, at = (chunk * GSA_CHUNK + t) * gm + n;
+        const uint item = lane + e * GSA_MIXER_GROUP;
+        const float wrote = s[e] * exp_neg(later[item]);
+        scratch[at] = exp_neg(until[item]);
+        scratch[push.table + at] = exp_neg(g[e]);
+        scratch[2u * push.table + at] = s[e];
+        const float to_end = b + 1u < BLOCKS ? between[((b + 1u) * BLOCKS + BLOCKS - 1u) * COLUMNS + column] : 1.0;
+        scratch16[wend + at] = float16_t(wrote * to_end);
+        [[unroll]] for (uint to = 1u; to < BLOCKS; to++) {
+            if (to <= b) continue;
+            const float gap = to > b + 1u ? between[((b + 1u) * BLOCKS + to - 1u) * COLUMNS + column] : 1.0;
+            const uint row_at = (chunk * 6u + to * (to - 1u) / 2u + b) * GSA_BLOCK + t % GSA_BLOCK;
+            scratch16[after + row_at * gm + n] = float16_t(wrote * gap);
+        }
     }
+    if (lane < BLOCKS * COLUMNS)
+        scratch[push.lead + (chunk * BLOCKS + first) * gm + n] = first > 0u ? between[(first - 1u) * COLUMNS + column] : 1.0;
+    [[unroll]] for (uint e = 0u; e < GSA_BLOCK / step; e++)
+        scratch[push.decay + (chunk * GSA_BLOCK + first + e * step) * gm + n] = decay[column];
 }
 
 void main()

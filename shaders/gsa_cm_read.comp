@@ -1,19 +1,22 @@
 // GSA for chunks of many rows on matrix units, last of four: what each row reads. See gsa_chunk_read.comp for the sums;
-// here products between blocks are of f16, those inside a block and the softmax are f32.
+// here products with the state and between blocks are of f16, those inside a block and the softmax are f32.
 //
 //   work    chunks
 //   half    [rows][half_stride] f16
-//   scratch all but decay, wend and sum
+//   tables  all but wend and decay
+//   score   what the chunk's own rows contribute
+//   start   [n_chunks][G][K + V][M] f16
 //   o       [rows, H V] f32; silu(o) with GSA_CM_MAPPED
 //
 // A workgroup owns two blocks of a chunk for one query head: y = query head, z = chunk, x = half of the chunk + 2 (part of
 // V): with few chunks several workgroups find the same weights of slots, and each reads its columns of V. The slots of
-// all its rows fit shared memory.
+// all its rows fit shared memory. Invocations are numbered by subgroup, eight neighbours at least in one.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_EXT_shader_16bit_storage : require
 #extension GL_EXT_control_flow_attributes : require
@@ -26,462 +29,317 @@ layout(push_constant) uniform Push { gsa_cm_push push; };
 
 layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
-layout(std430, set = 0, binding = 2) readonly buffer Scratch { float scratch[]; };
-layout(std430, set = 0, binding = 2) readonly buffer ScratchHalf { float16_t scratch16[]; };
-layout(std430, set = 0, binding = 2) readonly buffer Scratch2 { uint scratch_pair[]; };
-layout(std430, set = 0, binding = 2) readonly buffer Scratch16 { uvec4 scratch_vec[]; };
-layout(std430, set = 0, binding = 3) writeonly buffer O { float o[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Tables { vec4 table4[]; };
+layout(std430, set = 0, binding = 2) readonly buffer TableVecs { uvec4 table_vec[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Score { vec4 score4[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Start { uvec4 start_vec[]; };
+layout(std430, set = 0, binding = 5) writeonly buffer O { float o[]; };
 
-const uint GROUP = GSA_MIXER_GROUP;
-const uint ROWS = 2u * GSA_BLOCK;          // of the workgroup
-const uint BLOCKS = GSA_CHUNK / GSA_BLOCK; // of the chunk
-const uint ROW_FRAGS = ROWS / FRAG_M;
+const uint GROUP = GSA_MIXER_GROUP, ROWS = GSA_CM_TILE;
+const uint SCORE_PITCH = SLOTS / 4u + 1u, KEEP_PITCH = SLOTS / 4u;
 
-// Shared memory by phases, in 16-byte vectors. Rows of f16 are CHUNK_PITCH or SLOT_PITCH apart, rows of scores
-// SCORE_PITCH.
-const uint SCORE_PITCH = SLOTS / 4u + 1u;
-const uint AT_PAIRS = 0u;                               // [ROWS][64] f16: A; then p pre, then p pre lead
-const uint AT_VALUES = AT_PAIRS + ROWS * CHUNK_PITCH;   // [ROWS][64] f16: B
+// Shared memory in 16-byte vectors, by phases. Rows of f16 are CHUNK_PITCH or SLOT_PITCH apart.
+const uint STAGE = ROWS * CHUNK_PITCH + GSA_CHUNK * SLOT_PITCH; // first: two stages of 64 columns of q and rows of hk
+const uint AT_HEAD = 0u;                                // then [ROWS][SLOTS] f16: p pre lead, what reads the state
+const uint AT_VALUES = AT_HEAD + ROWS * SLOT_PITCH;     // [ROWS][64] f16: B, what reads the chunk's values
 const uint AT_SCORES = AT_VALUES + ROWS * CHUNK_PITCH;  // [ROWS][SLOTS] f32: scores, then p
-const uint AT_WROTE = AT_SCORES + ROWS * SCORE_PITCH;   // [3][16][SLOTS] f16: writes of blocks two and more before
-const uint AT_OWN = AT_WROTE + 3u * GSA_BLOCK * SLOT_PITCH; // [2][16][16] f32: A inside the blocks
-const uint AT_KEEP = AT_PAIRS;                          // [16][SLOTS] f32, when AT_PAIRS is done with
-const uint AT_SUMS = AT_WROTE;                          // [16][GROUP] f32, when AT_WROTE and AT_OWN are done with
-const uint AT_Q = 0u, AT_K = AT_Q + ROWS * CHUNK_PITCH, AT_HK = AT_K + GSA_CHUNK * CHUNK_PITCH; // tiles of the first phase
-const uint AT_HV = AT_SCORES, AT_V = AT_HV + GSA_CHUNK * SLOT_PITCH;                            // and of the last
-const uint AT_EDGE = 1728u;                             // [SUBS][FRAG_M][FRAG_N] f32, at the very end
-const uint AT_DECAY = AT_EDGE;                          // before: [5][SLOTS] f32, see put_decays
-const uint AT_PART = 1984u;                             // [GROUP] f32
-shared uvec4 pool[2016];
+const uint AT_KEEP = AT_SCORES + ROWS * SCORE_PITCH;    // [ROWS][SLOTS] f32
+const uint AT_PRE = AT_KEEP + ROWS * KEEP_PITCH;        // [ROWS][SLOTS] f16: p pre, what reads earlier blocks
+const uint AT_HV = AT_SCORES, AT_V = AT_HV + GSA_CHUNK * SLOT_PITCH; // last: a tile of hv's columns and of values
+const uint AT_EDGE = AT_V + GSA_CHUNK * CHUNK_PITCH;    // [SUBS][FRAG_M][FRAG_N] f32
+shared uvec4 pool[1984];
 
-float get(uint at, uint i)
-{
-    return uintBitsToFloat(pool[at + i / 4u][i % 4u]);
-}
-void set(uint at, uint i, float value)
-{
-    pool[at + i / 4u][i % 4u] = floatBitsToUint(value);
-}
-void set_pair(uint at, uint word, vec2 pair)
-{
-    pool[at + word / 4u][word % 4u] = packHalf2x16(clamp(pair, vec2(-HALF_MAX), vec2(HALF_MAX)));
-}
+// Fragments of ROWS x 64: a subgroup owns OUT_ROWS x OUT_COLUMNS, few rows, since it holds their weights in registers.
+const uint WIDE_FRAGS = GSA_CHUNK / FRAG_N;
+const uint OUT_ROW_SUBS = TILE_FRAGS < SUBS ? TILE_FRAGS : SUBS, OUT_COLUMN_SUBS = SUBS / OUT_ROW_SUBS;
+const uint OUT_ROWS = TILE_FRAGS / OUT_ROW_SUBS, OUT_COLUMNS = (WIDE_FRAGS + OUT_COLUMN_SUBS - 1u) / OUT_COLUMN_SUBS;
+const uint STATE_STEPS = SLOTS / FRAG_K, STEPS = STATE_STEPS + GSA_CHUNK / FRAG_K;
+const uint CROSS = (TILE_FRAGS * WIDE_FRAGS + SUBS - 1u) / SUBS; // fragments of B of a subgroup
 
-uint chunk, h, g, block0; // block0: the workgroup's first, in the chunk
-uint row, rows;           // of the chunk: its first in the pass, how many
-
-uint gate(uint t, uint m) // local row t of the workgroup
-{
-    return gate_row(chunk) + (block0 * GSA_BLOCK + t) * gm() + g * SLOTS + m;
-}
-
-// Sum of g over blocks [from, to) of the chunk
-float total(uint from, uint to, uint m)
-{
-    precise float sum = 0.0;
-    for (uint b = from; b < to; b++) sum += scratch[push.total + (chunk * BLOCKS + b) * gm() + g * SLOTS + m];
-    return sum;
-}
-
-// Where the writes of block j, decayed to the start of block b, lie in AT_WROTE, when b is two or more after j.
-uint wrote_slot(uint b, uint j)
-{
-    return b == 2u ? 0u : 1u + j;
-}
-
-const uint KEY_COLUMNS = GSA_CHUNK / FRAG_N, ALL_COLUMNS = (GSA_CHUNK + SLOTS) / FRAG_N;
-const uint EACH = (ALL_COLUMNS + SUBS - 1u) / SUBS; // columns of fragments of a subgroup
 const uint N_Q = ROWS * CHUNK_VECS / GROUP, N_K = GSA_CHUNK * CHUNK_VECS / GROUP, N_H = (GSA_CHUNK * SLOT_VECS + GROUP - 1u) / GROUP;
-
-uvec4 q_next[N_Q], k_next[N_K], h_next[N_H];
-
-uint start_vec(uint row) // of [K | V]
-{
-    return (push.start * 2u + ((chunk * push.G + g) * (push.K + push.V) + row) * SLOTS) / 8u;
-}
+const uint QUADS = SLOTS / GSA_BLOCK; // of slots of a row, for one of the four invocations that share it
+const uint OWN_QUADS = (SLOTS / 4u + 7u) / 8u; // for one of the eight that share a pair of writes
 
 // Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite.
-uvec4 half_of(uint t, uint column, uint vec)
+uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
 {
-    return t < rows ? half_vec[(half_row(chunk, row) + t * push.half_stride + column) / 8u + vec] : uvec4(0u);
+    return t < rows.y ? half_vec[(half_row(chunk, rows.x) + t * push.half_stride + column) / 8u + vec] : uvec4(0u);
 }
 
-void fetch_keys(uint k0)
+// Of [K | V], eight slots of the rows of a head from row on
+uint start_at(uint chunk, uint g, uint row)
 {
-    const uint lane = gl_LocalInvocationIndex, q_row = block0 * GSA_BLOCK;
-    const uint k_at = push.R * push.G * push.K + g * push.K + k0;
-    [[unroll]] for (uint e = 0u; e < N_Q; e++) {
-        const uint i = lane + e * GROUP;
-        q_next[e] = half_of(q_row + i / CHUNK_VECS, h * push.K + k0, i % CHUNK_VECS);
-    }
-    [[unroll]] for (uint e = 0u; e < N_K; e++) {
-        const uint i = lane + e * GROUP;
-        k_next[e] = half_of(i / CHUNK_VECS, k_at, i % CHUNK_VECS);
-    }
-    [[unroll]] for (uint e = 0u; e < N_H; e++) {
-        const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u);
-        h_next[e] = scratch_vec[start_vec(k0) + i];
-    }
+    return (chunk * push.G + g) * (push.K + push.V) * SLOT_VECS + row * SLOT_VECS;
 }
 
-void put_keys()
+#define FETCH_START(ROW)                                                                                   \
+    [[unroll]] for (uint e = 0u; e < N_H; e++)                                                            \
+        h_next[e] = start_vec[start_at(chunk, g, ROW) + min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u)];
+#define PUT_START(BASE)                                                                                   \
+    [[unroll]] for (uint e = 0u; e < N_H; e++) {                                                          \
+        const uint i = lane + e * GROUP;                                                                  \
+        if (i < GSA_CHUNK * SLOT_VECS) pool[(BASE) + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = h_next[e]; \
+    }
+#define FETCH_KEYS(K0)                                                                                    \
+    {                                                                                                     \
+        [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            q_next[e] = half_of(chunk, rows, block0 * GSA_BLOCK + i / CHUNK_VECS, h * push.K + (K0), i % CHUNK_VECS); \
+        }                                                                                                 \
+        FETCH_START(K0)                                                                                   \
+    }
+#define PUT_KEYS(BASE)                                                                                    \
+    {                                                                                                     \
+        [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            pool[(BASE) + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];                     \
+        }                                                                                                 \
+        PUT_START((BASE) + ROWS * CHUNK_PITCH)                                                            \
+    }
+#define FETCH_VALUES(V0)                                                                                  \
+    {                                                                                                     \
+        [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            v_next[e] = half_of(chunk, rows, i / CHUNK_VECS, (push.R + 1u) * push.G * push.K + g * push.V + (V0), i % CHUNK_VECS); \
+        }                                                                                                 \
+        FETCH_START(push.K + (V0))                                                                        \
+    }
+#define PUT_VALUES                                                                                        \
+    {                                                                                                     \
+        [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            pool[AT_V + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = v_next[e];                       \
+        }                                                                                                 \
+        PUT_START(AT_HV)                                                                                  \
+    }
+
+void set_half(uint at, uint quad, vec4 a) // four f16 of a row
 {
-    const uint lane = gl_LocalInvocationIndex;
-    [[unroll]] for (uint e = 0u; e < N_Q; e++) {
-        const uint i = lane + e * GROUP;
-        pool[AT_Q + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];
-    }
-    [[unroll]] for (uint e = 0u; e < N_K; e++) {
-        const uint i = lane + e * GROUP;
-        pool[AT_K + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = k_next[e];
-    }
-    [[unroll]] for (uint e = 0u; e < N_H; e++) {
-        const uint i = lane + e * GROUP;
-        if (i < GSA_CHUNK * SLOT_VECS) pool[AT_HK + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = h_next[e];
-    }
+    a = clamp(a, vec4(-HALF_MAX), vec4(HALF_MAX));
+    const uvec2 both = uvec2(packHalf2x16(a.xy), packHalf2x16(a.zw));
+    if (quad % 2u == 0u)
+        pool[at + quad / 2u].xy = both;
+    else
+        pool[at + quad / 2u].zw = both;
 }
 
-// A into AT_PAIRS and, inside the blocks, AT_OWN; what the state before the chunk answers into AT_SCORES.
-void make_pairs()
-{
-    FRAG_C sum[ROW_FRAGS * EACH];
-    [[unroll]] for (uint i = 0u; i < ROW_FRAGS * EACH; i++) sum[i] = FRAG_C(0.0);
-    fetch_keys(0u);
-    for (uint k0 = 0u; k0 < push.K; k0 += GSA_CHUNK) {
-        put_keys();
-        barrier();
-        if (k0 + GSA_CHUNK < push.K) fetch_keys(k0 + GSA_CHUNK);
-        [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
-            FRAG_A a[ROW_FRAGS];
-            [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++)
-                coopMatLoad(a[i], pool, AT_Q + i * FRAG_M * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
-            [[unroll]] for (uint e = 0u; e < EACH; e++) {
-                const uint j = min(gl_SubgroupID * EACH + e, ALL_COLUMNS - 1u);
-                FRAG_B b;
-                if (j < KEY_COLUMNS)
-                    coopMatLoad(b, pool, AT_K + j * FRAG_N * CHUNK_PITCH + k / 8u, CHUNK_PITCH, COLUMN_MAJOR);
-                else
-                    coopMatLoad(b, pool, AT_HK + k * SLOT_PITCH + (j - KEY_COLUMNS) * FRAG_N / 8u, SLOT_PITCH, ROW_MAJOR);
-                [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++) sum[i * EACH + e] = coopMatMulAdd(a[i], b, sum[i * EACH + e]);
-            }
-        }
-        barrier();
-    }
-    [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        const uint j = gl_SubgroupID * EACH + e;
-        if (j >= ALL_COLUMNS) continue;
-        [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++) {
-            FRAG_C z = sum[i * EACH + e];
-            [[unroll]] for (uint n = 0u; n < z.length(); n++) z[n] *= push.scale;
-            if (j >= KEY_COLUMNS) {
-                coopMatStore(z, pool, AT_SCORES + i * FRAG_M * SCORE_PITCH + (j - KEY_COLUMNS) * FRAG_N / 4u, SCORE_PITCH, ROW_MAJOR);
-                continue;
-            }
-            const uint t = i * FRAG_M, column = j * FRAG_N;
-            if (block0 + t / GSA_BLOCK == column / GSA_BLOCK)
-                coopMatStore(z, pool, AT_OWN + t * GSA_BLOCK / 4u + column % GSA_BLOCK / 4u, GSA_BLOCK / 4u, ROW_MAJOR);
-            [[unroll]] for (uint n = 0u; n < z.length(); n++) z[n] = clamp(z[n], -HALF_MAX, HALF_MAX);
-            coopMatStore(FRAG_H(z), pool, AT_PAIRS + t * CHUNK_PITCH + column / 8u, CHUNK_PITCH, ROW_MAJOR);
-        }
-    }
-    barrier();
-}
-
-// Decays from the chunk's start to each of our two blocks, then those from the ends of blocks 0, 0, 1 to the starts of
-// 2, 3, 3: the order of AT_WROTE.
-void put_decays()
-{
-    for (uint i = gl_LocalInvocationIndex; i < 5u * SLOTS; i += GROUP) {
-        const uint which = i / SLOTS, m = i % SLOTS;
-        const uint from = which < 2u ? 0u : which == 4u ? 2u : 1u;
-        const uint to = which < 2u ? block0 + which : which == 2u ? 2u : 3u;
-        set(AT_DECAY, i, exp_neg(total(from, to, m)));
-    }
-    barrier();
-}
-
-// What earlier blocks wrote, decayed to the start of each block of ours that is two or more later. scores *= lead.
-void make_writes()
-{
-    const uint lane = gl_LocalInvocationIndex;
-    put_decays();
-    for (uint i = lane; i < ROWS * SLOTS; i += GROUP) {
-        const uint t = i / SLOTS, m = i % SLOTS, at = t * SCORE_PITCH * 4u + m;
-        set(AT_SCORES, at, get(AT_SCORES, at) * get(AT_DECAY, t / GSA_BLOCK * SLOTS + m));
-    }
-    if (block0 > 0u)
-        for (uint i = lane; i < 3u * GSA_BLOCK * SLOTS / 2u; i += GROUP) {
-            const uint row = i / (SLOTS / 2u), pair = i % (SLOTS / 2u), slot = row / GSA_BLOCK, j = slot == 2u ? 1u : 0u;
-            const uint decay = (2u + slot) * SLOTS + 2u * pair;
-            const uint from = at_wsuf() + (gate_row(chunk) + (j * GSA_BLOCK + row % GSA_BLOCK) * gm() + g * SLOTS) / 2u + pair;
-            set_pair(AT_WROTE, row * SLOT_PITCH * 4u + pair,
-                unpackHalf2x16(scratch_pair[from]) * vec2(get(AT_DECAY, decay), get(AT_DECAY, decay + 1u)));
-        }
-    barrier();
-}
-
-// scores += what earlier blocks of the chunk wrote, all as of the block's start
-void add_earlier_blocks()
-{
-    const uint columns = SLOTS / FRAG_N;
-    for (uint f = gl_SubgroupID; f < ROW_FRAGS * columns; f += SUBS) {
-        const uint t = f / columns * FRAG_M, m = f % columns * FRAG_N, b = block0 + t / GSA_BLOCK;
-        const uint at = AT_SCORES + t * SCORE_PITCH + m / 4u;
-        FRAG_C sum;
-        coopMatLoad(sum, pool, at, SCORE_PITCH, ROW_MAJOR);
-        for (uint j = 0u; j < b; j++)
-            [[unroll]] for (uint k = 0u; k < GSA_BLOCK; k += FRAG_K) {
-                FRAG_A a;
-                FRAG_B w;
-                coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + (j * GSA_BLOCK + k) / 8u, CHUNK_PITCH, ROW_MAJOR);
-                if (j + 1u == b)
-                    coopMatLoad(w, scratch16, at_wsuf() * 2u + gate_row(chunk) + (j * GSA_BLOCK + k) * gm() + g * SLOTS + m,
-                        gm(), ROW_MAJOR);
-                else
-                    coopMatLoad(w, pool, AT_WROTE + (wrote_slot(b, j) * GSA_BLOCK + k) * SLOT_PITCH + m / 8u, SLOT_PITCH, ROW_MAJOR);
-                sum = coopMatMulAdd(a, w, sum);
-            }
-        coopMatStore(sum, pool, at, SCORE_PITCH, ROW_MAJOR);
-    }
-    barrier();
-}
-
-// scores = pre scores + the block's own writes, followed row by row. What row j wrote is element j of w0 .. w3, 0 before:
-// variables of their own, since an array that a driver does not unroll lands in slow memory.
-#define OWN_ROW(T, W, C)                                                             \
-    {                                                                                \
-        const uint row = b * GSA_BLOCK + uint(T), at = gate(row, m);                 \
-        const uint to = row * SCORE_PITCH * 4u + m, own = AT_OWN + row * GSA_BLOCK / 4u; \
-        const float keep = scratch[at_keep() + at];                                  \
-        w0 *= keep;                                                                  \
-        w1 *= keep;                                                                  \
-        w2 *= keep;                                                                  \
-        w3 *= keep;                                                                  \
-        W.C = scratch[at_write() + at];                                              \
-        precise float sum = scratch[at] * get(AT_SCORES, to);             \
-        sum = own_sum(uintBitsToFloat(pool[own]), w0, sum);                          \
-        sum = own_sum(uintBitsToFloat(pool[own + 1u]), w1, sum);                     \
-        sum = own_sum(uintBitsToFloat(pool[own + 2u]), w2, sum);                     \
-        sum = own_sum(uintBitsToFloat(pool[own + 3u]), w3, sum);                     \
-        set(AT_SCORES, to, sum);                                                     \
-    }
-float own_sum(vec4 a, vec4 w, float sum)
-{
-    precise const float all = fma(a.w, w.w, fma(a.z, w.z, fma(a.y, w.y, fma(a.x, w.x, sum))));
-    return all;
-}
-void add_own_block()
-{
-    for (uint item = gl_LocalInvocationIndex; item < 2u * SLOTS; item += GROUP) {
-        const uint b = item / SLOTS, m = item % SLOTS;
-        precise vec4 w0 = vec4(0.0), w1 = vec4(0.0), w2 = vec4(0.0), w3 = vec4(0.0);
-        OWN_ROW(0, w0, x) OWN_ROW(1, w0, y) OWN_ROW(2, w0, z) OWN_ROW(3, w0, w)
-        OWN_ROW(4, w1, x) OWN_ROW(5, w1, y) OWN_ROW(6, w1, z) OWN_ROW(7, w1, w)
-        OWN_ROW(8, w2, x) OWN_ROW(9, w2, y) OWN_ROW(10, w2, z) OWN_ROW(11, w2, w)
-        OWN_ROW(12, w3, x) OWN_ROW(13, w3, y) OWN_ROW(14, w3, z) OWN_ROW(15, w3, w)
-    }
-    barrier();
-}
-
-// scores = softmax of each row, by four invocations a row
-void make_weights()
-{
-    const uint lane = gl_LocalInvocationIndex, row = lane / 4u * SCORE_PITCH * 4u;
-    float largest = -3.4e38, sum = 0.0;
-    for (uint m = lane % 4u; m < SLOTS; m += 4u) largest = max(largest, get(AT_SCORES, row + m));
-    set(AT_PART, lane, largest);
-    barrier();
-    for (uint i = 0u; i < 4u; i++) largest = max(largest, get(AT_PART, lane / 4u * 4u + i));
-    barrier();
-    for (uint m = lane % 4u; m < SLOTS; m += 4u) {
-        const float p = exp_neg(get(AT_SCORES, row + m) - largest);
-        set(AT_SCORES, row + m, p);
-        sum += p;
-    }
-    set(AT_PART, lane, sum);
-    barrier();
-    sum = 0.0;
-    for (uint i = 0u; i < 4u; i++) sum += get(AT_PART, lane / 4u * 4u + i);
-    for (uint m = lane % 4u; m < SLOTS; m += 4u) set(AT_SCORES, row + m, get(AT_SCORES, row + m) / sum);
-    barrier();
-}
-
-// AT_PAIRS = p pre, or p pre lead, as f16
-void put_read_weights(bool led)
-{
-    for (uint i = gl_LocalInvocationIndex; i < ROWS * SLOTS / 2u; i += GROUP) {
-        const uint t = i / (SLOTS / 2u), m = i % (SLOTS / 2u) * 2u, at = gate(t, m), from = t * SCORE_PITCH * 4u + m;
-        vec2 p = vec2(get(AT_SCORES, from) * scratch[at], get(AT_SCORES, from + 1u) * scratch[at + 1u]);
-        const uint lead = t / GSA_BLOCK * SLOTS + m;
-        if (led) p *= vec2(get(AT_DECAY, lead), get(AT_DECAY, lead + 1u));
-        set_pair(AT_PAIRS, t * CHUNK_PITCH * 4u + m / 2u, p);
-    }
-    barrier();
-}
-
-#define INSIDE_ROWS(DO) \
+// The writes of rows 2 PAIR and 2 PAIR + 1 of a block, followed through the block for four slots: own<T> takes what row T
+// reads of either.
+#define BLOCK_ROWS(DO) \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
-#define INSIDE_DECLARE(T) precise float inside##T = 0.0;
-#define INSIDE_FOLLOW(T)                                                      \
-    run *= uint(T) > j ? get(AT_KEEP, uint(T) * SLOTS + m) : 1.0;             \
-    inside##T = fma(get(AT_SCORES, (b * GSA_BLOCK + uint(T)) * SCORE_PITCH * 4u + m), uint(T) >= j ? run : 0.0, inside##T);
-#define INSIDE_STORE(T) set(AT_SUMS, uint(T) * GROUP + lane, inside##T);
-
-// B into AT_VALUES
-void make_values_weights()
-{
-    const uint lane = gl_LocalInvocationIndex;
-    put_read_weights(false);
-    for (uint f = gl_SubgroupID; f < ROW_FRAGS * KEY_COLUMNS; f += SUBS) {
-        const uint t = f / KEY_COLUMNS * FRAG_M, column = f % KEY_COLUMNS * FRAG_N;
-        const uint b = block0 + t / GSA_BLOCK, j = column / GSA_BLOCK;
-        FRAG_C sum = FRAG_C(0.0);
-        if (j == b) continue;
-        if (j < b)
-            [[unroll]] for (uint k = 0u; k < SLOTS; k += FRAG_K) {
-                FRAG_A a;
-                FRAG_B w;
-                coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
-                if (j + 1u == b)
-                    coopMatLoad(w, scratch16, at_wsuf() * 2u + gate_row(chunk) + column * gm() + g * SLOTS + k, gm(), COLUMN_MAJOR);
-                else
-                    coopMatLoad(w, pool, AT_WROTE + (wrote_slot(b, j) * GSA_BLOCK + column % GSA_BLOCK) * SLOT_PITCH + k / 8u,
-                        SLOT_PITCH, COLUMN_MAJOR);
-                sum = coopMatMulAdd(a, w, sum);
-            }
-        coopMatStore(FRAG_H(sum), pool, AT_VALUES + t * CHUNK_PITCH + column / 8u, CHUNK_PITCH, ROW_MAJOR);
+#define OWN_FETCH(I)                                                                                      \
+    {                                                                                                     \
+        const uint next = lane % 8u + 8u * (I);                                                           \
+        next0 = next < SLOTS / 4u ? table4[at_wrote + next] : vec4(0.0);                                  \
+        next1 = next < SLOTS / 4u ? table4[at_wrote + gm() / 4u + next] : vec4(0.0);                      \
     }
-    barrier();
-
-    // Inside the blocks, one after the other: an invocation follows the write of one row j through every eighth slot.
-    for (uint b = 0u; b < 2u; b++) {
-        for (uint i = lane; i < GSA_BLOCK * SLOTS / 4u; i += GROUP)
-            pool[AT_KEEP + i] = scratch_vec[(at_keep() + gate(b * GSA_BLOCK + i / (SLOTS / 4u), i % (SLOTS / 4u) * 4u)) / 4u];
-        barrier();
-        const uint j = lane / 8u;
-        INSIDE_ROWS(INSIDE_DECLARE)
-        for (uint m = lane % 8u; m < SLOTS; m += 8u) {
-            precise float run = scratch[at_write() + gate(b * GSA_BLOCK + j, m)];
-            INSIDE_ROWS(INSIDE_FOLLOW)
-        }
-        INSIDE_ROWS(INSIDE_STORE)
-        barrier();
-        // GROUP words of two neighbouring columns each
-        const uint t = lane / 8u, pair = lane % 8u;
-        vec2 sum = vec2(0.0);
-        for (uint e = 0u; e < 2u; e++) {
-            const uint from = AT_SUMS + (t * GROUP + pair * 16u) / 4u + e;
-            const vec4 first = uintBitsToFloat(pool[from]), second = uintBitsToFloat(pool[from + 2u]);
-            sum += vec2((first.x + first.y) + (first.z + first.w), (second.x + second.y) + (second.z + second.w));
-        }
-        set_pair(AT_VALUES, (b * GSA_BLOCK + t) * CHUNK_PITCH * 4u + (block0 + b) * GSA_BLOCK / 2u + pair, sum);
-        barrier();
+#define OWN_DECLARE(T) vec2 own##T = vec2(0.0);
+#define OWN_FOLLOW(T)                                                                                     \
+    {                                                                                                     \
+        const vec4 keep = uintBitsToFloat(pool[AT_KEEP + (block * GSA_BLOCK + uint(T)) * KEEP_PITCH + quad]); \
+        const vec4 p = uintBitsToFloat(pool[AT_SCORES + (block * GSA_BLOCK + uint(T)) * SCORE_PITCH + quad]); \
+        run0 = uint(T) == 2u * pair ? wrote0 : run0 * keep;                                            \
+        run1 = uint(T) == 2u * pair + 1u ? wrote1 : run1 * keep;                                       \
+        own##T += vec2(dot(p, run0), dot(p, run1));                                                       \
     }
-}
-
-uvec4 v_next[N_K];
-
-void fetch_values(uint v0)
-{
-    const uint lane = gl_LocalInvocationIndex;
-    const uint v_at = (push.R + 1u) * push.G * push.K + g * push.V + v0;
-    [[unroll]] for (uint e = 0u; e < N_K; e++) {
-        const uint i = lane + e * GROUP;
-        v_next[e] = half_of(i / CHUNK_VECS, v_at, i % CHUNK_VECS);
-    }
-    [[unroll]] for (uint e = 0u; e < N_H; e++) {
-        const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u);
-        h_next[e] = scratch_vec[start_vec(push.K + v0) + i];
-    }
-}
-
-void put_values()
-{
-    const uint lane = gl_LocalInvocationIndex;
-    [[unroll]] for (uint e = 0u; e < N_K; e++) {
-        const uint i = lane + e * GROUP;
-        pool[AT_V + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = v_next[e];
-    }
-    [[unroll]] for (uint e = 0u; e < N_H; e++) {
-        const uint i = lane + e * GROUP;
-        if (i < GSA_CHUNK * SLOT_VECS) pool[AT_HV + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = h_next[e];
-    }
-}
-
-// o = (p pre lead) hv0 + B value, 64 columns at a time
-void read_values()
-{
-    // This workgroup's part of V, in tiles
-    const uint parts = gl_NumWorkGroups.x / 2u, part = gl_WorkGroupID.x / 2u, tiles = push.V / GSA_CHUNK;
-    const uint begin = part * tiles / parts * GSA_CHUNK, end = (part + 1u) * tiles / parts * GSA_CHUNK;
-    const uint n = min(rows - min(rows, block0 * GSA_BLOCK), ROWS); // of ours that exist
-    const uint to = push.o_offset + (row + block0 * GSA_BLOCK) * push.o_stride + h * push.V;
-    const bool act = (push.flags & GSA_CM_MAPPED) != 0u;
-    fetch_values(begin);
-    put_read_weights(true); // the last use of the scores, whose place the tiles take
-    for (uint v0 = begin; v0 < end; v0 += GSA_CHUNK) {
-        put_values();
-        barrier();
-        if (v0 + GSA_CHUNK < end) fetch_values(v0 + GSA_CHUNK);
-        for (uint first = 0u; first < KEY_COLUMNS; first += SUBS) {
-            const uint j = min(first + gl_SubgroupID, KEY_COLUMNS - 1u) * FRAG_N;
-            FRAG_C sum[ROW_FRAGS];
-            [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++) sum[i] = FRAG_C(0.0);
-            [[unroll]] for (uint k = 0u; k < SLOTS; k += FRAG_K) {
-                FRAG_B b;
-                coopMatLoad(b, pool, AT_HV + j * SLOT_PITCH + k / 8u, SLOT_PITCH, COLUMN_MAJOR);
-                [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++) {
-                    FRAG_A a;
-                    coopMatLoad(a, pool, AT_PAIRS + i * FRAG_M * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
-                    sum[i] = coopMatMulAdd(a, b, sum[i]);
-                }
-            }
-            [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
-                FRAG_B b;
-                coopMatLoad(b, pool, AT_V + k * CHUNK_PITCH + j / 8u, CHUNK_PITCH, ROW_MAJOR);
-                [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++) {
-                    FRAG_A a;
-                    coopMatLoad(a, pool, AT_VALUES + i * FRAG_M * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
-                    sum[i] = coopMatMulAdd(a, b, sum[i]);
-                }
-            }
-            const bool mine = first + gl_SubgroupID < KEY_COLUMNS;
-            [[unroll]] for (uint i = 0u; i < ROW_FRAGS; i++) {
-                if (act) [[unroll]]
-                    for (uint e = 0u; e < sum[i].length(); e++) sum[i][e] = silu(sum[i][e]);
-                if (n == ROWS) {
-                    if (mine) coopMatStore(sum[i], o, to + i * FRAG_M * push.o_stride + v0 + j, push.o_stride, ROW_MAJOR);
-                    continue;
-                }
-                const uint from = AT_EDGE + gl_SubgroupID * FRAG_M * FRAG_N / 4u;
-                coopMatStore(sum[i], pool, from, FRAG_N / 4u, ROW_MAJOR);
-                barrier();
-                for (uint e = gl_SubgroupInvocationID; e < FRAG_M * FRAG_N && mine; e += gl_SubgroupSize) {
-                    const uint t = i * FRAG_M + e / FRAG_N;
-                    if (t < n) o[to + t * push.o_stride + v0 + j + e % FRAG_N] = get(from, e);
-                }
-                barrier();
-            }
-        }
-        barrier();
-    }
-}
+// Sums over eight neighbours, of which each keeps two rows: the first step halves 16 values, the next ones 8 and 4.
+#define OWN_HALVE(TO, FROM, OTHER, BIT, MASK)                                                             \
+    TO = ((BIT) ? OTHER : FROM) + subgroupShuffleXor((BIT) ? FROM : OTHER, MASK);
 
 void main()
 {
-    chunk = gl_WorkGroupID.z;
-    h = gl_WorkGroupID.y;
-    g = h / push.R;
-    block0 = gl_WorkGroupID.x % 2u * 2u;
-    row = work[chunk_entry(chunk)];
-    rows = work[chunk_entry(chunk) + 1u];
-    if (block0 * GSA_BLOCK >= rows) return;
+    const uint lane = gl_SubgroupID * (GROUP / SUBS) + gl_SubgroupInvocationID;
+    const uint chunk = gl_WorkGroupID.z, h = gl_WorkGroupID.y, g = h / push.R;
+    const uint block0 = gl_WorkGroupID.x % 2u * 2u; // the workgroup's first, in the chunk
+    const uvec2 rows = uvec2(work[chunk_entry(chunk)], work[chunk_entry(chunk) + 1u]); // first in the pass, how many
+    if (block0 * GSA_BLOCK >= rows.y) return;
 
-    make_pairs();
-    make_writes();
-    add_earlier_blocks();
-    add_own_block();
-    make_weights();
-    make_values_weights();
-    read_values();
+    // What the state before the chunk answers
+    FRAG_C sum[EACH];
+    uvec4 q_next[N_Q], h_next[N_H];
+    [[unroll]] for (uint e = 0u; e < EACH; e++) sum[e] = FRAG_C(0.0);
+    FETCH_KEYS(0u)
+    PUT_KEYS(0u)
+    if (GSA_CHUNK < push.K) FETCH_KEYS(GSA_CHUNK)
+    for (uint k0 = 0u; k0 < push.K; k0 += GSA_CHUNK) {
+        const uint base = k0 / GSA_CHUNK % 2u * STAGE;
+        barrier();
+        if (k0 + GSA_CHUNK < push.K) PUT_KEYS(STAGE - base)
+        if (k0 + 2u * GSA_CHUNK < push.K) FETCH_KEYS(k0 + 2u * GSA_CHUNK)
+        [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
+            FRAG_A a[EACH_ROWS];
+            [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)
+                coopMatLoad(a[i], pool, base + frag_row(i) * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
+            [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) {
+                FRAG_B b;
+                coopMatLoad(b, pool, base + ROWS * CHUNK_PITCH + k * SLOT_PITCH + frag_column(j * EACH_ROWS) / 8u, SLOT_PITCH, ROW_MAJOR);
+                [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)
+                    sum[j * EACH_ROWS + i] = coopMatMulAdd(a[i], b, sum[j * EACH_ROWS + i]);
+            }
+        }
+    }
+
+    // Four invocations share a row: quads part + 4 i of its slots are one's. All they need of memory, at once.
+    const uint row = lane / 4u, part = lane % 4u;
+    const uint at_gate = (gate_row(chunk) + (block0 * GSA_BLOCK + row) * gm() + g * SLOTS) / 4u + part;
+    const uint at_lead = (push.lead + (chunk * 4u + block0 + row / GSA_BLOCK) * gm() + g * SLOTS) / 4u + part;
+    const uint at_score = ((chunk * GSA_CHUNK + block0 * GSA_BLOCK + row) * push.R * push.G + h) * (SLOTS / 4u) + part;
+    vec4 s[QUADS], pre[QUADS], lead[QUADS];
+    uvec4 keeps[QUADS];
+    [[unroll]] for (uint i = 0u; i < QUADS; i++) {
+        s[i] = score4[at_score + 4u * i];
+        pre[i] = table4[at_gate + 4u * i];
+        lead[i] = table4[at_lead + 4u * i];
+        keeps[i] = table_vec[at_keep() / 4u + at_gate + 4u * i];
+    }
+    barrier();
+    [[unroll]] for (uint e = 0u; e < EACH; e++)
+        if (owns(e)) coopMatStore(sum[e], pool, AT_SCORES + frag_row(e) * SCORE_PITCH + frag_column(e) / 4u, SCORE_PITCH, ROW_MAJOR);
+    [[unroll]] for (uint i = 0u; i < QUADS; i++) pool[AT_KEEP + row * KEEP_PITCH + part + 4u * i] = keeps[i];
+    barrier();
+
+    // Scores and their softmax, and what they read with
+    vec4 most = vec4(-3.4e38), all = vec4(0.0);
+    [[unroll]] for (uint i = 0u; i < QUADS; i++) {
+        const vec4 state = uintBitsToFloat(pool[AT_SCORES + row * SCORE_PITCH + part + 4u * i]);
+        lead[i] *= pre[i];
+        s[i] = fma(lead[i], push.scale * state, s[i]);
+        most = max(most, s[i]);
+    }
+    float largest = max(max(most.x, most.y), max(most.z, most.w));
+    largest = max(largest, subgroupShuffleXor(largest, 1u));
+    largest = max(largest, subgroupShuffleXor(largest, 2u));
+    [[unroll]] for (uint i = 0u; i < QUADS; i++) {
+        s[i] -= largest;
+        s[i] = vec4(exp_neg(s[i].x), exp_neg(s[i].y), exp_neg(s[i].z), exp_neg(s[i].w));
+        all += s[i];
+    }
+    float total = (all.x + all.y) + (all.z + all.w);
+    total += subgroupShuffleXor(total, 1u);
+    total += subgroupShuffleXor(total, 2u);
+    total = 1.0 / total;
+    [[unroll]] for (uint i = 0u; i < QUADS; i++) {
+        const vec4 p = s[i] * total;
+        const uint quad = part + 4u * i;
+        pool[AT_SCORES + row * SCORE_PITCH + quad] = floatBitsToUint(p);
+        set_half(AT_PRE + row * SLOT_PITCH, quad, p * pre[i]);
+        set_half(AT_HEAD + row * SLOT_PITCH, quad, p * lead[i]);
+    }
+
+    // The own block's first writes are on their way before the weights are read
+    const uint block = lane / 64u, pair = lane / 8u % 8u;
+    const uint at_wrote = (at_write() + gate_row(chunk) + ((block0 + block) * GSA_BLOCK + 2u * pair) * gm() + g * SLOTS) / 4u;
+    vec4 next0, next1;
+    OWN_FETCH(0u)
+    barrier();
+
+    // B: inside the blocks
+    BLOCK_ROWS(OWN_DECLARE)
+    [[dont_unroll]] for (uint i = 0u; i < OWN_QUADS; i++) {
+        const uint quad = min(lane % 8u + 8u * i, SLOTS / 4u - 1u);
+        const vec4 wrote0 = next0, wrote1 = next1;
+        vec4 run0 = vec4(0.0), run1 = vec4(0.0);
+        OWN_FETCH(i + 1u)
+        BLOCK_ROWS(OWN_FOLLOW)
+    }
+    {
+        const bool upper = lane % 2u != 0u, second = lane / 2u % 2u != 0u, last = lane / 4u % 2u != 0u;
+        vec2 a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, c0, c1;
+        OWN_HALVE(a0, own0, own8, upper, 1u)
+        OWN_HALVE(a1, own1, own9, upper, 1u)
+        OWN_HALVE(a2, own2, own10, upper, 1u)
+        OWN_HALVE(a3, own3, own11, upper, 1u)
+        OWN_HALVE(a4, own4, own12, upper, 1u)
+        OWN_HALVE(a5, own5, own13, upper, 1u)
+        OWN_HALVE(a6, own6, own14, upper, 1u)
+        OWN_HALVE(a7, own7, own15, upper, 1u)
+        OWN_HALVE(b0, a0, a4, second, 2u)
+        OWN_HALVE(b1, a1, a5, second, 2u)
+        OWN_HALVE(b2, a2, a6, second, 2u)
+        OWN_HALVE(b3, a3, a7, second, 2u)
+        OWN_HALVE(c0, b0, b2, last, 4u)
+        OWN_HALVE(c1, b1, b3, last, 4u)
+        const uint t = block * GSA_BLOCK + (upper ? 8u : 0u) + (second ? 4u : 0u) + (last ? 2u : 0u);
+        const uint word = (block0 + block) * (GSA_BLOCK / 2u) + pair, to = AT_VALUES + t * CHUNK_PITCH + word / 4u;
+        pool[to][word % 4u] = packHalf2x16(clamp(c0, vec2(-HALF_MAX), vec2(HALF_MAX)));
+        pool[to + CHUNK_PITCH][word % 4u] = packHalf2x16(clamp(c1, vec2(-HALF_MAX), vec2(HALF_MAX)));
+    }
+    // The first columns of values come while the rest of B is made. This workgroup's part of V, in tiles:
+    const uint parts = gl_NumWorkGroups.x / 2u, mine = gl_WorkGroupID.x / 2u, tiles = push.V / GSA_CHUNK;
+    const uint begin = mine * tiles / parts * GSA_CHUNK, end = (mine + 1u) * tiles / parts * GSA_CHUNK;
+    uvec4 v_next[N_K];
+    FETCH_VALUES(begin)
+
+    // between blocks, and none of later ones
+    [[unroll]] for (uint e = 0u; e < CROSS; e++) {
+        const uint f = gl_SubgroupID + e * SUBS, t = f / WIDE_FRAGS * FRAG_M, column = f % WIDE_FRAGS * FRAG_N;
+        const uint b = block0 + t / GSA_BLOCK, j = column / GSA_BLOCK;
+        FRAG_C between = FRAG_C(0.0);
+        if (f >= TILE_FRAGS * WIDE_FRAGS || j == b) continue;
+        if (j < b) {
+            const uint from = later_row(chunk, b, j) + column % GSA_BLOCK * gm() + g * SLOTS;
+            FRAG_B wrote[STATE_STEPS];
+            [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++)
+                coopMatLoad(wrote[k], table_vec, (from + k * FRAG_K) / 8u, gm() / 8u, COLUMN_MAJOR);
+            [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++) {
+                FRAG_A a;
+                coopMatLoad(a, pool, AT_PRE + t * SLOT_PITCH + k * FRAG_K / 8u, SLOT_PITCH, ROW_MAJOR);
+                between = coopMatMulAdd(a, wrote[k], between);
+            }
+        }
+        coopMatStore(FRAG_H(between), pool, AT_VALUES + t * CHUNK_PITCH + column / 8u, CHUNK_PITCH, ROW_MAJOR);
+    }
+    barrier();
+
+    // o = (p pre lead) hv0 + B value, 64 columns at a time
+    const uint n_rows = min(rows.y - block0 * GSA_BLOCK, ROWS); // of ours that exist
+    const uint to = push.o_offset + (rows.x + block0 * GSA_BLOCK) * push.o_stride + h * push.V;
+    const uint out_row = gl_SubgroupID % OUT_ROW_SUBS * OUT_ROWS * FRAG_M, out_column = gl_SubgroupID / OUT_ROW_SUBS * OUT_COLUMNS;
+    FRAG_A weights[OUT_ROWS * STEPS];
+    [[unroll]] for (uint i = 0u; i < OUT_ROWS; i++) {
+        const uint r = out_row + i * FRAG_M;
+        [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++)
+            coopMatLoad(weights[i * STEPS + k], pool, AT_HEAD + r * SLOT_PITCH + k * FRAG_K / 8u, SLOT_PITCH, ROW_MAJOR);
+        [[unroll]] for (uint k = STATE_STEPS; k < STEPS; k++)
+            coopMatLoad(weights[i * STEPS + k], pool, AT_VALUES + r * CHUNK_PITCH + (k - STATE_STEPS) * FRAG_K / 8u, CHUNK_PITCH, ROW_MAJOR);
+    }
+    for (uint v0 = begin; v0 < end; v0 += GSA_CHUNK) {
+        PUT_VALUES
+        barrier();
+        if (v0 + GSA_CHUNK < end) FETCH_VALUES(v0 + GSA_CHUNK)
+        FRAG_C out_sum[OUT_ROWS * OUT_COLUMNS];
+        [[unroll]] for (uint i = 0u; i < OUT_ROWS * OUT_COLUMNS; i++) out_sum[i] = FRAG_C(0.0);
+        [[unroll]] for (uint k = 0u; k < STEPS; k++) {
+            [[unroll]] for (uint c = 0u; c < OUT_COLUMNS; c++) {
+                const uint j = min(out_column + c, WIDE_FRAGS - 1u) * FRAG_N;
+                FRAG_B b;
+                if (k < STATE_STEPS)
+                    coopMatLoad(b, pool, AT_HV + j * SLOT_PITCH + k * FRAG_K / 8u, SLOT_PITCH, COLUMN_MAJOR);
+                else
+                    coopMatLoad(b, pool, AT_V + (k - STATE_STEPS) * FRAG_K * CHUNK_PITCH + j / 8u, CHUNK_PITCH, ROW_MAJOR);
+                [[unroll]] for (uint i = 0u; i < OUT_ROWS; i++)
+                    out_sum[c * OUT_ROWS + i] = coopMatMulAdd(weights[i * STEPS + k], b, out_sum[c * OUT_ROWS + i]);
+            }
+        }
+        [[unroll]] for (uint e = 0u; e < OUT_ROWS * OUT_COLUMNS; e++) {
+            const uint r = out_row + e % OUT_ROWS * FRAG_M, j = (out_column + e / OUT_ROWS) * FRAG_N;
+            const bool exists = out_column + e / OUT_ROWS < WIDE_FRAGS;
+            FRAG_C z = out_sum[e];
+            if ((push.flags & GSA_CM_MAPPED) != 0u) [[unroll]]
+                for (uint n = 0u; n < z.length(); n++) z[n] = silu(z[n]);
+            if (n_rows == ROWS) {
+                if (exists) coopMatStore(z, o, to + r * push.o_stride + v0 + j, push.o_stride, ROW_MAJOR);
+                continue;
+            }
+            const uint from = AT_EDGE + gl_SubgroupID * FRAG_M * FRAG_N / 4u;
+            coopMatStore(z, pool, from, FRAG_N / 4u, ROW_MAJOR);
+            barrier();
+            for (uint n = gl_SubgroupInvocationID; n < FRAG_M * FRAG_N && exists; n += gl_SubgroupSize) {
+                const uint t = r + n / FRAG_N;
+                if (t < n_rows) o[to + t * push.o_stride + v0 + j + n % FRAG_N] = uintBitsToFloat(pool[from + n / 4u][n % 4u]);
+            }
+            barrier();
+        }
+        barrier();
+    }
 }

@@ -1,69 +1,173 @@
 // GSA for chunks of many rows on matrix units, third of four: the state before each chunk, and after the last.
-//   h[kv, m] <- D[m] h[kv, m] + sum[kv, m]
-// The chunks' sums exist already, so that the only chain is a few operations a chunk, and every four elements of the
-// state have an invocation of their own to follow it. The state stays f32; what the next kernel reads of it is f16. The
-// chain is that of a serial scan, so its bits depend neither on the other chunks of the call nor on where a call ends.
+//   h[kv, m] <- D[m] h[kv, m] + sum_t [key | value][t, kv] wend[t, m]
+// for both memories at once: rows kv below K are hk's, the others hv's columns. The state stays in f32; what the next
+// kernel reads of it is f16. The chain is that of a serial scan, so its bits depend neither on the other chunks of the call
+// nor on where a call ends.
 //
-//   work    spans
-//   scratch reads sum, decay; writes start
+//   work    spans, chunks
+//   half    [rows][half_stride] f16
+//   tables  wend, decay
+//   start   written
 //   state   [slot] -> hk [G][K][M], hv [G][M][V] f32
 //
-// An invocation owns four slots of a row of [K | V] of one kv head, eight neighbours the same slots of eight rows, so
-// that they meet in hv's rows: x = blocks of these, y = kv head, z = span.
+// A workgroup follows GSA_CM_TILE rows of [K | V] of one kv head through all chunks of a span: x = tile, y = kv head,
+// z = span. Inputs of a chunk pass through shared memory in two buffers, and registers hold those of the two chunks that
+// follow, so that a step waits neither for memory nor for more than one barrier.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_16bit_storage : require
 #extension GL_EXT_control_flow_attributes : require
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_cm_push push; };
-layout(local_size_x = GSA_MIXER_GROUP) in;
-#include "common/exp.glsl"
-#include "common/decay.glsl"
+#include "common/gsa_cm.glsl"
 
 layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 1) buffer Scratch2 { uvec2 scratch2[]; };
-layout(std430, set = 0, binding = 1) buffer Scratch4 { vec4 scratch4[]; };
-layout(std430, set = 0, binding = 2) buffer State { float state[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Tables { uvec4 table_vec[]; };
+layout(std430, set = 0, binding = 3) buffer Start { uvec4 start_vec[]; };
+layout(std430, set = 0, binding = 4) buffer State { float state[]; };
 
-const uint AHEAD = 4u; // chunks whose sums are fetched together
+const uint GROUP = GSA_MIXER_GROUP;
+const uint KV_VECS = GSA_CM_TILE / 8u, KV_PITCH = KV_VECS + 1u;
+const uint N_KV = GSA_CHUNK * KV_VECS / GROUP, N_W = (GSA_CHUNK * SLOT_VECS + GROUP - 1u) / GROUP; // vectors of an invocation
+const uint AT_W = GSA_CHUNK * KV_PITCH, STAGE = AT_W + GSA_CHUNK * SLOT_PITCH;
+const uint STATE_PITCH = SLOTS / 4u + 1u;
 
+shared uvec4 pool[2u * STAGE]; // [t][kv] and [t][m] of a chunk; first and last [kv][m] f32
+
+uint first, last; // chunks
+uint kv0, g;
+uvec2 entry; // row and rows of the chunk that is fetched next
+
+void fetch_entry(uint chunk)
+{
+    const uint at = chunk_entry(min(chunk, last));
+    entry = uvec2(work[at], work[at + 1u]);
+}
+
+// Rows past the chunk's end have no strength, but what lies there may not be finite.
+#define FETCH(CHUNK, KV, W)                                                                                       \
+    {                                                                                                             \
+        const uint c = min(CHUNK, last), n_q = push.R * push.G * push.K;                                          \
+        const uint column = kv0 < push.K ? n_q + g * push.K + kv0 : n_q + push.G * push.K + g * push.V + kv0 - push.K; \
+        [[unroll]] for (uint e = 0u; e < N_KV; e++) {                                                             \
+            const uint i = lane + e * GROUP, t = i / KV_VECS;                                                     \
+            const uint from = (half_row(c, entry.x) + t * push.half_stride + column) / 8u + i % KV_VECS;          \
+            KV[e] = t < entry.y ? half_vec[from] : uvec4(0u);                                                     \
+        }                                                                                                         \
+        [[unroll]] for (uint e = 0u; e < N_W; e++) {                                                              \
+            const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u), t = i / SLOT_VECS;                  \
+            W[e] = table_vec[(at_wend() * 2u + gate_row(c) + t * gm() + g * SLOTS) / 8u + i % SLOT_VECS];         \
+        }                                                                                                         \
+        fetch_entry(c + 1u);                                                                                      \
+    }
+#define FETCH_DECAY(CHUNK, D)                                                                                     \
+    {                                                                                                             \
+        const uint from = push.decay + min(CHUNK, last) * GSA_BLOCK * gm() + g * SLOTS;                           \
+        [[unroll]] for (uint e = 0u; e < EACH; e++)                                                               \
+            coopMatLoad(D[e], table_vec, (from + frag_column(e)) / 4u, gm() / 4u, ROW_MAJOR);                     \
+    }
+#define PUT(BASE, KV, W)                                                                                          \
+    {                                                                                                             \
+        [[unroll]] for (uint e = 0u; e < N_KV; e++) {                                                             \
+            const uint i = lane + e * GROUP;                                                                      \
+            pool[BASE + i / KV_VECS * KV_PITCH + i % KV_VECS] = KV[e];                                            \
+        }                                                                                                         \
+        [[unroll]] for (uint e = 0u; e < N_W; e++) {                                                              \
+            const uint i = lane + e * GROUP;                                                                      \
+            if (i < GSA_CHUNK * SLOT_VECS) pool[BASE + AT_W + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = W[e]; \
+        }                                                                                                         \
+    }
+// One chunk, whose inputs are in KV and W, its decay in D; those of the chunk after next take their place.
+#define FOLLOW(CHUNK, BASE, KV, W, D)                                                                             \
+    {                                                                                                             \
+        PUT(BASE, KV, W)                                                                                          \
+        barrier();                                                                                                \
+        FETCH((CHUNK) + 2u, KV, W)                                                                                \
+        FRAG_C sum[EACH];                                                                                         \
+        [[unroll]] for (uint e = 0u; e < EACH; e++) {                                                             \
+            FRAG_C bounded = h[e];                                                                                \
+            [[unroll]] for (uint n = 0u; n < bounded.length(); n++) bounded[n] = clamp(bounded[n], -HALF_MAX, HALF_MAX); \
+            const uint to = (((CHUNK) * push.G + g) * (push.K + push.V) + kv0 + frag_row(e)) * SLOTS + frag_column(e); \
+            if (owns(e)) coopMatStore(FRAG_H(bounded), start_vec, to / 8u, SLOT_VECS, ROW_MAJOR);                 \
+            sum[e] = FRAG_C(0.0);                                                                                 \
+        }                                                                                                         \
+        [[unroll]] for (uint t = 0u; t < GSA_CHUNK; t += FRAG_K) {                                                \
+            FRAG_A left[EACH_ROWS];                                                                               \
+            [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)                                                      \
+                coopMatLoad(left[i], pool, BASE + t * KV_PITCH + frag_row(i) / 8u, KV_PITCH, COLUMN_MAJOR);       \
+            [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) {                                                 \
+                FRAG_B right;                                                                                     \
+                coopMatLoad(right, pool, BASE + AT_W + t * SLOT_PITCH + frag_column(j * EACH_ROWS) / 8u, SLOT_PITCH, ROW_MAJOR); \
+                [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)                                                  \
+                    sum[j * EACH_ROWS + i] = coopMatMulAdd(left[i], right, sum[j * EACH_ROWS + i]);               \
+            }                                                                                                     \
+        }                                                                                                         \
+        [[unroll]] for (uint e = 0u; e < EACH; e++)                                                               \
+            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++) h[e][n] = follow(D[e][n], h[e][n], sum[e][n]); \
+        FETCH_DECAY((CHUNK) + 2u, D)                                                                              \
+    }
+
+// decay_apply of decay.glsl, of the pair in one number
+float follow(float decay, float h, float write)
+{
+    precise const float kept = decay < 0.0 ? h : 0.0, change = decay * h + write;
+    precise const float sum = kept + change;
+    return sum;
+}
+
+// Where element i of the tile lies in the state, and in shared memory as floats: neighbours are neighbours in the state.
+uvec2 place(uint i, uint slot)
+{
+    const bool is_k = kv0 < push.K;
+    const uint kv = is_k ? i / SLOTS : i % GSA_CM_TILE, m = is_k ? i % SLOTS : i / GSA_CM_TILE;
+    const uint at = is_k ? push.hk + (g * push.K + kv0 + kv) * SLOTS + m : push.hv + (g * SLOTS + m) * push.V + kv0 - push.K + kv;
+    return uvec2(slot * push.state_stride + at, kv * STATE_PITCH * 4u + m);
+}
+
+// Matrices are variables of main: an array that a driver does not unroll lands in slow memory.
 void main()
 {
-    const uint g = gl_WorkGroupID.y, span = push.spans + GSA_WORK_STRIDE * gl_WorkGroupID.z;
-    const uint first = work[span + 1u], end = first + work[span + 2u];
-    if (first == end) return; // an idle span owns no slot, so it must not even write back what it read
+    const uint lane = gl_LocalInvocationIndex, span = push.spans + GSA_WORK_STRIDE * gl_WorkGroupID.z;
+    const uint slot = work[span], n_chunks = work[span + 2u];
+    if (n_chunks == 0u) return; // an idle span owns no slot, so it must not even write back what it read
+    first = work[span + 1u];
+    last = first + n_chunks - 1u;
+    kv0 = gl_WorkGroupID.x * GSA_CM_TILE;
+    g = gl_WorkGroupID.y;
 
-    const uint quads = push.M / 4u, gm = push.G * push.M, both = push.K + push.V;
-    const uint n = gl_WorkGroupID.x * GSA_MIXER_GROUP + gl_LocalInvocationIndex;
-    const uint kv = n / (8u * quads) * 8u + n % 8u, m = n / 8u % quads * 4u;
-    if (kv >= both) return;
-    const bool is_k = kv < push.K;
-    const uint at = work[span] * push.state_stride +
-        (is_k ? push.hk + (g * push.K + kv) * push.M + m : push.hv + (g * push.M + m) * push.V + kv - push.K);
-    const uint step = is_k ? 1u : push.V; // from slot to slot
-    vec4 h = vec4(state[at], state[at + step], state[at + 2u * step], state[at + 3u * step]);
+    uvec4 kv_even[N_KV], w_even[N_W], kv_odd[N_KV], w_odd[N_W];
+    FRAG_C h[EACH], decay_even[EACH], decay_odd[EACH];
+    fetch_entry(first);
+    FETCH(first, kv_even, w_even)
+    FETCH_DECAY(first, decay_even)
+    FETCH(first + 1u, kv_odd, w_odd)
+    FETCH_DECAY(first + 1u, decay_odd)
 
-    for (uint c0 = first; c0 < end; c0 += AHEAD) {
-        vec4 sum[AHEAD], base[AHEAD], change[AHEAD];
-        [[unroll]] for (uint i = 0u; i < AHEAD; i++) {
-            const uint c = min(c0 + i, end - 1u), decay = push.decay + c * 2u * gm + g * push.M + m;
-            sum[i] = scratch4[(push.sum + ((c * push.G + g) * both + kv) * push.M + m) / 4u];
-            base[i] = scratch4[decay / 4u];
-            change[i] = scratch4[(decay + gm) / 4u];
-        }
-        [[unroll]] for (uint i = 0u; i < AHEAD; i++) {
-            if (c0 + i < end) {
-                const vec4 bounded = clamp(h, vec4(-65504.0), vec4(65504.0));
-                scratch2[(push.start * 2u + (((c0 + i) * push.G + g) * both + kv) * push.M + m) / 4u] =
-                    uvec2(packHalf2x16(bounded.xy), packHalf2x16(bounded.zw));
-                h = vec4(decay_apply(vec2(base[i].x, change[i].x), h.x, sum[i].x),
-                    decay_apply(vec2(base[i].y, change[i].y), h.y, sum[i].y),
-                    decay_apply(vec2(base[i].z, change[i].z), h.z, sum[i].z),
-                    decay_apply(vec2(base[i].w, change[i].w), h.w, sum[i].w));
-            }
-        }
+    for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
+        const uvec2 at = place(i, slot);
+        pool[at.y / 4u][at.y % 4u] = floatBitsToUint(state[at.x]);
     }
-    state[at] = h.x;
-    state[at + step] = h.y;
-    state[at + 2u * step] = h.z;
-    state[at + 3u * step] = h.w;
+    barrier();
+    [[unroll]] for (uint e = 0u; e < EACH; e++)
+        coopMatLoad(h[e], pool, frag_row(e) * STATE_PITCH + frag_column(e) / 4u, STATE_PITCH, ROW_MAJOR);
+    barrier();
+
+    for (uint c = first; c <= last; c += 2u) {
+        FOLLOW(c, 0u, kv_even, w_even, decay_even)
+        if (c == last) break;
+        FOLLOW(c + 1u, STAGE, kv_odd, w_odd, decay_odd)
+    }
+    barrier();
+    [[unroll]] for (uint e = 0u; e < EACH; e++)
+        if (owns(e)) coopMatStore(h[e], pool, frag_row(e) * STATE_PITCH + frag_column(e) / 4u, STATE_PITCH, ROW_MAJOR);
+    barrier();
+    for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
+        const uvec2 at = place(i, slot);
+        state[at.x] = uintBitsToFloat(pool[at.y / 4u][at.y % 4u]);
+    }
 }

@@ -25,9 +25,10 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 layout(constant_id = 0) const uint HEADS = 1u; // query heads of a kv head, R
 layout(constant_id = 1) const uint HELD = 2u;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
+layout(std430, set = 0, binding = 0) readonly buffer X4 { vec4 x4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer State { vec4 state[]; };
-layout(std430, set = 0, binding = 3) readonly buffer Scratch { float scratch[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Scratch { vec4 scratch[]; };
 layout(std430, set = 0, binding = 4) writeonly buffer O { vec4 o[]; };
 
 uint row() // of x
@@ -35,13 +36,13 @@ uint row() // of x
     return push.x_offset + gl_WorkGroupID.z * push.x_stride;
 }
 
-#define STEP_Q(R, I) x[row() + push.q + (gl_WorkGroupID.y * HEADS + (R)) * push.K + (I)]
+#define STEP_Q4(R, I) x4[(row() + push.q + (gl_WorkGroupID.y * HEADS + (R)) * push.K) / 4u + (I)]
+#define STEP_K4(I) x4[(row() + push.k + gl_WorkGroupID.y * push.K) / 4u + (I)]
+#define STEP_V4(I) x4[(row() + push.v + gl_WorkGroupID.y * push.V) / 4u + (I)]
 #define STEP_K(I) x[row() + push.k + gl_WorkGroupID.y * push.K + (I)]
-#define STEP_V(I) x[row() + push.v + gl_WorkGroupID.y * push.V + (I)]
 #define STEP_G(I) x[row() + push.g + gl_WorkGroupID.y * push.M + (I)]
-#define STEP_PARTIAL(R, T, I)                                                                                       \
-    scratch[push.partial + (((gl_WorkGroupID.z * push.G + gl_WorkGroupID.y) * HEADS + (R)) * push.k_tiles + (T)) *    \
-                               push.M + (I)]
+#define STEP_PARTIAL4(R, T, I)                                                                                        \
+    scratch[(((gl_WorkGroupID.z * push.G + gl_WorkGroupID.y) * HEADS + (R)) * push.k_tiles + (T)) * (push.M / 4u) + (I)]
 #define STEP_STATE(I) state[I]
 #define MIX_SUBGROUPS gl_NumSubgroups
 #include "common/step_mix.glsl"
@@ -65,8 +66,13 @@ void main()
     step_load(lane, hv, v0, held);
     [[unroll]] for (uint i = 0u; i < KEYS; i++)
         if (lane + i * GROUP < n_keys) keys[i] = state[hk + lane + i * GROUP];
+    const vec4 value = step_value(lane, v0);
     step_scores(lane);
-    step_values(lane, hv, v0, held);
+    step_values(lane, hv, v0, value, held);
+    barrier();
+    if (lane < HEADS * QUADS && v0 + lane % QUADS < V / 4u)
+        o[(push.o_offset + gl_WorkGroupID.z * push.o_stride + (g * HEADS + lane / QUADS) * V) / 4u + v0 +
+            lane % QUADS] = step_output(lane);
 
     // The key memory: nobody waits for it.
     [[unroll]] for (uint i = 0u; i < KEYS; i++) {
@@ -74,9 +80,4 @@ void main()
         if (at < n_keys) state[hk + at] = step_key(at, k0, keys[i]);
     }
     for (uint at = lane + KEYS * GROUP; at < n_keys; at += GROUP) state[hk + at] = step_key(at, k0, state[hk + at]);
-
-    barrier();
-    if (lane < HEADS * QUADS && v0 + lane % QUADS < V / 4u)
-        o[(push.o_offset + gl_WorkGroupID.z * push.o_stride + (g * HEADS + lane / QUADS) * V) / 4u + v0 +
-            lane % QUADS] = step_output(lane);
 }

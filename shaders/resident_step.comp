@@ -78,18 +78,19 @@ shared uint arrived;
 
 // The step's inputs, copied to where x is kept.
 uint q_at, k_at, g_at; // floats there
-SharedFloats row;      // q k v g
+SharedVecs row;        // q k v g
 StateVecs state;
 uint kv_head;
 float staged_float(uint i)
 {
     return staged[i / 4u][i % 4u];
 }
-#define STEP_Q(R, I) staged_float(q_at + (R) * push.K + (I))
+#define STEP_Q4(R, I) staged[(q_at + (R) * push.K) / 4u + (I)]
+#define STEP_K4(I) staged[k_at / 4u + (I)]
+#define STEP_V4(I) row.v[(push.v_row + kv_head * push.V) / 4u + (I)]
 #define STEP_K(I) staged_float(k_at + (I))
 #define STEP_G(I) staged_float(g_at + (I))
-#define STEP_V(I) row.v[push.v_row + kv_head * push.V + (I)]
-#define STEP_PARTIAL(R, T, I) staged_float(((R) * push.k_tiles + (T)) * push.M + (I))
+#define STEP_PARTIAL4(R, T, I) staged[((R) * push.k_tiles + (T)) * (push.M / 4u) + (I)]
 #define STEP_STATE(I) state.v[I]
 #define MIX_SUBGROUPS (GSA_MIXER_GROUP / LANES)
 #include "common/step_mix.glsl"
@@ -217,7 +218,7 @@ void main()
         arrive();
         target += push.n_groups;
         if (!everyone(target)) return;
-        row = SharedFloats(address(at, GSA_RESIDENT_Y));
+        row = SharedVecs(address(at, GSA_RESIDENT_Y));
         for (uint i = gl_WorkGroupID.x; i < push.n_tasks; i += push.n_groups) {
             if (i != gl_WorkGroupID.x) {
                 barrier(); // the task before is done with what invocations share
@@ -226,9 +227,10 @@ void main()
                 keys = vec4(0.0);
                 if (lane < task.n_keys) keys = state.v[task.keys + lane];
             }
+            const vec4 value = step_value(lane, task.v0);
             stage_step();
             step_scores(lane);
-            step_values(lane, task.values, task.v0, values);
+            step_values(lane, task.values, task.v0, value, values);
             barrier();
             if (lane < HEADS * QUADS && task.v0 + lane % QUADS < push.V / 4u)
                 SharedVecs(uvec2(push.o_lo, push.o_hi))

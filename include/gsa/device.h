@@ -43,9 +43,9 @@ typedef struct gsa_device_params {
     gsa_log log;     /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
     /* Single tokens of one session by the resident kernel: all layers in one dispatch whose workgroups wait for each other,
-     * with the same bits as without, for the memory of one more state a model. "always": wherever device and model can;
-     * "never"; NULL or "auto": on discrete GPUs whose number of cores is known, where it was faster when both were measured
-     * as the model was loaded (not with tuning off). For measuring, after a comma: groups=N (of the dispatch; needed where the
+     * with the same bits as without, for the memory of one more state a model. NULL or "never"; "always": wherever device and
+     * model can; "auto": on discrete GPUs whose number of cores is known, where it was faster when both were measured as
+     * the model was loaded (not with tuning off). For measuring, after a comma: groups=N (of the dispatch; needed where the
      * number of cores is unknown), cores=N (groups for each core), invocations=N, depth=N (16-byte units that an
      * invocation holds), clerks=0|1, polls=N (looks of one wait); for tests leave=N (workgroup 0 does not come beyond
      * product N). */

@@ -37,7 +37,7 @@ typedef struct gsa_model_params {
     uint32_t n_slots;          /* sessions and snapshots that may exist at once; 0 = 8 */
     uint32_t max_rows;         /* tokens of one GPU pass at most, rounded to chunks of 64; 0 = chosen from limits */
     uint64_t max_device_bytes; /* loading fails with DEVICE_MEMORY rather than take more; 0 = no cap */
-    /* Nonzero: a session's bits never depend on which other sessions share its steps. Else single tokens of four and more
+    /* Nonzero: a session's bits never depend on which other sessions share its steps. Else single tokens of three and more
      * sessions may take faster kernels, whose results differ by rounding (the bound for f16 products in MODEL.md). */
     int deterministic;
     gsa_prompt_weights prompt_weights;

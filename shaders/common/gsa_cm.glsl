@@ -48,11 +48,36 @@ uint at_write()
 {
     return 2u * push.table;
 }
-uint at_wsuf()
+uint at_wend()
 {
     return 3u * push.table;
 }
-uint at_wend()
+// First f16 of what block j wrote as of the start of block b > j
+uint later_row(uint chunk, uint b, uint j)
 {
-    return at_wsuf() + push.table / 2u;
+    return 7u * push.table + (chunk * 6u + b * (b - 1u) / 2u + j) * GSA_BLOCK * gm();
+}
+
+// Fragments of a tile of GSA_CM_TILE rows by SLOTS columns: a subgroup owns EACH_ROWS x EACH_COLUMNS of them, one column
+// and all rows where there are as many columns as subgroups.
+const uint TILE_FRAGS = GSA_CM_TILE / FRAG_M, SLOT_FRAGS = SLOTS / FRAG_N;
+const uint EACH_COLUMNS = (SLOT_FRAGS + SUBS - 1u) / SUBS;
+const uint COLUMN_SUBS = (SLOT_FRAGS + EACH_COLUMNS - 1u) / EACH_COLUMNS; // subgroups side by side
+const uint ROW_SUBS = TILE_FRAGS < SUBS / COLUMN_SUBS ? TILE_FRAGS : SUBS / COLUMN_SUBS;
+const uint EACH_ROWS = (TILE_FRAGS + ROW_SUBS - 1u) / ROW_SUBS;
+const uint EACH = EACH_ROWS * EACH_COLUMNS;
+
+// Row and column of fragment e of this subgroup, in elements; clamped where there are fewer, see owns().
+uint frag_row(uint e)
+{
+    return min(gl_SubgroupID / COLUMN_SUBS * EACH_ROWS + e % EACH_ROWS, TILE_FRAGS - 1u) * FRAG_M;
+}
+uint frag_column(uint e)
+{
+    return min(gl_SubgroupID % COLUMN_SUBS * EACH_COLUMNS + e / EACH_ROWS, SLOT_FRAGS - 1u) * FRAG_N;
+}
+bool owns(uint e)
+{
+    return gl_SubgroupID / COLUMN_SUBS * EACH_ROWS + e % EACH_ROWS < TILE_FRAGS &&
+        gl_SubgroupID % COLUMN_SUBS * EACH_COLUMNS + e / EACH_ROWS < SLOT_FRAGS;
 }

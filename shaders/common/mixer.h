@@ -51,7 +51,7 @@ struct gsa_gate_push {
     uint state_stride, hk, hv;                                                                                         \
     uint spans, chunks
 
-/* GSA, chunks of one row: gsa_step_*.comp. The scratch, chunk i counted from the first of the call:
+/* GSA, chunks of one row: gsa_step_*.comp; of a few rows: gsa_rows_*.comp. The scratch, chunk i counted from the first of the call:
  *   header   [n_spans][4]: the span's first chunk, number of chunks, slot, unused; then [n_chunks]: row, or -1 for an
  *            empty chunk. As floats, which hold these counts exactly
  *   partial  [n_chunks][H][k_tiles][M]: what each tile of K contributes to the scores */
@@ -64,11 +64,18 @@ struct gsa_step_push {
     float scale;
     float normalizer; /* of the gate */
     uint map;         /* GSA_MAP_*, of q and k; both only when x holds projections */
+    uint chunk_rows;  /* gsa_rows_*.comp */
 };
 
 /* Slots whose weights a workgroup of gsa_step_v.comp can hold at a time, and query heads of gsa_step_*.comp. */
 #define GSA_STEP_SLOTS 2048u
 #define GSA_STEP_HEADS 8u
+
+/* gsa_rows_*.comp: most query heads of a kv head, vectors of the state that an invocation holds, most slots. The scratch
+ * is partial [n_chunks][chunk_rows][H][k_tiles][M] alone. */
+#define GSA_ROWS_HEADS 4u
+#define GSA_ROWS_HELD  8u
+#define GSA_ROWS_SLOTS 256u
 
 /* GSA, chunks of many rows: gsa_chunk_*.comp. The scratch; row i of a chunk is local row chunk * chunk_rows + i:
  *   pre      [rows][G M]          exp(sum of g from the start of the row's block through the row); at 0
@@ -86,29 +93,33 @@ struct gsa_chunk_push {
 };
 
 /* The same on matrix units: gsa_cm_*.comp, for M <= GSA_SLOT_TILE. Chunks have GSA_CHUNK local rows each; in the tables
- * those past a chunk's end hold no strength, and gates that keep everything. Bases in floats, multiples of 8:
- *   pre      [rows][G M] f32           as above, at 0; the tables that follow begin table floats (f16: half of that)
- *                                      further on
+ * those past a chunk's end hold no strength, and gates that keep everything. Bases in floats, multiples of 8.
+ * The tables, one range: pre at 0, keep, write, wend and later one behind the other, table floats each but for f16.
+ *   pre      [rows][G M] f32           as above
  *   keep     [rows][G M] f32           exp(g)
  *   write    [rows][G M] f32           s
- *   wsuf, wend [rows][G M] f16         as above
- *   total    [n_chunks][4][G M] f32    as above
- *   decay    [n_chunks][2][G M] f32    as above
- *   sum      [n_chunks][G][K + V][M] f32   what the chunk adds to the state, of either memory slots last
- *   start    [n_chunks][G][K + V][M] f16   the state before the chunk
- *   half     [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps, bounded to what f16 holds; behind the
- *                                      rest. With GSA_CM_MAPPED rows of the pass instead, that the product left so */
+ *   wend     [rows][G M] f16           as above
+ *   later    [n_chunks][6][GSA_BLOCK][G M] f16   what block j wrote, as of the start of block b > j: at b (b - 1) / 2 + j
+ *   lead     [n_chunks][4][G M] f32    exp(sum of g from the chunk's start to that of the block)
+ *   decay    [n_chunks][GSA_BLOCK][G M] f32   the chunk's decay, the same in all rows: a fragment's worth. The pair
+ *                                      (base, e) of decay.glsl as e, which is below 0 just when base is 1
+ * Ranges of their own:
+ *   score    [rows][H][M] f32          what the chunk's own rows contribute to the scores
+ *   start    [n_chunks][G][K + V][M] f16   the state before the chunk, of either memory slots last
+ *   half     [rows][half_stride] f16   q [H K], k [G K], v [G V] with their maps, bounded to what f16 holds. With
+ *                                      GSA_CM_MAPPED rows of the pass instead, that the product left so */
 struct gsa_cm_push {
     GSA_MIXER_PUSH;
     uint half_base, half_stride; /* of half, in floats and in f16 */
-    uint table, total, decay, sum, start;
+    uint table, lead, decay;
     float scale;
     float normalizer; /* of the gate */
     uint flags;       /* GSA_CM_* */
 };
 #define GSA_CM_MAPPED    1u /* q, k, v are f16 with their maps and x holds f: gates are made here, and silu(o) */
 #define GSA_CM_COPY_ROWS 8u
-#define GSA_CM_TILE      64u /* rows of [K | V] of a workgroup of gsa_cm_sum.comp */
+#define GSA_CM_COLUMNS   16u /* of [G M] whose gates a workgroup of gsa_cm_prepare.comp makes */
+#define GSA_CM_TILE      32u /* rows of a workgroup: of [K | V] in gsa_cm_scan.comp, of the chunk in _pairs and _read */
 
 /* Slots that a workgroup of gsa_chunk_read.comp handles at a time. */
 #define GSA_SLOT_TILE    64u

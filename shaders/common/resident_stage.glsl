@@ -85,11 +85,10 @@ vec4 step_input(uint i)
     const uint partials = HEADS * push.k_tiles * push.M / 4u, queries = HEADS * push.K / 4u, keys = push.K / 4u;
     if (i < partials) return SharedVecs(uvec2(push.partial_lo, push.partial_hi)).v[kv_head * partials + i];
     i -= partials;
-    SharedVecs rows = SharedVecs(row);
-    if (i < queries) return rows.v[kv_head * queries + i];
+    if (i < queries) return row.v[kv_head * queries + i];
     i -= queries;
-    if (i < keys) return rows.v[push.k_row / 4u + kv_head * keys + i];
-    return rows.v[push.f_row / 4u + kv_head * push.M / 4u + i - keys];
+    if (i < keys) return row.v[push.k_row / 4u + kv_head * keys + i];
+    return row.v[push.f_row / 4u + kv_head * push.M / 4u + i - keys];
 }
 
 void stage_step()

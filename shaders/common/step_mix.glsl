@@ -2,9 +2,10 @@
 // is a run of columns of a kv head's value memory and the rows of its key memory that go with it; GROUP invocations
 // serve it, lane by lane. Subgroups are full, and a task's are the first MIX_SUBGROUPS of the workgroup, whose other
 // invocations call as well. The including shader declares push with K, V, M, k_tiles and tiles, and defines
-//   STEP_Q(R, K) STEP_K(K) STEP_G(M) STEP_V(V)   of the task's heads
-//   STEP_PARTIAL(R, T, M)                        what query head R read of tile T of the key memory
-//   STEP_STATE(I)                                vec4 I of the state, read and written
+//   STEP_Q4(R, I) STEP_K4(I) STEP_V4(I)   fours of the task's heads: K, V and M are multiples of 4
+//   STEP_K(K) STEP_G(M)                   single ones
+//   STEP_PARTIAL4(R, T, I)                what query head R read of tile T of the key memory, by fours of slots
+//   STEP_STATE(I)                         vec4 I of the state, read and written
 #include "exp.glsl"
 #include "decay.glsl"
 
@@ -14,9 +15,8 @@ const uint MAX_SLOTS = 32u * HELD;
 
 shared float base[MAX_SLOTS], small[MAX_SLOTS], strength[MAX_SLOTS];
 shared float score[HEADS * MAX_SLOTS];
-shared float score_part[HEADS * GROUP];
+shared vec4 parts[HEADS * GROUP]; // of scores, later of o
 shared float dot_part[HEADS * GROUP / 4u]; // no subgroup is smaller than 4
-shared vec4 o_part[HEADS * GROUP];
 
 // The task's columns of the value memory, which begins at vec hv and has v0 quads before the task.
 void step_load(uint lane, uint hv, uint v0, out vec4 held[HELD])
@@ -29,42 +29,58 @@ void step_load(uint lane, uint hv, uint v0, out vec4 held[HELD])
     }
 }
 
-// Gates, scores and their softmax.
+// Gates, scores and their softmax. Everything that comes from memory is asked for before the first of it is used.
 void step_scores(uint lane)
 {
-    const uint M = push.M, K = push.K;
-    for (uint m = lane; m < M; m += GROUP) {
-        const float log_a = STEP_G(m);
-        const vec2 pair = decay_pair(log_a);
-        base[m] = pair.x;
-        small[m] = pair.y;
-        strength[m] = one_minus_exp(log_a);
-    }
-    const uint across = M <= 32u ? 32u : M <= 64u ? 64u : 128u, deep = GROUP / across;
+    const uint M = push.M, K = push.K, slot_quads = M / 4u, key_quads = K / 4u;
+    const uint across = slot_quads <= 8u ? 8u : slot_quads <= 16u ? 16u : 32u, deep = GROUP / across;
+    const uint AHEAD = HEADS <= 2u ? 8u : HEADS <= 4u ? 4u : 2u;
     if (lane < GROUP) {
+        const float log_a = lane < M ? STEP_G(lane) : 0.0;
+        const vec4 key = lane < key_quads ? STEP_K4(lane) : vec4(0.0);
+        vec4 query[HEADS], sum[HEADS];
         [[unroll]] for (uint r = 0u; r < HEADS; r++) {
-            const uint m = lane % across;
-            precise float sum = 0.0, product = 0.0;
-            if (m < M) {
-                uint t = lane / across;
-                for (; t + 7u * deep < push.k_tiles; t += 8u * deep) {
-                    float ahead[8];
-                    [[unroll]] for (uint i = 0u; i < 8u; i++) ahead[i] = STEP_PARTIAL(r, t + i * deep, m);
-                    [[unroll]] for (uint i = 0u; i < 8u; i++) sum += ahead[i];
+            query[r] = lane < key_quads ? STEP_Q4(r, lane) : vec4(0.0);
+            sum[r] = vec4(0.0);
+        }
+        const uint quad = lane % across;
+        for (uint t = lane / across; t < push.k_tiles; t += AHEAD * deep) {
+            vec4 ahead[HEADS * AHEAD];
+            [[unroll]] for (uint i = 0u; i < AHEAD; i++)
+                [[unroll]] for (uint r = 0u; r < HEADS; r++) {
+                    ahead[i * HEADS + r] = vec4(0.0);
+                    if (t + i * deep < push.k_tiles && quad < slot_quads)
+                        ahead[i * HEADS + r] = STEP_PARTIAL4(r, t + i * deep, quad);
                 }
-                for (; t < push.k_tiles; t += deep) sum += STEP_PARTIAL(r, t, m);
+            [[unroll]] for (uint i = 0u; i < AHEAD; i++)
+                [[unroll]] for (uint r = 0u; r < HEADS; r++) {
+                    precise const vec4 more = sum[r] + ahead[i * HEADS + r];
+                    sum[r] = more;
+                }
+        }
+        if (lane < M) {
+            const vec2 pair = decay_pair(log_a);
+            base[lane] = pair.x;
+            small[lane] = pair.y;
+            strength[lane] = one_minus_exp(log_a);
+        }
+        [[unroll]] for (uint r = 0u; r < HEADS; r++) {
+            precise float product = 0.0;
+            [[unroll]] for (uint i = 0u; i < 4u; i++) product = fma(query[r][i], key[i], product);
+            for (uint k = lane + GROUP; k < key_quads; k += GROUP) {
+                const vec4 q = STEP_Q4(r, k), other = STEP_K4(k);
+                [[unroll]] for (uint i = 0u; i < 4u; i++) product = fma(q[i], other[i], product);
             }
-            score_part[r * GROUP + lane] = sum;
-            for (uint k = lane; k < K; k += GROUP) product = fma(STEP_Q(r, k), STEP_K(k), product);
             precise const float all = subgroupAdd(product);
             if (gl_SubgroupInvocationID == 0u) dot_part[r * MIX_SUBGROUPS + gl_SubgroupID] = all;
+            parts[r * GROUP + lane] = sum[r];
         }
     }
     barrier();
     for (uint i = lane; i < HEADS * M && lane < GROUP; i += GROUP) {
         const uint r = i / M, m = i % M;
         precise float sum = 0.0, product = 0.0;
-        for (uint y = 0u; y < deep; y++) sum += score_part[r * GROUP + y * across + m];
+        for (uint y = 0u; y < deep; y++) sum += parts[r * GROUP + y * across + m / 4u][m % 4u];
         for (uint j = 0u; j < MIX_SUBGROUPS; j++) product += dot_part[r * MIX_SUBGROUPS + j];
         score[i] = decay_apply(vec2(base[m], small[m]), sum, strength[m] * product);
     }
@@ -85,16 +101,21 @@ void step_scores(uint lane)
     barrier();
 }
 
+// The invocation's quad of the row's values.
+vec4 step_value(uint lane, uint v0)
+{
+    const uint v = v0 + lane % QUADS;
+    return lane < GROUP && v < push.V / 4u ? STEP_V4(v) : vec4(0.0);
+}
+
 // The value memory, written and read: an invocation meets one quad of columns and every 32nd slot.
-void step_values(uint lane, uint hv, uint v0, vec4 held[HELD])
+void step_values(uint lane, uint hv, uint v0, vec4 value, vec4 held[HELD])
 {
     const uint M = push.M, v_quads = push.V / 4u, v = v0 + lane % QUADS;
     if (lane >= GROUP) return;
     precise vec4 mix_[HEADS];
     [[unroll]] for (uint r = 0u; r < HEADS; r++) mix_[r] = vec4(0.0);
     const bool inside = v < v_quads;
-    const vec4 value =
-        inside ? vec4(STEP_V(4u * v), STEP_V(4u * v + 1u), STEP_V(4u * v + 2u), STEP_V(4u * v + 3u)) : vec4(0.0);
     [[unroll]] for (uint i = 0u; i < HELD; i++) {
         const uint m = (lane + i * GROUP) / QUADS;
         if (m >= M || !inside) continue;
@@ -110,7 +131,7 @@ void step_values(uint lane, uint hv, uint v0, vec4 held[HELD])
             mix_[r] = other;
         }
         if (gl_SubgroupInvocationID < QUADS)
-            o_part[(r * MIX_SUBGROUPS + gl_SubgroupID) * QUADS + gl_SubgroupInvocationID] = mix_[r];
+            parts[(r * MIX_SUBGROUPS + gl_SubgroupID) * QUADS + gl_SubgroupInvocationID] = mix_[r];
     }
 }
 
@@ -119,7 +140,7 @@ vec4 step_output(uint lane)
 {
     precise vec4 all = vec4(0.0);
     for (uint j = 0u; j < MIX_SUBGROUPS; j++)
-        all += o_part[(lane / QUADS * MIX_SUBGROUPS + j) * QUADS + lane % QUADS];
+        all += parts[(lane / QUADS * MIX_SUBGROUPS + j) * QUADS + lane % QUADS];
     vec4 result;
     [[unroll]] for (uint i = 0u; i < 4u; i++) result[i] = silu_exact(all[i]);
     return result;

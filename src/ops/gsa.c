@@ -68,8 +68,11 @@ void gsai_mixer_push(
 
 uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work)
 {
-    if (work->rows == GSAI_ROWS_ONE) return gsai_gsa_step_floats(c, work->n_spans, work->n_chunks);
-    return gsai_gsa_chunk_floats(c, work->n_chunks, gsai_mixer_chunk_rows(work->rows));
+    const uint32_t chunk_rows = gsai_mixer_chunk_rows(work->rows);
+    const uint64_t usual = work->rows == GSAI_ROWS_ONE ? gsai_gsa_step_floats(c, work->n_spans, work->n_chunks)
+                                                       : gsai_gsa_chunk_floats(c, work->n_chunks, chunk_rows);
+    const uint64_t rows = work->rows == GSAI_ROWS_MANY ? 0 : gsai_gsa_rows_floats(c, work->n_chunks, chunk_rows);
+    return rows > usual ? rows : usual;
 }
 
 static uint64_t most_chunks(uint64_t n_chunks, uint32_t n_rows, uint32_t least_rows)
@@ -84,21 +87,23 @@ static uint64_t most_chunks(uint64_t n_chunks, uint32_t n_rows, uint32_t least_r
 uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32_t n_rows)
 {
     const uint32_t ones = (uint32_t)most_chunks(n_chunks, n_rows, 1);
-    const uint64_t one = gsai_gsa_step_floats(c, ones, ones);
+    const uint64_t step = gsai_gsa_step_floats(c, ones, ones), rows_one = gsai_gsa_rows_floats(c, ones, 1);
+    const uint64_t one = rows_one > step ? rows_one : step;
     if (n_rows <= n_chunks) return one;
 
     const uint32_t fews = (uint32_t)most_chunks(n_chunks, n_rows, 2);
     const uint32_t manys = (uint32_t)most_chunks(n_chunks, n_rows, GSAI_FEW_MAX + 1);
-    const uint64_t few = gsai_gsa_chunk_floats(c, fews, GSAI_FEW_MAX),
+    const uint64_t rows_few = gsai_gsa_rows_floats(c, fews, GSAI_FEW_MAX),
+                   chunk_few = gsai_gsa_chunk_floats(c, fews, GSAI_FEW_MAX),
                    many = gsai_gsa_chunk_floats(c, manys, GSA_CHUNK);
-    const uint64_t chunked = few > many ? few : many;
+    const uint64_t few = rows_few > chunk_few ? rows_few : chunk_few, chunked = few > many ? few : many;
     return chunked > one ? chunked : one;
 }
 
 bool gsai_gsa_takes_projections(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
     if (c->W != 0 || c->feature_map == GSAI_FEATURE_T2R) return false;
-    return work->rows == GSAI_ROWS_ONE || gsai_gsa_chunk_cm_has(r, c, work);
+    return work->rows == GSAI_ROWS_ONE || gsai_gsa_rows_has(r, c, work) || gsai_gsa_chunk_cm_has(r, c, work);
 }
 
 void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
@@ -117,7 +122,9 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
                    (unsigned long)work->n_chunks, (unsigned long long)need * 4, (unsigned long long)scratch.size));
         return;
     }
-    if (work->rows == GSAI_ROWS_ONE) {
+    if (gsai_gsa_rows_has(r, c, work)) {
+        gsai_op_gsa_rows(r, c, o, x, state, work, scratch, projections);
+    } else if (work->rows == GSAI_ROWS_ONE) {
         gsai_op_gsa_step(r, c, o, x, state, work, scratch, projections);
     } else if (gsai_gsa_chunk_cm_has(r, c, work)) {
         gsai_op_gsa_chunk_cm(r, c, o, x, state, work, scratch, projections);

@@ -1,5 +1,5 @@
-/* Chunks of many rows on matrix units: decays and f16 copies of each chunk, what each adds to the joint state, one scan of
- * the state along each span, then all reads at once. */
+/* Chunks of many rows on matrix units: decays and f16 copies of each chunk, what its own rows contribute to the scores,
+ * beside that one scan of the joint state along each span, then all reads at once. */
 #include "ops/op_util.h"
 
 #include "ops/matmul_cm.h"
@@ -11,7 +11,7 @@
 
 /* Where the parts of the scratch begin, in floats (the order of shaders/common/mixer.h). */
 typedef struct layout {
-    uint64_t table, total, decay, sum, start, half, end; /* pre is at 0 */
+    uint64_t table, lead, decay, score, start, half, end; /* pre is at 0 */
     uint32_t half_stride;
 } layout;
 
@@ -20,17 +20,22 @@ static bool shapes_fit(const gsai_config *c)
     return c->K % GSA_CHUNK == 0 && c->V % GSA_CHUNK == 0 && c->M % GSA_BLOCK == 0 && c->M <= GSA_SLOT_TILE;
 }
 
+/* Where a range of its own may begin on any device. */
+static uint64_t range_after(uint64_t floats)
+{
+    return gsai_round_up(floats, 64);
+}
+
 static layout lay_out(const gsai_config *c, uint32_t n_chunks)
 {
     const uint64_t gm = (uint64_t)c->G * c->M, rows = (uint64_t)n_chunks * GSA_CHUNK;
-    const uint64_t state = n_chunks * gm * (c->K + c->V);
     layout l = {.half_stride = c->H * c->K + c->G * (c->K + c->V), .table = rows * gm};
 
-    l.total = 4 * l.table; /* three of f32, two of f16 */
-    l.decay = l.total + n_chunks * BLOCKS * gm;
-    l.sum = l.decay + n_chunks * 2 * gm;
-    l.start = l.sum + state;
-    l.half = gsai_round_up(l.start + state / 2, 64); /* a range of its own may begin there on any device */
+    l.lead = 7 * l.table / 2 + n_chunks * 3 * GSA_BLOCK * gm; /* three of f32, one of f16, later's 6 blocks of f16 */
+    l.decay = l.lead + n_chunks * BLOCKS * gm;
+    l.score = range_after(l.decay + n_chunks * GSA_BLOCK * gm);
+    l.start = range_after(l.score + rows * c->H * c->M);
+    l.half = range_after(l.start + n_chunks * gm * (c->K + c->V) / 2);
     l.end = l.half + rows * l.half_stride / 2;
     return l;
 }
@@ -42,7 +47,7 @@ uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks)
 
 bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
-    static const char *const ops[] = {"gsa_cm_prepare", "gsa_cm_sum", "gsa_cm_scan", "gsa_cm_read"};
+    static const char *const ops[] = {"gsa_cm_prepare", "gsa_cm_pairs", "gsa_cm_scan", "gsa_cm_read"};
     const gsa_device *dev = gsai_recorder_device(r);
     const uint32_t lanes = dev->caps.subgroup_size;
     gsai_coopmat_shape frag;
@@ -51,8 +56,8 @@ bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_wo
     if (dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && !gsai_recorder_forced(r)) return false;
     if (!work->half || work->rows != GSAI_ROWS_MANY || !shapes_fit(c) || !gsai_caps_matrix_shape(&dev->caps, &frag))
         return false;
-    if (frag.k > GSA_BLOCK || lanes > GSA_MIXER_GROUP || GSA_MIXER_GROUP / lanes * frag.m * frag.n > POOL_FRAGS)
-        return false;
+    if (frag.m > GSA_BLOCK || frag.n > GSA_BLOCK || frag.k > GSA_BLOCK) return false;
+    if (lanes < 8 || lanes > GSA_MIXER_GROUP || GSA_MIXER_GROUP / lanes * frag.m * frag.n > POOL_FRAGS) return false;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (!gsai_variant_pick(dev, ops[i])) return false;
     return true;
@@ -96,10 +101,8 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
         .half_base = (uint32_t)l.half,
         .half_stride = mapped ? 2 * x->rows.stride : l.half_stride,
         .table = (uint32_t)l.table,
-        .total = (uint32_t)l.total,
+        .lead = (uint32_t)l.lead,
         .decay = (uint32_t)l.decay,
-        .sum = (uint32_t)l.sum,
-        .start = (uint32_t)l.start,
         .scale = c->scale,
         .normalizer = c->gate_normalizer,
         .flags = mapped ? GSA_CM_MAPPED : 0,
@@ -114,45 +117,49 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
     const uint32_t columns = l.half_stride / 4;
     const uint32_t copies =
         mapped ? 0 : (columns + GSA_MIXER_GROUP - 1) / GSA_MIXER_GROUP * (GSA_CHUNK / GSA_CM_COPY_ROWS);
-    const gsai_range tables = {scratch.buffer, scratch.offset, 4 * l.half};
+    const gsai_range tables = {scratch.buffer, scratch.offset, 4 * l.score};
+    const gsai_range score = {scratch.buffer, scratch.offset + 4 * l.score, 4 * (l.start - l.score)};
+    const gsai_range start = {scratch.buffer, scratch.offset + 4 * l.start, 4 * (l.half - l.start)};
     const gsai_range copy = {scratch.buffer, scratch.offset + 4 * l.half, 4 * (l.end - l.half)};
     const gsai_binding half = GSAI_BIND(mapped ? x->rows.range : copy, GSAI_READ);
-    const gsai_binding table = GSAI_BIND(work->range, GSAI_READ);
+    const gsai_binding work_table = GSAI_BIND(work->range, GSAI_READ), table = GSAI_BIND(tables, GSAI_READ);
     record(r, "gsa_cm_prepare",
         (gsai_call){
-            .groups = {copies + (gm * BLOCKS + GSA_MIXER_GROUP - 1) / GSA_MIXER_GROUP, n_chunks, 1},
-            .bind = {GSAI_BIND(x->rows.range, GSAI_READ), table, GSAI_BIND(scratch, GSAI_WRITE)},
+            .groups = {copies + gm / GSA_CM_COLUMNS, n_chunks, 1},
+            .bind = {GSAI_BIND(x->rows.range, GSAI_READ), work_table, GSAI_BIND(scratch, GSAI_WRITE)},
             .n_bind = 3,
-            .bytes = T * ((mapped ? 0 : l.half_stride * 6ull) + gm * 20ull),
-            .flops = T * gm * 100ull,
+            .bytes = T * ((mapped ? 0 : l.half_stride * 6ull) + gm * 24ull),
+            .flops = T * gm * 150ull,
         },
         &push, false);
     push.half_base = mapped ? x->rows.offset : 0;
-    record(r, "gsa_cm_sum",
+    record(r, "gsa_cm_pairs",
         (gsai_call){
-            .groups = {(uint32_t)(both / GSA_CM_TILE), c->G, n_chunks},
-            .bind = {table, half, GSAI_BIND(tables, GSAI_READ_WRITE)},
-            .n_bind = 3,
-            .bytes = n_chunks * gm * both * 4 + T * (c->G * both * 2 + gm * 2),
-            .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP,
+            .groups = {GSA_CHUNK / GSA_CM_TILE, c->H, n_chunks},
+            .bind = {work_table, half, table, GSAI_BIND(score, GSAI_WRITE)},
+            .n_bind = 4,
+            .bytes = T * ((c->H + c->G) * c->K * 2ull + gm * 20ull + c->H * c->M * 4ull),
+            .flops = 2 * T * c->H * (GSA_CHUNK * ((uint64_t)c->K + c->M) / GSAI_MATRIX_SPEEDUP + 16ull * c->M),
         },
         &push, true);
     record(r, "gsa_cm_scan",
         (gsai_call){
-            .groups = {(uint32_t)((both * c->M / 4 + GSA_MIXER_GROUP - 1) / GSA_MIXER_GROUP), c->G, work->n_spans},
-            .bind = {table, GSAI_BIND(tables, GSAI_READ_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE)},
-            .n_bind = 3,
-            .bytes = (n_chunks * 6 + work->n_spans * 8ull) * gm * both,
-            .flops = n_chunks * gm * both * 4,
+            .groups = {(uint32_t)(both / GSA_CM_TILE), c->G, work->n_spans},
+            .bind = {work_table, half, table, GSAI_BIND(start, GSAI_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE)},
+            .n_bind = 5,
+            .bytes = (n_chunks * 2 + work->n_spans * 8ull) * gm * both + T * (c->G * both * 2 + gm * 2),
+            .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP + n_chunks * gm * both * 4,
         },
-        &push, false);
+        &push, true);
     record(r, "gsa_cm_read",
         (gsai_call){
-            .groups = {2 * value_parts(gsai_recorder_device(r), c, n_chunks), c->H, n_chunks},
-            .bind = {table, half, GSAI_BIND(tables, GSAI_READ), GSAI_BIND(o.range, GSAI_WRITE)},
-            .n_bind = 4,
-            .bytes = n_chunks * gm * both * 2 + T * (l.half_stride * 2ull + c->H * c->V * 4ull + gm * 16ull),
-            .flops = 2 * T * c->H * ((c->M + GSA_CHUNK) * both / GSAI_MATRIX_SPEEDUP + 60ull * c->M),
+            .groups = {GSA_CHUNK / GSA_CM_TILE * value_parts(gsai_recorder_device(r), c, n_chunks), c->H, n_chunks},
+            .bind = {work_table, half, table, GSAI_BIND(score, GSAI_READ), GSAI_BIND(start, GSAI_READ),
+                GSAI_BIND(o.range, GSAI_WRITE)},
+            .n_bind = 6,
+            .bytes = n_chunks * gm * both * 2 +
+                     T * ((c->H * c->K + c->G * c->V) * 2ull + c->H * (c->V + c->M) * 4ull + gm * 14ull),
+            .flops = 2 * T * c->H * ((c->M * both + GSA_CHUNK * c->V) / GSAI_MATRIX_SPEEDUP + 40ull * c->M),
         },
         &push, true);
 }

@@ -3,10 +3,23 @@
 #include "ops/op_util.h"
 #include "util/status.h"
 
+#include <string.h>
+
 static const char *const plain_of_type[GSAI_N_TYPES] = {
     NULL, "matmul_cm_f16", "matmul_cm_bf16", "matmul_cm_q8_0", "matmul_cm_q4_0", "matmul_cm_q4_k", "matmul_cm_q6_k"};
 static const char *const swiglu_of_type[GSAI_N_TYPES] = {NULL, "matmul_cm_swiglu_f16", "matmul_cm_swiglu_bf16",
     "matmul_cm_swiglu_q8_0", "matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q6_k"};
+
+static const char *const few_of_type[GSAI_N_TYPES] = {NULL, "matmul_few_f16", "matmul_few_bf16", "matmul_few_q8_0",
+    "matmul_few_q4_0", "matmul_few_q4_k", "matmul_few_q6_k"};
+static const char *const few_swiglu_of_type[GSAI_N_TYPES] = {NULL, "matmul_few_swiglu_f16", "matmul_few_swiglu_bf16",
+    "matmul_few_swiglu_q8_0", "matmul_few_swiglu_q4_0", "matmul_few_swiglu_q4_k", "matmul_few_swiglu_q6_k"};
+
+static const char *op_of(gsai_type type, bool swiglu, bool few)
+{
+    if (few) return (swiglu ? few_swiglu_of_type : few_of_type)[type];
+    return (swiglu ? swiglu_of_type : plain_of_type)[type];
+}
 
 bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
 {
@@ -25,40 +38,104 @@ bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w)
     return op && gsai_variant_pick(dev, op);
 }
 
-/* Depths are multiples of 64, in which block types are taken apart. Times in microseconds on an H200; elsewhere their
- * ratios serve to choose. A row's bits are the same from all of them. Those of the deep tiles, whose steps have more bytes
- * on the way, are predictions. */
+/* Depths are multiples of 64, in which block types are taken apart. Times in microseconds, measured on an H200 with 4 to 128
+ * tokens less 3.9 for a product's launch and end; elsewhere their ratios serve to choose. */
 static const gsai_cm_tile gpu_tiles[] = {
-    {128, 128, 64, 64, 64, 1.05f, 1.31f},
-    {64, 128, 64, 64, 32, 0.76f, 0.74f},
-    {64, 64, 64, 32, 32, 0.49f, 0.41f},
-    {32, 64, 128, 32, 16, 0.37f, 0.33f},
-    {64, 64, 128, 32, 32, 0.34f, 0.42f},
-    {32, 64, 192, 32, 16, 0.29f, 0.34f},
+    {128, 128, 64, 64, 64, 0, 0, 1.15f, 1.31f},
+    {64, 128, 64, 64, 32, 0, 0, 0.93f, 0.92f},
+    {64, 64, 64, 32, 32, 0, 0, 0.79f, 0.48f},
+    {32, 64, 128, 32, 16, 0, 0, 0.42f, 0.46f},
+    {64, 64, 128, 32, 32, 0, 0, 0.51f, 0.53f},
+    {32, 64, 192, 32, 16, 0, 0, 0.36f, 0.42f},
 };
-/* CPU drivers compile every fragment's code one after the other. */
-static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 1, 1}};
+/* Of matmul_few.comp: a step takes 0.5 to 0.7 microseconds, whatever is in it. */
+static const gsai_cm_tile few_gpu_tiles[] = {
+    {16, 16, 256, 16, 16, 8, 3, 0.140f, 0.150f},
+    {16, 16, 256, 16, 16, 8, 4, 0.166f, 0.169f},
+    {16, 16, 128, 16, 16, 4, 4, 0.264f, 0.146f},
+    {16, 16, 128, 16, 16, 8, 4, 0.290f, 0.153f},
+    {16, 32, 128, 16, 16, 8, 4, 0.291f, 0.306f},
+    {16, 64, 128, 16, 16, 8, 3, 0.338f, 0.373f},
+    {32, 16, 128, 16, 16, 8, 4, 0.267f, 0.276f},
+    {32, 32, 128, 16, 16, 8, 3, 0.302f, 0.334f},
+    {32, 32, 128, 16, 16, 8, 4, 0.328f, 0.354f},
+    {32, 32, 128, 32, 16, 8, 4, 0.373f, 0.388f},
+    {64, 16, 128, 16, 16, 8, 3, 0.274f, 0.312f},
+    {64, 32, 64, 16, 16, 8, 4, 0.490f, 0.501f},
+    {64, 32, 64, 16, 32, 16, 4, 0.559f, 0.581f},
+    {64, 64, 64, 32, 16, 16, 4, 0.778f, 0.786f},
+    {128, 16, 64, 16, 16, 8, 2, 0.470f, 0.510f},
+    {128, 32, 64, 32, 16, 16, 4, 0.649f, 0.748f},
+};
+/* CPU drivers compile every fragment's code one after the other, and gain nothing by the other kernel. */
+static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 0, 0, 1, 1}};
+static const gsai_cm_tile few_cpu_tiles[] = {{16, 16, 64, 8, 8, 4, 2, 1, 1}, {16, 16, 128, 8, 8, 5, 1, 2, 2},
+    {16, 8, 32, 8, 8, 2, 4, 3, 3}, {16, 16, 32, 8, 8, 4, 3, 4, 4}};
 
-/* Registers of an invocation: its sums, its fragments, and what it loads ahead for the next step. */
+/* With more tokens the weights are not what counts. */
+enum { MOST_OF_FEW = 128 };
+
+const gsai_cm_tile *gsai_matmul_cm_tiles(const gsa_device *dev, bool few, uint32_t *n)
+{
+    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+
+    if (few) {
+        *n = cpu ? sizeof few_cpu_tiles / sizeof *few_cpu_tiles : sizeof few_gpu_tiles / sizeof *few_gpu_tiles;
+        return cpu ? few_cpu_tiles : few_gpu_tiles;
+    }
+    *n = cpu ? sizeof cpu_tiles / sizeof *cpu_tiles : sizeof gpu_tiles / sizeof *gpu_tiles;
+    return cpu ? cpu_tiles : gpu_tiles;
+}
+
+static uint32_t multiplying(const gsai_cm_tile *t) /* subgroups */
+{
+    return t->t / t->sub_t * (t->n / t->sub_n);
+}
+
+/* Registers of an invocation: its sums, its fragments, and what it loads ahead. */
 static uint32_t registers_of(const gsai_cm_choice *c)
 {
     const gsai_cm_tile *t = &c->tile;
-    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n);
+    const uint32_t subgroups = t->ahead ? t->subgroups : multiplying(t), ahead = t->ahead ? t->ahead : 1;
     const uint32_t sums = t->sub_t * t->sub_n, fragments = (t->sub_t + t->sub_n) * c->frag.k / 2;
-    return (sums + fragments + (t->t + t->n) * t->depth / 2 / subgroups) / c->lanes;
+    return (sums + fragments + ahead * (t->t + t->n) * t->depth / 2 / subgroups) / c->lanes;
 }
 
 /* By compilers' statistics: with more, kernels spill on Intel, and more than NVIDIA's largest tile has none was tried. */
 enum { MOST_REGISTERS = 224, MOST_OF_FEW_REGISTERS = 76 };
 
-/* Does the device take this tile? Its subgroups are made smaller until what they hold fits the registers. */
-static bool fits(const gsa_device *dev, gsai_cm_choice *c, bool swiglu)
+static bool group_fits(const gsa_device *dev, const gsai_cm_choice *c)
+{
+    const gsai_caps *caps = &dev->caps;
+    return c->group_size / c->lanes <= caps->max_subgroups && c->group_size <= caps->max_invocations &&
+           c->group_size <= caps->max_group_size[0];
+}
+
+static bool fits_few(const gsa_device *dev, gsai_cm_choice *c, gsai_type type)
+{
+    const gsai_caps *caps = &dev->caps;
+    const gsai_cm_tile *t = &c->tile;
+    const uint32_t block = gsai_type_is_quantised(type) ? 64 : 8; /* columns read together */
+    const uint32_t vectors = 2 * (t->t + t->n) * (t->depth / 8 + 1) * 16, sums = t->t * t->n * 4;
+    const uint32_t shared = vectors > sums ? vectors : sums;
+
+    c->group_size = t->subgroups * c->lanes;
+    return t->sub_t % c->frag.m == 0 && t->sub_n % c->frag.n == 0 && t->depth % c->frag.k == 0 &&
+           t->depth % block == 0 && multiplying(t) <= t->subgroups && group_fits(dev, c) &&
+           shared <= caps->max_shared_bytes &&
+           (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
+               registers_of(c) <= (caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS));
+}
+
+/* Does the device take this tile? Subgroups of matmul_cm.comp are made smaller until what they hold fits the registers. */
+static bool fits(const gsa_device *dev, gsai_cm_choice *c, gsai_type type, bool swiglu)
 {
     const gsai_caps *caps = &dev->caps;
     const uint32_t columns = swiglu ? 2 * c->frag.n : c->frag.n;
     const uint32_t registers = caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS;
     gsai_cm_tile *t = &c->tile;
 
+    if (t->ahead) return fits_few(dev, c, type);
     while (registers_of(c) > registers && (t->sub_t > c->frag.m || t->sub_n > columns)) {
         if (t->sub_t > c->frag.m && (t->sub_t >= t->sub_n || t->sub_n <= columns)) {
             t->sub_t /= 2;
@@ -66,12 +143,23 @@ static bool fits(const gsa_device *dev, gsai_cm_choice *c, bool swiglu)
             t->sub_n /= 2;
         }
     }
-    c->group_size = t->t / t->sub_t * (t->n / t->sub_n) * c->lanes;
+    c->group_size = multiplying(t) * c->lanes;
     const uint32_t shared = (t->t + t->n) * (t->depth / 8 + 1) * 16;
     const uint32_t staged = c->group_size / c->lanes * c->frag.m * c->frag.n * 4;
-    return t->sub_t % c->frag.m == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 &&
-           c->group_size / c->lanes <= caps->max_subgroups && c->group_size <= caps->max_invocations &&
-           c->group_size <= caps->max_group_size[0] && shared <= caps->max_shared_bytes && staged <= shared;
+    return t->sub_t % c->frag.m == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 && group_fits(dev, c) &&
+           shared <= caps->max_shared_bytes && staged <= shared;
+}
+
+static bool choice_of(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu, gsai_cm_choice *out)
+{
+    *out = (gsai_cm_choice){.tile = *tile, .lanes = dev->caps.subgroup_size};
+    return gsai_caps_matrix_shape(&dev->caps, &out->frag) && fits(dev, out, type, swiglu);
+}
+
+bool gsai_matmul_cm_fits(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu)
+{
+    gsai_cm_choice c;
+    return choice_of(dev, tile, type, swiglu, &c);
 }
 
 static double time_of(const gsa_device *dev, const gsai_cm_tile *t, uint32_t T, uint32_t n_rows)
@@ -83,21 +171,31 @@ static double time_of(const gsa_device *dev, const gsai_cm_tile *t, uint32_t T, 
     return turns <= 1 ? t->alone : (double)turns * t->each;
 }
 
+/* Which kernels may serve a product. */
+typedef struct ladder {
+    const gsa_device *dev;
+    gsai_type type;
+    bool swiglu, many, few, packed;
+    bool asks_packed; /* however long that takes */
+} ladder;
+
 /* n_rows counts gates and ups. *time: as time_of. */
-static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swiglu, gsai_cm_choice *out, double *time)
+static bool choose(const ladder *l, uint32_t T, uint32_t n_rows, gsai_cm_choice *out, double *time)
 {
-    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    const gsai_cm_tile *tiles = cpu ? cpu_tiles : gpu_tiles;
-    const uint32_t n_tiles = cpu ? sizeof cpu_tiles / sizeof *cpu_tiles : sizeof gpu_tiles / sizeof *gpu_tiles;
     double best = 0;
 
-    for (uint32_t i = 0; i < n_tiles; i++) {
-        gsai_cm_choice c = {.tile = tiles[i], .lanes = dev->caps.subgroup_size};
-        if (!gsai_caps_matrix_shape(&dev->caps, &c.frag) || !fits(dev, &c, swiglu)) continue;
-        const double of_tile = time_of(dev, &c.tile, T, n_rows);
-        if (best > 0 && of_tile >= best) continue;
-        best = of_tile;
-        *out = c;
+    for (int few = 0; few < 2; few++) {
+        uint32_t n_tiles;
+        const gsai_cm_tile *tiles = gsai_matmul_cm_tiles(l->dev, few, &n_tiles);
+        if (few ? !l->few || (l->many && T > MOST_OF_FEW) : !l->many) continue;
+        for (uint32_t i = 0; i < n_tiles; i++) {
+            gsai_cm_choice c;
+            if (!choice_of(l->dev, &tiles[i], l->type, l->swiglu, &c)) continue;
+            const double of_tile = time_of(l->dev, &c.tile, T, n_rows);
+            if (best > 0 && of_tile >= best) continue;
+            best = of_tile;
+            *out = c;
+        }
     }
     *time = best;
     return best > 0;
@@ -105,24 +203,28 @@ static bool choose(const gsa_device *dev, uint32_t T, uint32_t n_rows, bool swig
 
 /* Weight rows that fill whole turns of the cores, when a smaller tile does the rest sooner than a turn of its own; else
  * all. Counts gates and ups. */
-static uint32_t whole_turns(const gsa_device *dev, const gsai_cm_choice *c, uint32_t T, uint32_t n_rows, bool swiglu)
+static uint32_t whole_turns(const ladder *l, const gsai_cm_choice *c, uint32_t T, uint32_t n_rows)
 {
+    const gsa_device *dev = l->dev;
     const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32, tiles_t = (T + c->tile.t - 1ull) / c->tile.t;
     const uint64_t turns = (tiles_t * ((n_rows + c->tile.n - 1ull) / c->tile.n) + cores - 1) / cores;
     const uint64_t rows = (turns - 1) * cores / tiles_t * c->tile.n;
     gsai_cm_choice rest;
     double time;
 
-    if (rows == 0 || rows >= n_rows || !choose(dev, T, n_rows - (uint32_t)rows, swiglu, &rest, &time)) return n_rows;
+    if (c->tile.ahead || rows == 0 || rows >= n_rows || !choose(l, T, n_rows - (uint32_t)rows, &rest, &time))
+        return n_rows;
     const double all = time_of(dev, &c->tile, T, n_rows);
     return time_of(dev, &c->tile, T, (uint32_t)rows) + time < 0.96 * all ? (uint32_t)rows : n_rows;
 }
 
 /* Tokens first .. first + T - 1 with one pipeline. */
-static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_variant *v, const gsai_cm_choice *c,
-    uint32_t first, uint32_t T, bool beside)
+static void record(
+    gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T, bool beside)
 {
     const gsai_cm_tile *t = &c->tile;
+    const gsai_variant *v = gsai_op_variant(r, op_of(a->part->type, a->swiglu, t->ahead > 0));
+    if (!v) return;
     const uint32_t tile_n = a->swiglu ? t->n / 2 : t->n,
                    row_vecs = (uint32_t)(gsai_matrix_row_bytes(a->part->type, a->n_cols) / 16);
     const struct gsa_matmul_cm_push push = {
@@ -147,9 +249,12 @@ static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_va
         (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
     const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
         1, edges, a->accumulate, a->maps != NULL};
+    const uint32_t few_spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n,
+        c->frag.k, t->ahead, a->accumulate, a->maps != NULL};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push, .beside = beside};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 13, sized ? c->lanes : 0);
+    call.pipeline = t->ahead ? gsai_op_pipeline(r, v, few_spec, 12, sized ? c->lanes : 0)
+                             : gsai_op_pipeline(r, v, spec, 13, sized ? c->lanes : 0);
     const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
     if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
     call.bind[0] = GSAI_BIND(a->part->range, GSAI_READ);
@@ -162,32 +267,50 @@ static void record(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_va
 }
 
 /* For so many tokens: packed operands where they are at hand and sooner done. Known questions ask for one or the other. */
-static bool choose_either(const gsa_device *dev, const gsai_matmul_cm_args *a, uint32_t T, const gsai_cm_choice *packed,
-    bool is_asked_for, gsai_cm_choice *out)
+static bool choose_for(
+    const gsai_matmul_cm_args *a, const ladder *l, uint32_t T, const gsai_cm_choice *packed, gsai_cm_choice *out)
 {
-    const uint32_t n_rows = a->swiglu ? 2 * a->n_rows : a->n_rows;
+    const uint32_t n_rows = (a->swiglu ? 2 : 1) * a->n_rows;
     double time;
-    const bool found = choose(dev, T, n_rows, a->swiglu, out, &time);
+    if (a->tile) return choice_of(l->dev, a->tile, l->type, l->swiglu, out);
+    const bool found = choose(l, T, n_rows, out, &time);
     if (!packed) return found;
-    const double of_packed = time_of(dev, &packed->tile, T, n_rows) + gsai_matmul_packed_x_time(dev, a);
-    if (!found || is_asked_for || of_packed < time) *out = *packed;
+    const double of_packed = time_of(l->dev, &packed->tile, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
+    if (!found || l->asks_packed || of_packed < time) *out = *packed;
     return true;
+}
+
+static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_variant *forced = gsai_recorder_forced(r);
+    const char *op[2] = {op_of(a->part->type, a->swiglu, false), op_of(a->part->type, a->swiglu, true)};
+    const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    ladder l = {.dev = dev, .type = a->part->type, .swiglu = a->swiglu};
+
+    if (forced && (strcmp(forced->op, op[0]) == 0 || strcmp(forced->op, op[1]) == 0)) {
+        l.few = strcmp(forced->op, op[1]) == 0;
+        l.many = !l.few;
+        return l;
+    }
+    l.many = gsai_variant_pick(dev, op[0]) != NULL;
+    l.few = !is_cpu && gsai_variant_pick(dev, op[1]) != NULL;
+    l.packed = true;
+    l.asks_packed = forced && strncmp(forced->op, "matmul_pack", 11) == 0;
+    return l;
 }
 
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
 {
-    const gsa_device *dev = gsai_recorder_device(r);
-    const gsai_variant *v = gsai_op_variant(r, (a->swiglu ? swiglu_of_type : plain_of_type)[a->part->type]);
-    const gsai_variant *forced = gsai_recorder_forced(r);
+    const ladder l = ladder_for(r, a);
     const uint32_t each = a->swiglu ? 2 : 1; /* weight rows of an output */
     bool has_packed_x = false;
     gsai_cm_choice c, packed;
     double time;
-    if (!v) return;
     gsai_matmul_cm_args run = *a;
     if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
     const bool packs =
-        v != forced && gsai_matmul_packed_choice(dev, &packed) && gsai_matmul_packed_serves(dev, &packed, a);
+        l.packed && gsai_matmul_packed_choice(l.dev, &packed) && gsai_matmul_packed_serves(l.dev, &packed, a);
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
@@ -195,23 +318,23 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
         const bool may_pack = packs && first % packed.tile.sub_t == 0;
         run.first_row = a->first_row;
         run.n_rows = a->n_rows;
-        if (!choose_either(dev, &run, left, may_pack ? &packed : NULL, forced != NULL, &c)) {
-            gsai_recorder_fail(
-                r, gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: no tile of kernel %s fits this device", a->label, v->shader));
+        if (!choose_for(&run, &l, left, may_pack ? &packed : NULL, &c)) {
+            gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED,
+                                      "%s: no tile of a kernel for matrix units fits this device", a->label));
             return;
         }
-        const uint32_t n = left >= c.tile.t ? left / c.tile.t * c.tile.t : left;
-        run.n_rows = whole_turns(dev, &c, n, each * a->n_rows, a->swiglu) / each;
+        const uint32_t n = left >= c.tile.t && !c.tile.ahead ? left / c.tile.t * c.tile.t : left;
+        run.n_rows = a->tile ? a->n_rows : whole_turns(&l, &c, n, each * a->n_rows) / each;
         if (c.is_packed) {
             gsai_matmul_packed(r, &run, &c, first, n);
         } else {
-            record(r, &run, v, &c, first, n, false);
+            record(r, &run, &c, first, n, false);
         }
         if (run.n_rows < a->n_rows) {
             run.first_row += run.n_rows;
             run.n_rows = a->n_rows - run.n_rows;
-            choose(dev, n, each * run.n_rows, a->swiglu, &c, &time);
-            record(r, &run, v, &c, first, n, true);
+            choose(&l, n, each * run.n_rows, &c, &time);
+            record(r, &run, &c, first, n, true);
         }
         first += n;
     }

@@ -12,6 +12,17 @@ bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w);
 /* Also with the activation behind it: gate and up lie in one part. */
 bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w);
 
+/* How a product is cut. A row's bits are the same from all of them. */
+typedef struct gsai_cm_tile {
+    uint32_t t, n, depth; /* tokens and weight rows of a workgroup, columns of a step */
+    uint32_t sub_t, sub_n;
+    uint32_t subgroups, ahead; /* matmul_few.comp: of a workgroup, and steps on the way; 0 = matmul_cm.comp */
+    float alone, each;         /* time of 64 columns: of one workgroup on a core, of each of several */
+} gsai_cm_tile;
+/* All that this device may choose from, whether they fit it or not. */
+const gsai_cm_tile *gsai_matmul_cm_tiles(const gsa_device *dev, bool few, uint32_t *n);
+bool gsai_matmul_cm_fits(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu);
+
 typedef struct gsai_matmul_cm_args {
     gsai_rows y, x; /* x half; y half exactly with swiglu */
     const gsai_matrix_part *part;
@@ -19,19 +30,14 @@ typedef struct gsai_matmul_cm_args {
     uint32_t first_row, n_rows; /* of the part; with swiglu of its gate half */
     bool accumulate, swiglu;
     gsai_ffn_act act;
-    const gsai_maps *maps; /* or NULL; y is then f32 rows, not added to */
+    const gsai_maps *maps;    /* or NULL; y is then f32 rows, not added to */
+    const gsai_cm_tile *tile; /* NULL = what this device is expected to do soonest */
     bool *has_packed_x; /* x.room holds the rows of x: of products with the same x, one puts them there. NULL: alone */
     const char *label;
 } gsai_matmul_cm_args;
 /* x and y are checked by the caller. */
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
 
-/* How a kernel cuts a product. */
-typedef struct gsai_cm_tile {
-    uint32_t t, n, depth; /* tokens and weight rows of a workgroup, columns of a step */
-    uint32_t sub_t, sub_n;
-    float alone, each; /* time of 64 columns: of one workgroup on a core, of each of several */
-} gsai_cm_tile;
 typedef struct gsai_cm_choice {
     gsai_cm_tile tile;
     gsai_coopmat_shape frag;

@@ -9,9 +9,9 @@ static const char *const pack_of_type[GSAI_N_TYPES] = {NULL, "matmul_pack_f16", 
 
 /* Times as in matmul_cm.c, by the same measurement on an H200: the products of a layer of 2048 columns in 676 us, where
  * rows through shared memory take 964. A step of more than two fragments, or subgroups of more, spill. */
-static const gsai_cm_tile gpu_tile = {128, 128, 0, 64, 64, 1.27f, 0.92f};
+static const gsai_cm_tile gpu_tile = {128, 128, 0, 64, 64, 0, 0, 1.27f, 0.92f};
 /* CPU drivers: for those who ask for it. */
-static const gsai_cm_tile cpu_tile = {64, 64, 0, 32, 32, 0.5f, 0.5f};
+static const gsai_cm_tile cpu_tile = {64, 64, 0, 32, 32, 0, 0, 0.5f, 0.5f};
 
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out)
 {

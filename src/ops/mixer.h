@@ -38,6 +38,11 @@ uint64_t gsai_gsa_chunk_floats(const gsai_config *c, uint32_t n_chunks, uint32_t
 uint64_t gsai_gsa_work_floats(const gsai_config *c, const gsai_work *work);
 void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch, bool projections);
+/* Without passing over the state more than once; no floats where the model's shapes do not suit. */
+uint64_t gsai_gsa_rows_floats(const gsai_config *c, uint32_t n_chunks, uint32_t chunk_rows);
+bool gsai_gsa_rows_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work);
+void gsai_op_gsa_rows(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
+    const gsai_work *work, gsai_range scratch, bool projections);
 /* On matrix units; no floats where the model's shapes do not suit them. mapped: x as gsai_op_norm_matmul leaves it with
  * maps. */
 uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks);

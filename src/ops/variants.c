@@ -23,7 +23,9 @@
     X("embed_q4_0", "embed_q4_0", 0, 128, 0, "runs anywhere")                                                          \
     X("embed_q4_k", "embed_q4_k", 0, 128, 0, "runs anywhere")                                                          \
     X("embed_q6_k", "embed_q6_k", 0, 128, 0, "runs anywhere")                                                          \
+    X("rmsnorm_half", "rmsnorm_half_sg", SGS, 128, 512, "subgroups of a known size")                                   \
     X("rmsnorm_half", "rmsnorm_half", 0, 128, 4096, "runs anywhere")                                                   \
+    X("rmsnorm", "rmsnorm_sg", SGS, 128, 512, "subgroups of a known size")                                             \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
     X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \
@@ -93,6 +95,18 @@
     X("matmul_pack_bf16", "matmul_pack_bf16", CM, 128, 9216, CM_WANTS)                                                 \
     X("matmul_packed", "matmul_packed", CM, 128, 4096, CM_WANTS)                                                       \
     X("matmul_packed_swiglu", "matmul_packed_swiglu", CM, 128, 4096, CM_WANTS)                                         \
+    X("matmul_few_f16", "matmul_few_f16", CM, 32, 16384, CM_WANTS)                                                     \
+    X("matmul_few_bf16", "matmul_few_bf16", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q8_0", "matmul_few_q8_0", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q4_0", "matmul_few_q4_0", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q4_k", "matmul_few_q4_k", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_q6_k", "matmul_few_q6_k", CM, 32, 16384, CM_WANTS)                                                   \
+    X("matmul_few_swiglu_f16", "matmul_few_swiglu_f16", CM, 32, 16384, CM_WANTS)                                       \
+    X("matmul_few_swiglu_bf16", "matmul_few_swiglu_bf16", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q8_0", "matmul_few_swiglu_q8_0", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q4_0", "matmul_few_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q4_k", "matmul_few_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                                     \
+    X("matmul_few_swiglu_q6_k", "matmul_few_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                                     \
     X("add", "add", 0, 128, 0, "runs anywhere")                                                                        \
     X("advance", "advance", 0, 128, 0, "runs anywhere")                                                                \
     X("silu", "silu", 0, 128, 0, "runs anywhere")                                                                      \
@@ -109,13 +123,15 @@
     X("gate", "gate", 0, 128, 0, "runs anywhere")                                                                      \
     X("gsa_step_k", "gsa_step_k", 0, 128, 9216, "runs anywhere")                                                       \
     X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
+    X("gsa_rows_k", "gsa_rows_k", 0, 128, 9216, "runs anywhere")                                                       \
+    X("gsa_rows_v", "gsa_rows_v", 0, 128, 10240, "runs anywhere")                                                      \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
-    X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 8704, CM_WANTS)                                                     \
-    X("gsa_cm_sum", "gsa_cm_sum", CM, 128, 18432, CM_WANTS)                                                            \
-    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 0, CM_WANTS)                                                              \
-    X("gsa_cm_read", "gsa_cm_read", CM, 128, 32256, CM_WANTS)                                                          \
+    X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 13376, CM_WANTS)                                                    \
+    X("gsa_cm_pairs", "gsa_cm_pairs", CM, 128, 27648, CM_WANTS)                                                        \
+    X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 28672, CM_WANTS)                                                          \
+    X("gsa_cm_read", "gsa_cm_read", CM, 128, 31744, CM_WANTS)                                                          \
     X("read", "read", 0, 128, 0, "runs anywhere")
 
 #define ROW(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS) {OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS},

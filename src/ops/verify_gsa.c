@@ -358,6 +358,20 @@ static const gsai_verify_case whole_step_block_cases[] = {
     {"H 4 G 4 K 64 V 60 M 64 D 512, 5 sessions, one idle", TOLERANCE, {4, 4, 64, 60, 64, 5, 2, 512, 2}},
 };
 
+/* Chunks of a few rows. */
+static const gsai_verify_case rows_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16, 3 x 7..3", TOLERANCE, {4, 2, 32, 48, 16, 3, 7, 2, GSAI_GATES_USUAL, 100, 0}},
+    {"H 4 G 4 K 60 V 48 M 64, 1 x 8", TOLERANCE, {4, 4, 60, 48, 64, 1, 8, 0, GSAI_GATES_MIXED, 100, 0}},
+    {"H 2 G 2 K 128 V 132 M 128, 2 x 3", TOLERANCE, {2, 2, 128, 132, 128, 2, 3, 0, GSAI_GATES_KEEP, 70, 0}},
+    {"H 4 G 1 K 20 V 20 M 256, 1 x 2", TOLERANCE, {4, 1, 20, 20, 256, 1, 2, 0, GSAI_GATES_FORGET, 100, 0}},
+    {"H 3 G 1 K 33 V 40 M 32, 2 x 5, from projections", TOLERANCE,
+        {3, 1, 33, 40, 32, 2, 5, 0, GSAI_GATES_USUAL, 100, 0, 1}},
+    {"H 2 G 2 K 512 V 512 M 64, 1 x 4, from projections, relu", TOLERANCE,
+        {2, 2, 512, 512, 64, 1, 4, 0, GSAI_GATES_MIXED, 5, 0, 2}},
+    {"H 4 G 1 K 64 V 64 M 64, 40 x 1, from projections", TOLERANCE,
+        {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
+};
+
 #define SET(OP, RUN, CASES)                                                                                            \
     {                                                                                                                  \
         OP, RUN, CASES, sizeof CASES / sizeof *CASES, 0                                                                \
@@ -383,11 +397,13 @@ const gsai_verify_set gsai_verify_gsa[] = {
     STEP_SET("q4_0", whole_step_block_cases, GSAI_Q4_0),
     STEP_SET("q4_k", whole_step_block_cases, GSAI_Q4_K),
     STEP_SET("q6_k", whole_step_block_cases, GSAI_Q6_K),
+    SET("gsa_rows_k", run_gsa, rows_cases),
+    SET("gsa_rows_v", run_gsa, rows_cases),
     SET("gsa_chunk_gate", run_gsa, chunk_cases),
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),
     SET("gsa_cm_prepare", run_gsa, cm_cases),
-    SET("gsa_cm_sum", run_gsa, cm_cases),
+    SET("gsa_cm_pairs", run_gsa, cm_cases),
     SET("gsa_cm_scan", run_gsa, cm_cases),
     SET("gsa_cm_read", run_gsa, cm_cases),
 };

@@ -298,6 +298,22 @@ static const gsai_verify_case swiglu_cases[] = {
     {"T 4 F 64 beyond what f16 holds", TOLERANCE_HALF, {4, 64, GSAI_FFN_SWISH, 1000}},
 };
 
+/* The same of the kernel for few tokens, whose steps are longer. */
+static const gsai_verify_case few_cases[] = {
+    {"T 4 N 40 C 1032", TOLERANCE_SUM, {4, 40, 1032, 0, 0, 0}},
+    {"T 1 N 1 C 8", TOLERANCE_SUM, {1, 1, 8, 0, 0, 0}},
+    {"T 17 N 67 C 16 accumulate", TOLERANCE_SUM, {17, 67, 16, 0, 1, 0}},
+    {"T 64 N 128 C 2048 accumulate", TOLERANCE_SUM, {64, 128, 2048, 0, 1, 0}},
+    {"T 128 N 192 C 200", TOLERANCE_SUM, {128, 192, 200, 0, 0, 0}},
+    {"T 33 N 131 C 1416 in parts of 50, wide", TOLERANCE_SUM, {33, 131, 1416, 50, 0, 1}},
+};
+
+static const gsai_verify_case few_block_cases[] = {
+    {"T 4 N 40 C 768", TOLERANCE_HALF, {4, 40, 768, 0, 0, 0}},
+    {"T 33 N 67 C 512 accumulate", TOLERANCE_HALF, {33, 67, 512, 0, 1, 0}},
+    {"T 128 N 131 C 1280 in parts of 50", TOLERANCE_HALF, {128, 131, 1280, 50, 0, 0}},
+};
+
 #define SET(OP, RUN, CASES, ARG)                                                                                       \
     {                                                                                                                  \
         OP, RUN, CASES, sizeof CASES / sizeof *CASES, ARG                                                              \
@@ -324,5 +340,18 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_cm_swiglu_q4_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q4_K),
     SET("matmul_cm_q6_k", run_matmul, block_cases, GSAI_Q6_K),
     SET("matmul_cm_swiglu_q6_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q6_K),
+    SET("matmul_few_f16", run_matmul, few_cases, GSAI_F16),
+    SET("matmul_few_f16", run_maps, maps_cases, GSAI_F16),
+    SET("matmul_few_swiglu_f16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
+    SET("matmul_few_bf16", run_matmul, few_cases, GSAI_BF16),
+    SET("matmul_few_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),
+    SET("matmul_few_q8_0", run_matmul, few_block_cases, GSAI_Q8_0),
+    SET("matmul_few_swiglu_q8_0", run_swiglu_matmul, swiglu_block_cases, GSAI_Q8_0),
+    SET("matmul_few_q4_0", run_matmul, few_block_cases, GSAI_Q4_0),
+    SET("matmul_few_swiglu_q4_0", run_swiglu_matmul, swiglu_block_cases, GSAI_Q4_0),
+    SET("matmul_few_q4_k", run_matmul, few_block_cases, GSAI_Q4_K),
+    SET("matmul_few_swiglu_q4_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q4_K),
+    SET("matmul_few_q6_k", run_matmul, few_block_cases, GSAI_Q6_K),
+    SET("matmul_few_swiglu_q6_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q6_K),
 };
 const uint32_t gsai_n_verify_half = sizeof gsai_verify_half / sizeof *gsai_verify_half;

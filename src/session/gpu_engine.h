@@ -77,7 +77,7 @@ typedef struct gsai_gpu_engine {
 /* gpu_resident.c. Bytes of device memory that a model's resident step takes, 0 where it is not wanted. */
 uint64_t gsai_gpu_resident_bytes(const gsa_device *dev, const gsai_config *c, const gsai_capacity *k);
 gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up); /* after weights, scratch and arena */
-/* Where nobody asked for it: is it faster than call by call? Before the first session; slot 0 is zero again afterwards. */
+/* With "auto": is it faster than call by call? Before the first session; slot 0 is zero again afterwards. */
 gsa_status gsai_gpu_resident_weigh(gsai_gpu_engine *e);
 void gsai_gpu_resident_destroy(gsai_gpu_engine *e);
 bool gsai_gpu_resident_usable(const gsai_gpu_engine *e);

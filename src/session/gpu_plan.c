@@ -15,18 +15,19 @@ static gsai_table table_at(const gsai_gpu_engine *e, uint32_t base)
     return (gsai_table){e->scratch.work, base};
 }
 
-/* This many rows take the products of prompts where they run on matrix units: all weights are then read once. Of a chunk
- * of few rows, which has a pass of its own, its length decides; single tokens of several sessions differ in the last
- * digits from those of a session alone. CPU drivers compile those kernels for seconds and gain nothing by them. */
-#define BATCH_LEAST 4
+/* From how many rows on the products of prompts serve where they run on matrix units: all weights are then read once. Of
+ * a chunk of few rows, which has a pass of its own, its length decides; single tokens of several sessions differ in the
+ * last digits from those of a session alone, and two of them are still done as soon with what serves one. CPU drivers
+ * compile those kernels for seconds and gain nothing by them. */
+enum { CHUNK_LEAST = 2, BATCH_LEAST = 3, CPU_BATCH_LEAST = 4 };
 
 static bool batched(const gsai_gpu_engine *e, const gsai_plan_key *key)
 {
-    const bool cpu = e->dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    const bool cpu = e->dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU, one = key->rows == GSAI_ROWS_ONE;
+    const uint32_t least = !one ? CHUNK_LEAST : cpu ? CPU_BATCH_LEAST : BATCH_LEAST;
 
-    if (key->rows == GSAI_ROWS_MANY || key->n_rows < BATCH_LEAST) return false;
-    return !(key->rows == GSAI_ROWS_ONE ? e->deterministic : cpu) &&
-           gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
+    if (key->rows == GSAI_ROWS_MANY || key->n_rows < least) return false;
+    return !(one ? e->deterministic : cpu) && gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
 }
 
 void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorder *r, uint32_t n_layers)

@@ -19,8 +19,8 @@ static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
     return gsai_resident_table_uints(&shape, c) * 4;
 }
 
-/* Wanted, and on a device that could. Where nobody asked for it, it must prove itself faster, on a device that has its
- * workgroups to itself: a discrete GPU. */
+/* Wanted, and on a device that could. With "auto" it must prove itself faster, on a device that has its workgroups to
+ * itself: a discrete GPU. */
 static bool is_wanted(const gsa_device *dev)
 {
     const uint32_t caps = GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE |

@@ -38,8 +38,8 @@ struct gsai_queue;     /* vk/queue.h */
 #define GSAI_MAX_TUNED    64
 
 typedef enum gsai_resident_use {
-    GSAI_RESIDENT_AUTO, /* where it was measured to be faster */
     GSAI_RESIDENT_NEVER,
+    GSAI_RESIDENT_AUTO, /* where it was measured to be faster */
     GSAI_RESIDENT_ALWAYS
 } gsai_resident_use;
 typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */

@@ -80,7 +80,8 @@ void gsai_recorder_filter(gsai_recorder *r, const char *label, bool only);
 gsa_status gsai_recorder_finish(gsai_recorder *r, gsai_plan *plan);
 
 gsa_status gsai_plan_submit(gsa_device *dev, const gsai_plan *plan, gsai_ticket *ticket);
-/* After the ticket is done: GPU time of the whole plan, 0 without timestamps, and it teaches the device's cost model. */
+/* After the ticket is done: GPU time of the plan's submissions, 0 without timestamps, and it teaches the device's cost
+ * model. */
 gsa_status gsai_plan_gpu_time(gsa_device *dev, const gsai_plan *plan, double *ns);
 /* Profiling: for each call its label and time. */
 typedef void (*gsai_plan_time_fn)(void *user, const char *label, double ns);

@@ -47,7 +47,7 @@ static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
 
 gsa_status gsai_resident_parse(const char *text, gsai_resident_settings *out)
 {
-    memset(out, 0, sizeof *out);
+    *out = (gsai_resident_settings){.use = GSAI_RESIDENT_NEVER};
     for (const char *at = text ? text : ""; *at;) {
         const size_t n = strcspn(at, ",");
         if (!take_word(at, n, out))

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "ops/matmul_cm.h"
 #include "ops_check.h"
+#include "ops/matmul_cm.h"
 #include "util/half.h"
 
 /* Types of a test: all, or those of a range. */
@@ -307,6 +307,116 @@ static void matmul_cm_rows_in_any_company_keep_their_bits(void **state)
     if (!is_cpu()) assert_set("matmul_cm_bf16", run_company, cases, N_OF(cases), GSAI_BF16);
 }
 
+static void matmul_few_known_questions_are_answered(void **state)
+{
+    static const gsai_verify_case plain = {"T 20 N 70 C 768", 1e-3, {20, 70, 768, 0, 0, 0}};
+    static const gsai_verify_case swiglu = {"T 20 F 72 C 768", 1e-3, {20, 72, 768, GSAI_FFN_SWISH, 2}};
+
+    (void)state;
+    if (!has_matrix_units()) skip();
+    for (gsai_type type = GSAI_F16; type <= GSAI_Q6_K; type++) {
+        if (!is_cpu() || type == GSAI_F16 || type == GSAI_Q4_0) {
+            each_type_of(type, type, "matmul_few", NULL, 0);
+            each_type_of(type, type, "matmul_few_swiglu", NULL, 0);
+            continue;
+        }
+        char op[2][32];
+        snprintf(op[0], sizeof op[0], "matmul_few_%s", gsai_type_name(type));
+        snprintf(op[1], sizeof op[1], "matmul_few_swiglu_%s", gsai_type_name(type));
+        assert_set(op[0], library_set(op[0])->run, &plain, 1, type);
+        assert_set(op[1], library_set(op[1])->run, &swiglu, 1, type);
+    }
+}
+
+enum { MOST_TILES = 64 };
+
+/* Tiles of both kernels that this device takes; those of the kernel for many tokens first, last what the library chooses. */
+static uint32_t tiles_that_fit(gsai_type type, bool swiglu, const gsai_cm_tile *out[MOST_TILES])
+{
+    uint32_t n = 0;
+
+    for (int few = 0; few < 2; few++) {
+        uint32_t n_tiles;
+        const gsai_cm_tile *tiles = gsai_matmul_cm_tiles(dev, few, &n_tiles);
+        const uint32_t before = n;
+        for (uint32_t i = 0; i < n_tiles && n + 1 < MOST_TILES; i++)
+            if (gsai_matmul_cm_fits(dev, &tiles[i], type, swiglu)) out[n++] = &tiles[i];
+        if (n == before) return 0; /* nothing could be compared */
+    }
+    out[n++] = NULL;
+    return n;
+}
+
+/* n: T, N, C, 1 = accumulate, 2 = with maps, 3 = SwiGLU */
+static void run_tiles(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], N = k->n[1], C = k->n[2], kind = k->n[3];
+    const gsai_type type = (gsai_type)gsai_check_arg(c);
+    const bool swiglu = kind == 3;
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, type, swiglu ? 2 * N : N, C, 0, 0.5f, &tensor);
+    const float *x = gsai_check_random(c, (uint64_t)T * C, 2, false),
+                *y = gsai_check_random(c, (uint64_t)T * N, 2, false);
+    const gsai_maps maps = {.n_half = N / 2, .n_relu = N / 4};
+    const gsai_cm_tile *tiles[MOST_TILES];
+    const uint32_t n = tiles_that_fit(type, swiglu, tiles);
+    const gsai_rows rx = half_rows(c, x, T, C);
+    gsai_rows to[MOST_TILES];
+
+    if (n == 0) gsai_check_fail(c);
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = swiglu ? half_rows(c, y, T, N) : gsai_check_rows(c, y, T, N, GSAI_CHECK_INOUT);
+        if (swiglu)
+            to[i].range =
+                gsai_check_place(c, gsai_check_alloc(c, T * N), T * (uint64_t)to[i].stride * 2, GSAI_CHECK_INOUT);
+    }
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    for (uint32_t i = 0; i < n; i++)
+        gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = to[i],
+                              .x = rx,
+                              .part = w.parts,
+                              .n_cols = C,
+                              .T = T,
+                              .n_rows = N,
+                              .accumulate = kind == 1,
+                              .swiglu = swiglu,
+                              .maps = kind == 2 ? &maps : NULL,
+                              .tile = tiles[i],
+                              .label = "tile"});
+    if (gsai_check_end(c) != GSA_OK) return;
+    const uint8_t *want = (const uint8_t *)gsai_check_data(c, to[0].range);
+    const uint32_t bytes = swiglu ? 2 : 4;
+    for (uint32_t i = 1; i < n; i++) {
+        const uint8_t *got = (const uint8_t *)gsai_check_data(c, to[i].range);
+        for (uint32_t t = 0; t < T; t++)
+            if (memcmp(got + bytes * (to[i].offset + (uint64_t)t * to[i].stride),
+                    want + bytes * (to[0].offset + (uint64_t)t * to[0].stride), (uint64_t)N * bytes) != 0)
+                gsai_check_fail(c);
+    }
+}
+
+/* The promise that every length of a prompt gives a token the same bits: both kernels, all their tiles. */
+static void matmul_few_has_the_bits_of_matmul_cm(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"T 9 N 70 C 1416", 0, {9, 70, 1416, 0}},
+        {"T 64 N 96 C 512 accumulate", 0, {64, 96, 512, 1}},
+        {"T 33 N 64 C 256 maps", 0, {33, 64, 256, 2}},
+        {"T 17 N 72 C 512 swiglu", 0, {17, 72, 512, 3}},
+    };
+    static const gsai_verify_case blocks[] = {{"T 17 N 70 C 768", 0, {17, 70, 768, 0}}};
+
+    (void)state;
+    if (!has_matrix_units()) skip();
+    assert_set("matmul_few_f16", run_tiles, cases, N_OF(cases), GSAI_F16);
+    for (gsai_type type = GSAI_BF16; type <= GSAI_Q6_K; type++) {
+        char op[32];
+        snprintf(op, sizeof op, "matmul_few_%s", gsai_type_name(type));
+        if (!is_cpu() || type == GSAI_Q8_0 || type == GSAI_Q4_K) assert_set(op, run_tiles, blocks, 1, type);
+    }
+}
+
 static void packed_known_questions_are_answered(void **state)
 {
     gsai_packing p;
@@ -394,6 +504,8 @@ static void packed_rows_give_the_bits_of_rows(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(packed_known_questions_are_answered),
     cmocka_unit_test(packed_rows_give_the_bits_of_rows),
+    cmocka_unit_test(matmul_few_has_the_bits_of_matmul_cm),
+    cmocka_unit_test(matmul_few_known_questions_are_answered),
     cmocka_unit_test(half_rows_known_questions_are_answered),
     cmocka_unit_test(matmul_cm_known_questions_are_answered),
     cmocka_unit_test(matmul_cm_other_shapes_match_the_reference),

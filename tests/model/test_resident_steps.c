@@ -264,7 +264,7 @@ static void resident_steps_that_fail_their_question_are_not_used(void **state)
     close_device(dev);
 }
 
-/* Nobody asked for it: it is measured when the model is loaded, and whatever is found, sessions begin from nothing. */
+/* It is measured when the model is loaded, and whatever is found, sessions begin from nothing. */
 static void resident_steps_that_are_measured_first_leave_no_trace(void **state)
 {
     (void)state;

@@ -249,7 +249,8 @@ int cmd_bench(int argc, char **argv)
             &o.check},
         {CLI_FLAG, 0, "cold", NULL, "start twice: without a pipeline cache, then with the one\nthat leaves", &o.cold},
         {CLI_FLAG, 0, "profile", NULL,
-            "instead of all that: GPU time of each call of a decode\nstep and of a prefill of the first length (2048)",
+            "instead of all that: GPU time of each call of a decode\nstep, of prompts of --prefill tokens (2048), and "
+            "of steps\nof --batch sessions",
             &o.profile},
         {CLI_UINT, 0, "search", "SECONDS",
             "instead of all that: time every shape of the products of\na token's pass, so long in all", &o.search, 1,

@@ -101,6 +101,7 @@ static int measure(const options *o, const char *type, const char *resident, out
         .select = o->device,
         .mask = o->mask,
         .self_test = GSA_SELF_TEST_ON,
+        .tuning = strcmp(resident, "never") == 0 ? GSA_TUNING_DEFAULT : GSA_TUNING_OFF,
         .log = {take_note, out->note, GSA_LOG_INFO},
         .resident = resident};
     const gsa_model_params mp = {.struct_size = sizeof mp,

@@ -1,0 +1,164 @@
+// GSA for chunks of many rows on matrix units, second of four: what the chunk's own rows contribute to the scores of its
+// rows. See gsa_chunk_read.comp for the sums; products between blocks are of f16, those inside a block f32.
+//
+//   work    chunks
+//   half    [rows][half_stride] f16
+//   tables  pre, keep, write, later
+//   score   written
+//
+// A workgroup owns two blocks of a chunk for one query head: x = half of the chunk, y = query head, z = chunk. It needs no
+// state, so that it may run beside gsa_cm_scan.comp.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_16bit_storage : require
+#extension GL_EXT_control_flow_attributes : require
+#include "common/mixer.h"
+layout(push_constant) uniform Push { gsa_cm_push push; };
+#include "common/gsa_cm.glsl"
+
+layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Tables { float table[]; };
+layout(std430, set = 0, binding = 2) readonly buffer TableVecs { uvec4 table_vec[]; };
+layout(std430, set = 0, binding = 3) writeonly buffer Score { float score[]; };
+
+const uint GROUP = GSA_MIXER_GROUP, ROWS = GSA_CM_TILE;
+const uint PAIR_FRAGS = GSA_CHUNK / FRAG_N, ITEMS = TILE_FRAGS * PAIR_FRAGS, PAIRS_EACH = (ITEMS + SUBS - 1u) / SUBS;
+const uint N_Q = ROWS * CHUNK_VECS / GROUP, N_K = GSA_CHUNK * CHUNK_VECS / GROUP;
+const uint SCORE_PITCH = SLOTS / 4u + 1u;
+
+// Shared memory in 16-byte vectors: two stages of 64 columns of q and k; then A as f16, A inside the blocks as f32, scores
+const uint STAGE = (ROWS + GSA_CHUNK) * CHUNK_PITCH;
+const uint AT_PAIRS = 0u, AT_OWN = AT_PAIRS + ROWS * CHUNK_PITCH, AT_SCORES = AT_OWN + ROWS * GSA_BLOCK / 4u;
+shared uvec4 pool[2u * STAGE];
+
+// Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite.
+uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
+{
+    return t < rows.y ? half_vec[(half_row(chunk, rows.x) + t * push.half_stride + column) / 8u + vec] : uvec4(0u);
+}
+
+#define FETCH(K0)                                                                                         \
+    {                                                                                                     \
+        [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            q_next[e] = half_of(chunk, rows, block0 * GSA_BLOCK + i / CHUNK_VECS, h * push.K + (K0), i % CHUNK_VECS); \
+        }                                                                                                 \
+        [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            k_next[e] = half_of(chunk, rows, i / CHUNK_VECS, (push.R * push.G + g) * push.K + (K0), i % CHUNK_VECS); \
+        }                                                                                                 \
+    }
+#define PUT(BASE)                                                                                         \
+    {                                                                                                     \
+        [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            pool[(BASE) + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];                     \
+        }                                                                                                 \
+        [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
+            const uint i = lane + e * GROUP;                                                              \
+            pool[(BASE) + (ROWS + i / CHUNK_VECS) * CHUNK_PITCH + i % CHUNK_VECS] = k_next[e];            \
+        }                                                                                                 \
+    }
+
+// A block's own writes, followed row by row: what row j wrote is element j of w0 .. w3, 0 before.
+#define ROWS_OF_BLOCK(DO) \
+    DO(0, w0, x) DO(1, w0, y) DO(2, w0, z) DO(3, w0, w) DO(4, w1, x) DO(5, w1, y) DO(6, w1, z) DO(7, w1, w) \
+    DO(8, w2, x) DO(9, w2, y) DO(10, w2, z) DO(11, w2, w) DO(12, w3, x) DO(13, w3, y) DO(14, w3, z) DO(15, w3, w)
+#define LOAD_ROW(T, W, C)                                               \
+    const float pre##T = table[gate + uint(T) * gm()];                  \
+    const float keep##T = table[at_keep() + gate + uint(T) * gm()];     \
+    const float wrote##T = table[at_write() + gate + uint(T) * gm()];
+#define OWN_ROW(T, W, C)                                                \
+    {                                                                   \
+        const uint t = b * GSA_BLOCK + uint(T), own = AT_OWN + t * GSA_BLOCK / 4u; \
+        w0 *= keep##T;                                                  \
+        w1 *= keep##T;                                                  \
+        w2 *= keep##T;                                                  \
+        w3 *= keep##T;                                                  \
+        W.C = wrote##T;                                                 \
+        precise float sum = pre##T * uintBitsToFloat(pool[AT_SCORES + t * SCORE_PITCH + m / 4u][m % 4u]); \
+        sum = own_sum(uintBitsToFloat(pool[own]), w0, sum);             \
+        if (T > 3) sum = own_sum(uintBitsToFloat(pool[own + 1u]), w1, sum); \
+        if (T > 7) sum = own_sum(uintBitsToFloat(pool[own + 2u]), w2, sum); \
+        if (T > 11) sum = own_sum(uintBitsToFloat(pool[own + 3u]), w3, sum); \
+        score[to + uint(T) * heads * SLOTS] = sum;                      \
+    }
+float own_sum(vec4 a, vec4 w, float sum)
+{
+    precise const float all = fma(a.w, w.w, fma(a.z, w.z, fma(a.y, w.y, fma(a.x, w.x, sum))));
+    return all;
+}
+
+// Matrices are variables of main: an array that a driver does not unroll lands in slow memory.
+void main()
+{
+    const uint lane = gl_LocalInvocationIndex, chunk = gl_WorkGroupID.z, h = gl_WorkGroupID.y, g = h / push.R;
+    const uint block0 = gl_WorkGroupID.x * 2u, heads = push.R * push.G; // block0: the workgroup's first, in the chunk
+    const uvec2 rows = uvec2(work[chunk_entry(chunk)], work[chunk_entry(chunk) + 1u]); // first in the pass, how many
+    if (block0 * GSA_BLOCK >= rows.y) return;
+
+    // A: a subgroup's fragments lie side by side
+    FRAG_C pairs[PAIRS_EACH];
+    uvec4 q_next[N_Q], k_next[N_K];
+    [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) pairs[e] = FRAG_C(0.0);
+    FETCH(0u)
+    PUT(0u)
+    if (GSA_CHUNK < push.K) FETCH(GSA_CHUNK)
+    for (uint k0 = 0u; k0 < push.K; k0 += GSA_CHUNK) {
+        const uint base = k0 / GSA_CHUNK % 2u * STAGE;
+        barrier();
+        if (k0 + GSA_CHUNK < push.K) PUT(STAGE - base)
+        if (k0 + 2u * GSA_CHUNK < push.K) FETCH(k0 + 2u * GSA_CHUNK)
+        [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
+            [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
+                const uint f = min(gl_SubgroupID + e * SUBS, ITEMS - 1u);
+                FRAG_A a;
+                FRAG_B b;
+                coopMatLoad(a, pool, base + f / PAIR_FRAGS * FRAG_M * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
+                coopMatLoad(b, pool, base + (ROWS + f % PAIR_FRAGS * FRAG_N) * CHUNK_PITCH + k / 8u, CHUNK_PITCH, COLUMN_MAJOR);
+                pairs[e] = coopMatMulAdd(a, b, pairs[e]);
+            }
+        }
+    }
+    barrier();
+    [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
+        const uint f = gl_SubgroupID + e * SUBS, t = f / PAIR_FRAGS * FRAG_M, column = f % PAIR_FRAGS * FRAG_N;
+        FRAG_C z = pairs[e];
+        if (f >= ITEMS) continue;
+        [[unroll]] for (uint n = 0u; n < z.length(); n++) z[n] *= push.scale;
+        if (block0 + t / GSA_BLOCK == column / GSA_BLOCK)
+            coopMatStore(z, pool, AT_OWN + t * GSA_BLOCK / 4u + column % GSA_BLOCK / 4u, GSA_BLOCK / 4u, ROW_MAJOR);
+        [[unroll]] for (uint n = 0u; n < z.length(); n++) z[n] = clamp(z[n], -HALF_MAX, HALF_MAX);
+        coopMatStore(FRAG_H(z), pool, AT_PAIRS + t * CHUNK_PITCH + column / 8u, CHUNK_PITCH, ROW_MAJOR);
+    }
+    barrier();
+
+    // Earlier blocks of the chunk
+    [[unroll]] for (uint e = 0u; e < EACH; e++) {
+        const uint t = frag_row(e), m = frag_column(e), b = block0 + t / GSA_BLOCK;
+        FRAG_C sum = FRAG_C(0.0);
+        for (uint j = 0u; j < b; j++)
+            [[unroll]] for (uint k = 0u; k < GSA_BLOCK; k += FRAG_K) {
+                FRAG_A a;
+                FRAG_B w;
+                coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + (j * GSA_BLOCK + k) / 8u, CHUNK_PITCH, ROW_MAJOR);
+                coopMatLoad(w, table_vec, (later_row(chunk, b, j) + k * gm() + g * SLOTS + m) / 8u, gm() / 8u, ROW_MAJOR);
+                sum = coopMatMulAdd(a, w, sum);
+            }
+        if (owns(e)) coopMatStore(sum, pool, AT_SCORES + t * SCORE_PITCH + m / 4u, SCORE_PITCH, ROW_MAJOR);
+    }
+    barrier();
+
+    for (uint i = lane; i < 2u * SLOTS; i += GROUP) {
+        const uint b = i / SLOTS, m = i % SLOTS, row = chunk * GSA_CHUNK + (block0 + b) * GSA_BLOCK;
+        const uint gate = row * gm() + g * SLOTS + m, to = (row * heads + h) * SLOTS + m;
+        precise vec4 w0 = vec4(0.0), w1 = vec4(0.0), w2 = vec4(0.0), w3 = vec4(0.0);
+        ROWS_OF_BLOCK(LOAD_ROW)
+        ROWS_OF_BLOCK(OWN_ROW)
+    }
+}
