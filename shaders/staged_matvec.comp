@@ -9,15 +9,14 @@
 //   norm    [width] f32                        read with push.weighted only
 //
 // A team of SPLIT subgroups owns ROWS outputs, a lane takes every lanes-th unit of the weights; subgroups have LANES
-// invocations and are full. A workgroup owns TEAMS * ROWS outputs in each of TURNS turns; a unit's place is loaded again as
-// soon as it is used, with what the lane needs next of this turn or the next one, so that memory never waits for sums. The
-// bits of an output depend on LANES and SPLIT, neither on the other tokens nor on GROUP, ROWS, COLUMNS, UNROLL, STAGED or
-// TURNS; so the squares of x are summed by runs of LANES vecs, whichever subgroup has them.
+// invocations and are full. A workgroup owns TEAMS * ROWS outputs. The bits of an output depend on LANES and SPLIT,
+// neither on the other tokens nor on GROUP, ROWS, COLUMNS, UNROLL or STAGED; so the squares of x are summed by runs of
+// LANES vecs, whichever subgroup has them.
 //
 // STEP (a build of its own): the product is q, k, v and the slot gate f of GSA for chunks of one row, y their final form
 // (scale phi(q), phi(k), silu(v), log decay), and what the query reads of the key memory before this row's write goes
 // to the scratch, for gsa_step_mix.comp:
-//   partial[t][head][tile][m] = sum_{k in tile} q[k] hk[k, m],   a tile is the rows of a turn: bits depend on it
+//   partial[t][head][tile][m] = sum_{k in tile} q[k] hk[k, m],   a tile is the rows of a workgroup: bits depend on it
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -35,7 +34,6 @@ layout(constant_id = 6) const uint LANES = 32u; // of a subgroup
 layout(constant_id = 7) const bool NORM = false;
 layout(constant_id = 8) const bool STAGED = true; // else x is read where it lies, for want of shared memory
 layout(constant_id = 9) const uint X_VECS = 1u;   // of a row of x
-layout(constant_id = 10) const uint TURNS = 1u;
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weight_unit.glsl"
@@ -58,8 +56,9 @@ layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[];
 #endif
 
 #if defined(WEIGHT_BLOCKS)
+// Two vecs of room behind each quad of units, so that neighbouring quads lie in different banks.
 const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS;
-const uint HELD = QUADS * WEIGHT_HELD_VECS;
+const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
 #else
 // First the first vec of every unit, then the second ones: lanes at neighbouring units meet neighbouring vecs.
 const uint X_UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS;
@@ -67,7 +66,7 @@ const uint HELD = X_UNITS * WEIGHT_VECS;
 #endif
 const uint SUBGROUPS = GROUP / LANES, TEAMS = SUBGROUPS / SPLIT, TEAM_LANES = LANES * SPLIT;
 const uint PER = SWIGLU ? 2u : 1u; // weight rows behind an output
-const uint OUTPUTS = TEAMS * ROWS; // of a turn
+const uint OUTPUTS = TEAMS * ROWS; // of the workgroup
 const uint LOADS = ROWS * PER;
 const uint X_RUNS = (X_VECS + LANES - 1u) / LANES;
 
@@ -75,8 +74,7 @@ shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
 #if defined(WEIGHT_BLOCKS)
 shared float run_sums[STAGED ? COLUMNS * WEIGHT_RUNS * UNITS : 1u]; // of what a unit has of a run
 #endif
-const uint PARTS = SUBGROUPS * LOADS * COLUMNS;
-shared float part[(TURNS > 1u ? 2u : 1u) * PARTS]; // of even and odd turns
+shared float part[SUBGROUPS * LOADS * COLUMNS];
 shared float squares[NORM ? COLUMNS * X_RUNS : 1u]; // of a run
 #ifdef STEP
 shared float query[COLUMNS * OUTPUTS];
@@ -92,8 +90,8 @@ vec4 x_value(uint t, uint at)
 vec4 x_at(uint c, uint u, uint v)
 {
 #if defined(WEIGHT_BLOCKS)
-    if (STAGED) return staged[c * HELD + weight_held_at(u, v)];
     const uint at = weight_at(u, v);
+    if (STAGED) return staged[c * HELD + at + at / WEIGHT_QUAD_VECS * 2u];
 #else
     if (STAGED) return staged[c * HELD + v * X_UNITS + u];
     const uint at = u * WEIGHT_VECS + v;
@@ -159,10 +157,10 @@ float factor(uint c)
     return 1.0 / sqrt(sum / float(push.width) + push.eps);
 }
 
-float team_sum(uint parts, uint team, uint load, uint c)
+float team_sum(uint team, uint load, uint c)
 {
     precise float sum = 0.0;
-    for (uint j = 0u; j < SPLIT; j++) sum += part[parts + ((team * SPLIT + j) * LOADS + load) * COLUMNS + c];
+    for (uint j = 0u; j < SPLIT; j++) sum += part[((team * SPLIT + j) * LOADS + load) * COLUMNS + c];
     return sum;
 }
 
@@ -185,38 +183,28 @@ uint key_memory(uint c, uint row)
 }
 #endif
 
-uint from[LOADS]; // where the rows of the lane's next units begin
-
-void aim(uint first, uint team)
-{
-    [[unroll]] for (uint r = 0u; r < LOADS; r++)
-        from[r] = (push.first_row + min(first + team * ROWS + r / PER, push.n_rows - 1u) + r % PER * push.up_rows) *
-                  push.row_vecs;
-}
-
-// A macro, because arrays that functions write may leave registers.
-#define LOAD_UNITS(U, AT)                                           \
-    [[unroll]] for (uint r = 0u; r < LOADS; r++) {                  \
-        if ((AT) < units) {                                         \
-            unit[(U) * LOADS + r] = weight_unit(from[r], units, AT); \
-        } else {                                                    \
-            unit[(U) * LOADS + r] = weight_nothing();               \
-        }                                                           \
-    }
-
 void main()
 {
     const uint team = gl_SubgroupID / SPLIT;
     const uint lane = gl_SubgroupID % SPLIT * LANES + gl_SubgroupInvocationID;
-    const uint units = weight_units(push.x_vecs), rounds = (units + TEAM_LANES * UNROLL - 1u) / (TEAM_LANES * UNROLL);
-    // Turns lie apart, so that those of the first rows, which STEP has more to do with, are spread.
-    const uint n_groups = ((push.n_rows + OUTPUTS - 1u) / OUTPUTS + TURNS - 1u) / TURNS, apart = n_groups * OUTPUTS;
-    uint first = grid_group() * OUTPUTS;
-    if (TURNS > 1u && first >= apart) return;
+    const uint first = grid_group() * OUTPUTS, units = weight_units(push.x_vecs);
+
+    uint from[LOADS];
+    [[unroll]] for (uint r = 0u; r < LOADS; r++)
+        from[r] = (push.first_row + min(first + team * ROWS + r / PER, push.n_rows - 1u) + r % PER * push.up_rows) *
+                  push.row_vecs;
 
     WeightUnit unit[UNROLL * LOADS];
-    aim(first, team);
-    [[unroll]] for (uint u = 0u; u < UNROLL; u++) { LOAD_UNITS(u, lane + u * TEAM_LANES) }
+#define LOAD_UNITS(AT)                                                                   \
+    [[unroll]] for (uint u = 0u; u < UNROLL; u++)                                        \
+        [[unroll]] for (uint r = 0u; r < LOADS; r++) {                                   \
+            if ((AT) + u * TEAM_LANES < units) {                                         \
+                unit[u * LOADS + r] = weight_unit(from[r], units, (AT) + u * TEAM_LANES); \
+            } else {                                                                     \
+                unit[u * LOADS + r] = weight_nothing();                                  \
+            }                                                                            \
+        }
+    LOAD_UNITS(lane)
 #ifndef STEP
     float before = 0.0; // what the invocation's first output is added to
     if (!SWIGLU && push.accumulate != 0u && gl_LocalInvocationIndex < OUTPUTS * COLUMNS) {
@@ -224,108 +212,103 @@ void main()
         const uint row = min(first + gl_LocalInvocationIndex % OUTPUTS, push.n_rows - 1u);
         before = y[push.y_offset + c * push.y_stride + row];
     }
-#else
+#endif
+#ifdef STEP
+    const uint row0 = push.part_row + first;
+    const bool reads_memory = row0 < push.k_row;
     float memory[OUTPUTS]; // of the first token
-#define LOAD_MEMORY(ROW)                                                                     \
-    if ((ROW) < push.k_row && gl_LocalInvocationIndex < push.M) {                            \
-        const uint hk = key_memory(0u, ROW) + gl_LocalInvocationIndex;                       \
-        [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) memory[i] = state[hk + i * push.M];   \
+    if (reads_memory && gl_LocalInvocationIndex < push.M) {
+        const uint hk = key_memory(0u, row0) + gl_LocalInvocationIndex;
+        [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) memory[i] = state[hk + i * push.M];
     }
-    LOAD_MEMORY(push.part_row + first)
 #endif
     stage();
 
-    for (uint turn = 0u; turn < TURNS && first < push.n_rows; turn++, first += apart) {
-        precise SUM sum[LOADS * COLUMNS];
-        [[unroll]] for (uint i = 0u; i < LOADS * COLUMNS; i++) sum[i] = SUM(0.0);
-        for (uint round = 0u; round < rounds; round++) {
-            const bool last = round + 1u == rounds, loads = !last || (TURNS > 1u && turn + 1u < TURNS);
-            const uint i = lane + round * (TEAM_LANES * UNROLL), next = last ? lane : i + TEAM_LANES * UNROLL;
-            if (TURNS > 1u && last) aim(first + apart, team);
-            [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
-                const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
+    precise SUM sum[LOADS * COLUMNS];
+    [[unroll]] for (uint i = 0u; i < LOADS * COLUMNS; i++) sum[i] = SUM(0.0);
+    for (uint i = lane; i < units;) {
+        [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
+            const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
 #if defined(WEIGHT_BLOCKS)
-                WeightPart unit_part[LOADS * COLUMNS];
-                [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
-                [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
-                    vec4 numbers[LOADS * 2u];
-                    [[unroll]] for (uint r = 0u; r < LOADS * 2u; r++)
-                        numbers[r] = weight_numbers(unit[u * LOADS + r / 2u], run * 2u + r % 2u);
-                    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                        const vec4 x_0 = x_at(c, at, run * 2u), x_1 = x_at(c, at, run * 2u + 1u);
-                        const float of_x = x_sum(c, at, run);
-                        [[unroll]] for (uint r = 0u; r < LOADS; r++) {
-                            precise float product = weight_start(of_x);
-                            [[unroll]] for (uint k = 0u; k < 4u; k++)
-                                product = fma(numbers[2u * r][k], x_0[k], product);
-                            [[unroll]] for (uint k = 0u; k < 4u; k++)
-                                product = fma(numbers[2u * r + 1u][k], x_1[k], product);
-                            const uint s = r * COLUMNS + c;
-                            unit_part[s] = weight_add(unit[u * LOADS + r], run, product, of_x, unit_part[s]);
-                        }
+            WeightPart unit_part[LOADS * COLUMNS];
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
+            [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
+                vec4 numbers[LOADS * 2u];
+                [[unroll]] for (uint r = 0u; r < LOADS * 2u; r++)
+                    numbers[r] = weight_numbers(unit[u * LOADS + r / 2u], run * 2u + r % 2u);
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const vec4 x_0 = x_at(c, at, run * 2u), x_1 = x_at(c, at, run * 2u + 1u);
+                    const float of_x = x_sum(c, at, run);
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++) {
+                        precise float product = weight_start(of_x);
+                        [[unroll]] for (uint k = 0u; k < 4u; k++) product = fma(numbers[2u * r][k], x_0[k], product);
+                        [[unroll]] for (uint k = 0u; k < 4u; k++)
+                            product = fma(numbers[2u * r + 1u][k], x_1[k], product);
+                        const uint s = r * COLUMNS + c;
+                        unit_part[s] = weight_add(unit[u * LOADS + r], run, product, of_x, unit_part[s]);
                     }
                 }
-                [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
-                    sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], unit_part[s], sum[s]);
-#else
-                [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++)
-                    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                        const vec4 xs = x_at(c, at, v);
-                        [[unroll]] for (uint r = 0u; r < LOADS; r++)
-                            sum[r * COLUMNS + c] =
-                                fma(weight_vec4(unit[u * LOADS + r].words, v), xs, sum[r * COLUMNS + c]);
-                    }
-#endif
-                if (loads) { LOAD_UNITS(u, next + u * TEAM_LANES) }
             }
-        }
-
-        const uint parts = turn % 2u * PARTS;
-        [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) {
-            precise const float all = subgroupAdd(sum_of(sum[s]));
-            if (gl_SubgroupInvocationID == 0u) part[parts + gl_SubgroupID * LOADS * COLUMNS + s] = all;
-        }
-        barrier();
-        for (uint i = gl_LocalInvocationIndex; i < OUTPUTS * COLUMNS; i += GROUP) {
-            const uint c = i / OUTPUTS, local = i % OUTPUTS, row = first + local, r = local % ROWS * PER;
-            if (c >= push.n_tokens || row >= push.n_rows) continue;
-            const uint at = push.y_offset + c * push.y_stride + row;
-            const float scale = factor(c);
-            precise const float z = team_sum(parts, local / ROWS, r, c) * scale;
-#ifdef STEP
-            const float value = finished(z, push.part_row + row);
-            query[i] = value;
-            y[at] = value;
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
+                sum[s] = weight_end(unit[u * LOADS + s / COLUMNS], unit_part[s], sum[s]);
 #else
-            if (SWIGLU) {
-                precise const float up = team_sum(parts, local / ROWS, r + 1u, c) * scale;
-                y[at] = ffn_act(z, push.act) * up;
-            } else if (push.accumulate == 0u) {
+            [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++)
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const vec4 xs = x_at(c, at, v);
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++)
+                        sum[r * COLUMNS + c] =
+                            fma(weight_vec4(unit[u * LOADS + r].words, v), xs, sum[r * COLUMNS + c]);
+                }
+#endif
+        }
+        i += TEAM_LANES * UNROLL;
+        if (i < units) { LOAD_UNITS(i) }
+    }
+
+    [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) {
+        precise const float all = subgroupAdd(sum_of(sum[s]));
+        if (gl_SubgroupInvocationID == 0u) part[gl_SubgroupID * LOADS * COLUMNS + s] = all;
+    }
+    barrier();
+    for (uint i = gl_LocalInvocationIndex; i < OUTPUTS * COLUMNS; i += GROUP) {
+        const uint c = i / OUTPUTS, local = i % OUTPUTS, row = first + local, r = local % ROWS * PER;
+        if (c >= push.n_tokens || row >= push.n_rows) continue;
+        const uint at = push.y_offset + c * push.y_stride + row;
+        const float scale = factor(c);
+        precise const float z = team_sum(local / ROWS, r, c) * scale;
+#ifdef STEP
+        const float value = finished(z, push.part_row + row);
+        query[i] = value;
+        y[at] = value;
+#else
+        if (SWIGLU) {
+            precise const float up = team_sum(local / ROWS, r + 1u, c) * scale;
+            y[at] = ffn_act(z, push.act) * up;
+        } else {
+            if (push.accumulate == 0u) {
                 y[at] = z;
             } else {
-                y[at] = (turn == 0u && i < GROUP ? before : y[at]) + z;
-            }
-#endif
-        }
-#ifdef STEP
-        const uint row0 = push.part_row + first;
-        if (row0 >= push.k_row) continue;
-        barrier();
-        const uint head = row0 / push.K, tile = row0 % push.K / OUTPUTS;
-        [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-            if (c >= push.n_tokens) break;
-            for (uint m = gl_LocalInvocationIndex; m < push.M; m += GROUP) {
-                const uint hk = key_memory(c, row0) + m;
-                precise float read = 0.0;
-                [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) {
-                    const float held = c == 0u && m < GROUP ? memory[i] : state[hk + i * push.M];
-                    read = fma(query[c * OUTPUTS + i], held, read);
-                }
-                const uint row_head = (push.token + c) * push.n_heads + head;
-                scratch[push.partial + (row_head * (push.K / OUTPUTS) + tile) * push.M + m] = read;
+                y[at] = (i < GROUP ? before : y[at]) + z;
             }
         }
-        if (TURNS > 1u && turn + 1u < TURNS && first + apart < push.n_rows) { LOAD_MEMORY(row0 + apart) }
 #endif
     }
+#ifdef STEP
+    if (!reads_memory) return;
+    barrier();
+    const uint head = row0 / push.K, tile = row0 % push.K / OUTPUTS;
+    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+        if (c >= push.n_tokens) break;
+        for (uint m = gl_LocalInvocationIndex; m < push.M; m += GROUP) {
+            const uint hk = key_memory(c, row0) + m;
+            precise float read = 0.0;
+            [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) {
+                const float held = c == 0u && m < GROUP ? memory[i] : state[hk + i * push.M];
+                read = fma(query[c * OUTPUTS + i], held, read);
+            }
+            const uint row_head = (push.token + c) * push.n_heads + head;
+            scratch[push.partial + (row_head * (push.K / OUTPUTS) + tile) * push.M + m] = read;
+        }
+    }
+#endif
 }

@@ -77,7 +77,8 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
 #if defined(WEIGHT_BLOCKS)
     WeightPart of_unit[2] = WeightPart[](WeightPart(0.0), WeightPart(0.0));
     [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
-        const vec4 x_0 = staged[weight_held_at(u, run * 2u)], x_1 = staged[weight_held_at(u, run * 2u + 1u)];
+        const uint at_0 = weight_at(u, run * 2u), at_1 = weight_at(u, run * 2u + 1u);
+        const vec4 x_0 = staged[at_0 + at_0 / WEIGHT_QUAD_VECS * 2u], x_1 = staged[at_1 + at_1 / WEIGHT_QUAD_VECS * 2u];
         const float of_x = run_sums[run * units + u];
         of_unit[0] = add_run(first, run, x_0, x_1, of_x, of_unit[0]);
         of_unit[1] = add_run(second, run, x_0, x_1, of_x, of_unit[1]);

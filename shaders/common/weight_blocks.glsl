@@ -103,14 +103,6 @@ uint weight_at(uint u, uint v)
     return u / 4u * WEIGHT_QUAD_VECS + v / 2u * 8u + u / 2u % 2u * 4u + v % 2u * 2u + u % 2u;
 }
 
-// Where weight_at(u, v) lies in shared memory that has two vecs of room behind each quad, so that neighbouring quads lie in
-// different banks: of a unit, constants apart.
-#define WEIGHT_HELD_VECS (WEIGHT_QUAD_VECS + 2u) // of a quad
-uint weight_held_at(uint u, uint v)
-{
-    return u / 4u * WEIGHT_HELD_VECS + u / 2u % 2u * 4u + u % 2u + (v / 2u * 8u + v % 2u * 2u);
-}
-
 float weight_half(uint word, uint i)
 {
     return unpackHalf2x16(i % 2u == 0u ? word : word >> 16).x;

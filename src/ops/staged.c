@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { MOST_TURNS = 8 };
-
 static const char *const product_of_type[GSAI_N_TYPES] = {"staged_matvec_f32", "staged_matvec_f16",
     "staged_matvec_bf16", "staged_matvec_q8_0", "staged_matvec_q4_0", "staged_matvec_q4_k", "staged_matvec_q6_k"};
 static const char *const step_of_type[GSAI_N_TYPES] = {"staged_step_f32", "staged_step_f16", "staged_step_bf16",
@@ -63,20 +61,9 @@ gsai_staged_shape gsai_staged_choose(
         while (s.group_size / lanes / s.split * s.rows > step_K && s.group_size > lanes * s.split) s.group_size /= 2;
     }
     const uint32_t loads = (units + lanes * s.split - 1) / (lanes * s.split);
-    while (s.unroll < most_loads && s.unroll * (blocks && !caps->few_registers ? 2 : 4) <= loads) s.unroll *= 2;
+    while (s.unroll < most_loads && s.unroll * 4 <= loads) s.unroll *= 2;
     s.outputs = s.group_size / lanes / s.split * s.rows;
     return s;
-}
-
-/* Outputs one after the other in a workgroup: of block types, whose rows are short, x costs a workgroup as much as its
- * weights, so there are no more than run at once, of 512 invocations one on a core. */
-static uint32_t turns_of(const gsa_device *dev, gsai_type type, const gsai_staged_shape *s, uint64_t n_groups)
-{
-    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    if (!gsai_type_is_quantised(type) || (dev->caps.n_cores == 0 && !cpu)) return 1;
-    const uint64_t at_once = cpu ? 1 : dev->caps.n_cores * (s->group_size < 512 ? 512 / s->group_size : 1);
-    const uint64_t turns = (n_groups + at_once - 1) / at_once;
-    return turns < MOST_TURNS ? (uint32_t)turns : MOST_TURNS;
 }
 
 static struct gsa_staged_step_push step_push(const gsai_staged_args *a, const struct gsa_staged_push *p, uint32_t token)
@@ -155,12 +142,10 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
     const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs * 5 / 4 + 68ull : x_vecs + 1ull;
     const uint64_t shared =
         16ull * columns * held +
-        4ull * columns * (2 * s.group_size / s.lanes * loads + (x_vecs + s.lanes - 1) / s.lanes + s.outputs);
+        4ull * columns * (s.group_size / s.lanes * loads + (x_vecs + s.lanes - 1) / s.lanes + s.outputs);
     const uint32_t unroll = columns >= 4 ? 1 : s.unroll;
-    const uint64_t n_groups = ((uint64_t)n_out + s.outputs - 1) / s.outputs;
-    const uint32_t turns = turns_of(dev, part->type, &s, n_groups);
     const uint32_t spec[] = {s.group_size, columns, s.rows, unroll, s.split, a->swiglu, s.lanes, a->is_normed,
-        shared <= dev->caps.max_shared_bytes, x_vecs, turns};
+        shared <= dev->caps.max_shared_bytes, x_vecs};
     const struct gsa_staged_push push = {
         .n_tokens = n_tokens,
         .first_row = a->first_row,
@@ -179,8 +164,9 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
         .eps = a->eps,
     };
     gsai_call call = {.label = a->label, .n_bind = 4, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 11, s.lanes);
-    if (!call.pipeline || !gsai_op_grid(r, (n_groups + turns - 1) / turns, s.group_size, call.groups)) return;
+    call.pipeline = gsai_op_pipeline(r, v, spec, 10, s.lanes);
+    if (!call.pipeline || !gsai_op_grid(r, ((uint64_t)n_out + s.outputs - 1) / s.outputs, s.group_size, call.groups))
+        return;
     call.bind[0] = GSAI_BIND(part->range, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
