@@ -7,30 +7,16 @@
 //   y      [n_rows, width] f32           may be x; with HALF f16, padded with zeros to whole 16 bytes, bounded to what
 //                                        f16 holds, and never x
 //
-// A team owns a row: the workgroup, or with SUBGROUP TEAM of its subgroups, LANES invocations each. An invocation has EACH
-// runs of four of the columns, a team's width apart, which it holds in registers: a row is read once, with all of an
-// invocation's loads in flight together. Squares are summed in f32, by lane and then over lanes, in an order that depends on
-// the sizes only. An element is read and written by the same invocation, so y may lie on x. ADD and ROWS exclude each
-// other. Rows begin at multiples of four floats.
+// A workgroup owns a row, an invocation EACH runs of four of its columns, GROUP runs apart, which it holds in
+// registers: a row is read once, with all of an invocation's loads in flight together. Squares are summed in f32, by
+// lane and then over lanes, in an order that depends on GROUP and EACH only. An element is read and written by the same
+// invocation, so y may lie on x. ADD and ROWS exclude each other. Rows begin at multiples of four floats.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#if defined(SUBGROUP)
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
-#endif
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
-layout(constant_id = 1) const uint EACH = 1u; // runs of an invocation: together they cover a row
-#if defined(SUBGROUP)
-layout(constant_id = 2) const uint LANES = 32u; // of a subgroup; all are full
-layout(constant_id = 3) const uint TEAM = 1u;
-layout(constant_id = 4) const bool EDGES = true; // the runs do not just fill a row
-const uint WIDE = TEAM * LANES;
-#else
-const bool EDGES = true;
-const uint WIDE = GROUP;
-#endif
+layout(constant_id = 1) const uint EACH = 1u; // EACH GROUP runs cover a row
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/act.glsl"
@@ -50,26 +36,11 @@ layout(std430, set = 0, binding = 3) buffer Y { float y[]; };
 layout(std430, set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
 #endif
 
-#if defined(SUBGROUP)
-shared float part[GROUP / LANES];
-
-float row_sum(float value)
-{
-    value = subgroupAdd(value);
-    if (TEAM == 1u) return value;
-    part[gl_SubgroupID] = value;
-    barrier();
-    precise float sum = 0.0;
-    for (uint i = 0u; i < TEAM; i++) sum += part[gl_SubgroupID / TEAM * TEAM + i];
-    return sum;
-}
-#else
-REDUCE_DEFINE(row_sum, float, REDUCE_ADD)
-#endif
+REDUCE_DEFINE(group_sum, float, REDUCE_ADD)
 
 vec4 weights(uint i)
 {
-    if (!EDGES || i + 4u <= push.width) return w4[i / 4u];
+    if (i + 4u <= push.width) return w4[i / 4u];
     vec4 a = vec4(0.0);
     [[unroll]] for (uint n = 0u; n < 3u; n++)
         if (i + n < push.width) a[n] = w[i + n];
@@ -78,62 +49,49 @@ vec4 weights(uint i)
 
 void main()
 {
-#if defined(SUBGROUP)
-    const uint teams = GROUP / WIDE, lane = gl_SubgroupID % TEAM * LANES + gl_SubgroupInvocationID;
-    const uint mine = grid_group() * teams + gl_SubgroupID / TEAM;
-    const bool exists = mine < push.n_rows;
-    if (TEAM == 1u && !exists) return;
-    const uint t = exists ? mine : 0u; // a team without a row waits with the others, and writes nothing
-#else
-    const uint t = grid_group(), lane = gl_LocalInvocationIndex;
-    const bool exists = true;
+    const uint t = grid_group();
     if (t >= push.n_rows) return;
-#endif
+
     const uint row = (push.flags & GSA_NORM_ROWS) != 0u ? extra[push.extra_offset + t] : t;
-    const uint from = push.x_offset + row * push.x_stride;
+    const uint from = push.x_offset + row * push.x_stride, lane = gl_LocalInvocationIndex;
     vec4 a[EACH];
     float squares = 0.0;
 
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        const uint i = (lane + e * WIDE) * 4u;
-        a[e] = !EDGES || i < push.width ? x4[(from + i) / 4u] : vec4(0.0);
+        const uint i = (lane + e * GROUP) * 4u;
+        a[e] = i < push.width ? x4[(from + i) / 4u] : vec4(0.0);
     }
-    if ((push.flags & GSA_NORM_ADD) != 0u) {
-        [[unroll]] for (uint e = 0u; e < EACH; e++) { // all loads before the first store
-            const uint i = (lane + e * WIDE) * 4u;
-            if (!EDGES || i < push.width) a[e] += extra4[(push.extra_offset + t * push.extra_stride + i) / 4u];
-        }
+    if ((push.flags & GSA_NORM_ADD) != 0u)
         [[unroll]] for (uint e = 0u; e < EACH; e++) {
-            const uint i = (lane + e * WIDE) * 4u;
-            if (!exists || (EDGES && i >= push.width)) continue;
-            if (!EDGES || i + 4u <= push.width)
+            const uint i = (lane + e * GROUP) * 4u;
+            if (i >= push.width) continue;
+            a[e] += extra4[(push.extra_offset + t * push.extra_stride + i) / 4u];
+            if (i + 4u <= push.width)
                 x4[(from + i) / 4u] = a[e];
             else
                 [[unroll]] for (uint n = 0u; n < 3u; n++)
                     if (i + n < push.width) x[from + i + n] = a[e][n];
         }
-    }
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        const uint i = (lane + e * WIDE) * 4u;
+        const uint i = (lane + e * GROUP) * 4u;
         [[unroll]] for (uint n = 0u; n < 4u; n++)
-            if (EDGES && i + n >= push.width) a[e][n] = 0.0; // padding holds any value
+            if (i + n >= push.width) a[e][n] = 0.0; // padding holds any value
         if ((push.flags & GSA_NORM_SILU) != 0u) a[e] = vec4(silu(a[e].x), silu(a[e].y), silu(a[e].z), silu(a[e].w));
         squares += dot(a[e], a[e]);
     }
-    const float scale = 1.0 / sqrt(row_sum(squares) / float(push.width) + push.eps);
-    if (!exists) return;
+    const float scale = 1.0 / sqrt(group_sum(squares) / float(push.width) + push.eps);
 
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        const uint i = (lane + e * WIDE) * 4u;
+        const uint i = (lane + e * GROUP) * 4u;
         vec4 b = a[e] * scale;
         if ((push.flags & GSA_NORM_WEIGHT) != 0u) b *= weights(i);
 #if defined(HALF)
         b = clamp(b, vec4(-65504.0), vec4(65504.0));
-        if (!EDGES || i < (push.width + 7u) / 8u * 8u)
+        if (i < (push.width + 7u) / 8u * 8u)
             y[(push.y_offset + t * push.y_stride + i) / 4u] = uvec2(packHalf2x16(b.xy), packHalf2x16(b.zw));
 #else
         const uint to = push.y_offset + t * push.y_stride + i;
-        if (!EDGES || i + 4u <= push.width)
+        if (i + 4u <= push.width)
             y4[to / 4u] = b;
         else
             [[unroll]] for (uint n = 0u; n < 3u; n++)

@@ -2,23 +2,15 @@
 
 #include "util/status.h"
 
-/* How a row is shared; the order of its sum follows from this, so it depends on the device and the row's width only. */
-typedef struct shape {
-    uint32_t group, each, lanes, team; /* as in rmsnorm.comp */
-} shape;
-
-static shape row_shape(const gsa_device *dev, uint32_t D, bool subgroups)
+/* Invocations of a row: they hold it in registers, 64 floats each at most where the device has room for that. */
+static uint32_t row_group(const gsa_device *dev, uint32_t D)
 {
-    const uint32_t floats = subgroups && dev->caps.few_registers ? 32 : 64; /* that an invocation holds in registers */
-    const uint32_t lanes = dev->caps.subgroup_size, at_most = dev->caps.max_invocations,
-                   widest = subgroups && lanes * dev->caps.max_subgroups < at_most ? lanes * dev->caps.max_subgroups
-                                                                                   : at_most;
-    uint32_t wide = subgroups ? lanes : 128; /* invocations of a row */
+    uint32_t size = 128;
 
-    while (wide < 1024 && (uint64_t)wide * floats < D && wide * 2 <= widest &&
-           wide * 2 <= dev->caps.max_group_size[0] && wide * 8 <= dev->caps.max_shared_bytes)
-        wide *= 2;
-    return (shape){wide < 128 ? 128 : wide, (D + 4 * wide - 1) / (4 * wide), lanes, subgroups ? wide / lanes : 1};
+    while (size < 1024 && size * 64 < D && size * 2 <= dev->caps.max_invocations &&
+           size * 2 <= dev->caps.max_group_size[0] && size * 8 <= dev->caps.max_shared_bytes)
+        size *= 2;
+    return size;
 }
 
 void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a)
@@ -37,13 +29,10 @@ void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a)
 
     const gsai_variant *v = gsai_op_variant(r, a->y.half ? "rmsnorm_half" : "rmsnorm");
     if (!v) return;
-    const bool subgroups = (v->caps & GSAI_CAP_SUBGROUP_SIZE) != 0;
-    const shape at = row_shape(gsai_recorder_device(r), a->D, subgroups);
-    const uint32_t wide = at.lanes * at.team, rows = subgroups ? at.group / wide : 1; /* of a workgroup */
-    const uint32_t spec[] = {at.group, at.each, at.lanes, at.team, a->D != 4 * wide * at.each};
-    gsai_call call = {.label = "rmsnorm", .n_bind = 4};
-    call.pipeline = gsai_op_pipeline(r, v, spec, subgroups ? 5 : 2, subgroups ? at.lanes : 0);
-    if (!call.pipeline || !gsai_op_grid(r, (a->T + rows - 1) / rows, at.group, call.groups)) return;
+    const uint32_t group = row_group(gsai_recorder_device(r), a->D);
+    const uint32_t spec[] = {group, (a->D + 4 * group - 1) / (4 * group)};
+    gsai_call call = {.label = "rmsnorm", .n_bind = 4, .pipeline = gsai_op_pipeline(r, v, spec, 2, 0)};
+    if (!call.pipeline || !gsai_op_grid(r, a->T, group, call.groups)) return;
 
     const struct gsa_rmsnorm_push push = {
         .n_rows = a->T,
