@@ -9,6 +9,9 @@
 // while the other one's are multiplied: one barrier a step. The last subgroups multiply, each SUB_T x SUB_N of the tile;
 // all of them load, and turn what they loaded into f16. Every output takes its columns in ascending order in runs of
 // FRAG_K into one f32 sum, as in matmul_cm.comp.
+//
+// Loads stand under no condition, and nothing is done to what they bring before it is put: a driver's compiler waits for a
+// load where a choice depends on it, and at the end of a branch for all of them, so that none would be ahead.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -84,16 +87,17 @@ uint weight_row(uint r)
 #endif
 }
 
-// Rows beyond the matrix repeat its last one, columns beyond it are zero.
+// Rows beyond the matrix repeat its last one, columns beyond it become zero where they are put.
 uvec4 load_x(uint s, uint i)
 {
-    const uint at = s * VECS + i % VECS, t = min(first_token + i / VECS, push.n_tokens - 1u);
-    return i < N_X && at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : uvec4(0u);
+    const uint at = min(s * VECS + i % VECS, push.x_vecs - 1u), t = min(first_token + i / VECS, push.n_tokens - 1u);
+    return x[push.x_offset + t * push.x_stride + at];
 }
 
-void store_x(uint base, uint i, uvec4 v)
+void store_x(uint base, uint s, uint i, uvec4 v)
 {
-    if (N_X % THREADS == 0u || i < N_X) tile[base + i / VECS * PITCH + i % VECS] = v;
+    if (N_X % THREADS == 0u || i < N_X)
+        tile[base + i / VECS * PITCH + i % VECS] = s * VECS + i % VECS < push.x_vecs ? v : uvec4(0u);
 }
 
 #if defined(WEIGHT_BLOCKS)
@@ -119,8 +123,8 @@ void store_w(uint base, uint s, uint i, WeightPiece piece)
 #else
 uvec4 load_w(uint s, uint i)
 {
-    const uint at = s * VECS + i % VECS;
-    return i < N_W && at < push.row_vecs ? weights[weight_row(i / VECS) * push.row_vecs + at] : uvec4(0u);
+    const uint at = min(s * VECS + i % VECS, push.row_vecs - 1u);
+    return weights[weight_row(min(i / VECS, TILE_N - 1u)) * push.row_vecs + at];
 }
 
 #if defined(WEIGHT_BF16)
@@ -137,7 +141,7 @@ void store_w(uint base, uint s, uint i, uvec4 v)
 #if defined(WEIGHT_BF16)
     v = uvec4(half_pair(v.x), half_pair(v.y), half_pair(v.z), half_pair(v.w));
 #endif
-    tile[base + (TILE_T + i / VECS) * PITCH + i % VECS] = v;
+    tile[base + (TILE_T + i / VECS) * PITCH + i % VECS] = s * VECS + i % VECS < push.row_vecs ? v : uvec4(0u);
 }
 #endif
 
@@ -155,7 +159,7 @@ void store_w(uint base, uint s, uint i, uvec4 v)
     void put_##A(uint s)                                                                                             \
     {                                                                                                                \
         const uint lane = gl_LocalInvocationIndex, base = (s & 1u) * STAGE;                                          \
-        [[unroll]] for (uint e = 0u; e < X_EACH; e++) store_x(base, lane + e * THREADS, x_##A[e]);                   \
+        [[unroll]] for (uint e = 0u; e < X_EACH; e++) store_x(base, s, lane + e * THREADS, x_##A[e]);                \
         [[unroll]] for (uint e = 0u; e < W_EACH; e++) store_w(base, s, lane + e * THREADS, w_##A[e]);                \
     }
 WAY(0)
@@ -207,12 +211,17 @@ void write_outputs()
             }                                                                                                        \
         }                                                                                                            \
     }
-// Step S is in its buffer; the next one follows, and its way is free for the step AHEAD of it.
+// Step S is in its buffer; the next one follows, and its way is free for the step AHEAD of it. Steps beyond the end are
+// fetched and put, and never multiplied.
 #define STEP(S, NEXT)                                                                                                \
+    MULTIPLY(S)                                                                                                      \
+    put_##NEXT((S) + 1u);                                                                                            \
+    fetch_##NEXT((S) + 1u + AHEAD);                                                                                  \
+    barrier();
+#define LAST_STEP(S, NEXT)                                                                                           \
     if ((S) < n_steps) {                                                                                             \
         MULTIPLY(S)                                                                                                  \
-        if ((S) + 1u < n_steps) put_##NEXT((S) + 1u);                                                                \
-        fetch_##NEXT((S) + 1u + AHEAD);                                                                              \
+        put_##NEXT((S) + 1u);                                                                                        \
         barrier();                                                                                                   \
     }
 #define FRAG_A coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_K, gl_MatrixUseA>
@@ -241,7 +250,8 @@ void main()
     put_0(0u);
     fetch_0(AHEAD);
     barrier();
-    for (uint s = 0u; s < n_steps; s += AHEAD) {
+    uint s = 0u;
+    for (; s + AHEAD <= n_steps; s += AHEAD) {
         if (AHEAD == 1u) {
             STEP(s, 0)
         } else if (AHEAD == 2u) {
@@ -257,6 +267,11 @@ void main()
             STEP(s + 2u, 3)
             STEP(s + 3u, 0)
         }
+    }
+    if (AHEAD > 1u) {
+        LAST_STEP(s, 1)
+        LAST_STEP(s + 1u, 2)
+        if (AHEAD > 3u) LAST_STEP(s + 2u, 3)
     }
 
     if (multiplies)

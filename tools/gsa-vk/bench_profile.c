@@ -126,6 +126,9 @@ static int profile_prompts(bench *b, gsa_session *s, const int32_t *tokens, prof
                                                 : fail_library();
             for (int t = 0; t < 4 && rc == 0 && k == 0; t++) rc = run_step(b, s, tokens, 1, i ? decode : NULL);
         }
+        if (rc == 0 && k == 0 && decode->n > 0 && !b->a->json)
+            printf("%s on %s, %s; each call between two timestamps, so sums are more than a step takes without\n",
+                b->name, b->device.name, b->device.driver);
         if (rc == 0 && k == 0) rc = show_once(b, "decode", 0, decode);
         if (rc == 0) rc = show_once(b, "prefill", list->n > 1 ? list->at[k] : 0, prefill);
     }
@@ -160,9 +163,6 @@ int bench_profile(bench *b)
     int rc = sums && tokens ? 0 : fail("out of memory");
     if (rc == 0 && gsa_session_create(b->a->model, &s) != GSA_OK) rc = fail_library();
     if (rc == 0) bench_tokens(tokens, n, b->a->info.n_vocab, 1);
-    if (rc == 0 && !b->a->json)
-        printf("%s on %s, %s; each call between two timestamps, so sums are more than a step takes without\n", b->name,
-            b->device.name, b->device.driver);
     if (rc == 0) rc = profile_prompts(b, s, tokens, &sums[0], &sums[1]);
     for (size_t i = 0; i < batch->n && rc == 0; i++) rc = profile_batch(b, s, tokens, (uint32_t)batch->at[i], &sums[0]);
     gsa_session_destroy(s);
