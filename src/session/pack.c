@@ -4,9 +4,10 @@
 
 #include <string.h>
 
-static uint32_t next_chunk_rows(const gsai_span *s, uint32_t done)
+static uint32_t next_chunk_rows(const gsai_capacity *k, const gsai_span *s, uint32_t done)
 {
     const uint32_t left = s->n_tokens - done;
+    if (left == 2 && k->pairs_apart) return 1;
     return left < GSA_CHUNK ? left : GSA_CHUNK;
 }
 
@@ -44,12 +45,12 @@ static void fill_sample_params(uint32_t *p, const gsai_span *span)
 }
 
 /* Tokens of a span that may join the pass now: whole chunks of the pass's class within the room left. */
-static uint32_t take(const gsai_span *s, uint32_t done, gsai_row_class rows, uint32_t rows_left, uint32_t chunks_left,
-    uint32_t wanted_left)
+static uint32_t take(const gsai_capacity *k, const gsai_span *s, uint32_t done, gsai_row_class rows, uint32_t rows_left,
+    uint32_t chunks_left, uint32_t wanted_left)
 {
     uint32_t n = 0;
     while (done + n < s->n_tokens && chunks_left > 0) {
-        const uint32_t chunk = next_chunk_rows(s, done + n);
+        const uint32_t chunk = next_chunk_rows(k, s, done + n);
         if (gsai_row_class_of(chunk) != rows || chunk > rows_left - n) break;
         if (s->want == GSA_WANT_ALL_LOGITS && n + chunk > wanted_left) break;
         if (s->want != GSA_WANT_NOTHING && done + n + chunk == s->n_tokens && wanted_left == 0) break;
@@ -67,7 +68,7 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
     while (first < n_spans && done[first] >= spans[first].n_tokens) first++;
     if (first == n_spans) return false;
 
-    *out = (gsai_pack){.rows = gsai_row_class_of(next_chunk_rows(&spans[first], done[first])),
+    *out = (gsai_pack){.rows = gsai_row_class_of(next_chunk_rows(k, &spans[first], done[first])),
         .page = spans[first].slot / k->slots_per_page,
         .generate = UINT32_MAX};
     const bool all_logits = spans[first].want == GSA_WANT_ALL_LOGITS;
@@ -87,8 +88,8 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
         if (done[i] >= s->n_tokens || s->slot / k->slots_per_page != out->page ||
             (s->want == GSA_WANT_ALL_LOGITS) != all_logits)
             continue;
-        const uint32_t n =
-            take(s, done[i], out->rows, max_rows - row, k->max_chunks - out->n_chunks, k->max_wanted - out->n_wanted);
+        const uint32_t n = take(
+            k, s, done[i], out->rows, max_rows - row, k->max_chunks - out->n_chunks, k->max_wanted - out->n_wanted);
         if (n == 0) continue;
 
         gsai_pack_entry *e = &out->entries[out->n_entries];
