@@ -93,7 +93,7 @@ gsa_status gsai_gpu_plan_for(gsai_gpu_engine *e, const gsai_plan_key *key, const
         gsai_cached_plan *p = &e->plans[i];
         if (p->used && memcmp(&p->key, key, sizeof *key) == 0) {
             /* Far from what the cost model says now: cut again. */
-            if (unit_ns > 2 * p->unit_ns || unit_ns < p->unit_ns / 4) {
+            if (unit_ns > 1.5 * p->unit_ns || unit_ns < p->unit_ns / 1.5) {
                 oldest = p;
                 break;
             }

@@ -1,8 +1,9 @@
 /* What a call will cost, before it has run: only good enough to keep submissions below a watchdog's patience. */
 #include "vk/recorder.h"
 
-#define FIXED_NS 3000.0 /* launch and drain of one dependent call */
-#define SHORT_NS 100000.0
+#define FIXED_NS   3000.0  /* launch and drain of one dependent call */
+#define SEGMENT_NS 50000.0 /* from one submission to the next */
+#define SHORT_NS   100000.0
 
 typedef struct rates {
     double bytes, flops; /* per ns */
@@ -13,9 +14,10 @@ typedef struct rates {
  * guess in one may be tens of times faster in the other. */
 static rates rates_of(const gsa_device *dev)
 {
+    const double cores = dev->caps.n_cores; /* 0 = unknown */
     switch (dev->caps.device_type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
-        return (rates){200, 2000};
+        return (rates){cores > 50 ? 4 * cores : 200, cores > 20 ? 100 * cores : 2000};
     case VK_PHYSICAL_DEVICE_TYPE_CPU:
         return (rates){4, 4};
     default:
@@ -42,13 +44,14 @@ double gsai_estimate_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops)
 
 /* What a plan took is laid to whichever of the two is thought to dominate it. Both directions are believed by half: one
  * odd measurement must neither cut every plan to pieces nor lift the bound. Plans that are short, or that launches are
- * thought to dominate, teach nothing of rates. */
-void gsai_estimate_learn(
-    gsa_device *dev, uint32_t n_calls, double guessed_memory_ns, double guessed_math_ns, double measured_ns)
+ * thought to dominate, teach nothing of rates; nor does what a plan takes because it is cut to pieces, for that would keep
+ * it so. */
+void gsai_estimate_learn(gsa_device *dev, uint32_t n_calls, uint32_t n_segments, double guessed_memory_ns,
+    double guessed_math_ns, double measured_ns)
 {
     const double memory = guessed_memory_ns * (double)atomic_load(&dev->cost_permille) / 1000;
     const double math = guessed_math_ns * (double)atomic_load(&dev->math_permille) / 1000;
-    const double fixed = FIXED_NS * n_calls;
+    const double fixed = FIXED_NS * n_calls + SEGMENT_NS * n_segments;
     const bool is_math = math > memory;
     if (!(measured_ns > SHORT_NS) || !((is_math ? math : memory) > fixed)) return;
     _Atomic uint32_t *permille = is_math ? &dev->math_permille : &dev->cost_permille;

@@ -65,7 +65,8 @@ gsa_status gsai_plan_gpu_time(gsa_device *dev, const gsai_plan *plan, double *ns
         if (end > counted) *ns += end - (begin > counted ? begin : counted);
         if (end > counted) counted = end;
     }
-    if (status == GSA_OK) gsai_estimate_learn(dev, plan->n_calls, plan->memory_ns, plan->math_ns, *ns);
+    if (status == GSA_OK)
+        gsai_estimate_learn(dev, plan->n_calls, plan->n_segments, plan->memory_ns, plan->math_ns, *ns);
     return status;
 }
 

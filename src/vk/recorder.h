@@ -94,7 +94,7 @@ double gsai_estimate_ns(const gsa_device *dev, uint64_t bytes, uint64_t flops);
 /* Its two parts without the correction, and how a measurement of a plan with such parts corrects them. */
 double gsai_estimate_memory_ns(const gsa_device *dev, uint64_t bytes);
 double gsai_estimate_math_ns(const gsa_device *dev, uint64_t flops);
-void gsai_estimate_learn(
-    gsa_device *dev, uint32_t n_calls, double guessed_memory_ns, double guessed_math_ns, double measured_ns);
+void gsai_estimate_learn(gsa_device *dev, uint32_t n_calls, uint32_t n_segments, double guessed_memory_ns,
+    double guessed_math_ns, double measured_ns);
 
 #endif

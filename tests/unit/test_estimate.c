@@ -27,7 +27,7 @@ static void teach(uint32_t times, uint32_t n_calls, uint64_t bytes, uint64_t flo
 {
     for (uint32_t i = 0; i < times; i++)
         gsai_estimate_learn(
-            &dev, n_calls, gsai_estimate_memory_ns(&dev, bytes), gsai_estimate_math_ns(&dev, flops), ns);
+            &dev, n_calls, 1, gsai_estimate_memory_ns(&dev, bytes), gsai_estimate_math_ns(&dev, flops), ns);
 }
 
 static void assert_near(double value, double wanted)
@@ -75,6 +75,23 @@ static void estimate_short_plans_teach_nothing_of_rates(void **state)
     assert_true(gsai_estimate_ns(&dev, 0, 1000000000u) == before);
 }
 
+/* A device of 25,000 operations a ns, and 90 us for each submission: a plan that the first guess cuts to pieces must
+ * not teach that it has to stay so. */
+static void estimate_of_a_plan_in_pieces_does_not_keep_it_so(void **state)
+{
+    (void)state;
+    const uint64_t flops = 640000000000u;
+    const double cap = 8 * MILLISECOND;
+    uint32_t n_segments = 0;
+    for (int i = 0; i < 8; i++) {
+        const double estimate = gsai_estimate_ns(&dev, 0, flops);
+        n_segments = estimate / cap > 240 ? 240 : (uint32_t)(estimate / cap) + 1;
+        gsai_estimate_learn(
+            &dev, 240, n_segments, 0, gsai_estimate_math_ns(&dev, flops), (double)flops / 25000 + n_segments * 90000.0);
+    }
+    assert_true(n_segments <= 5);
+}
+
 static void estimate_one_odd_time_is_believed_by_half(void **state)
 {
     (void)state;
@@ -90,6 +107,7 @@ int main(void)
         cmocka_unit_test_setup(estimate_follows_measured_arithmetic, begin),
         cmocka_unit_test_setup(estimate_separates_the_two, begin),
         cmocka_unit_test_setup(estimate_short_plans_teach_nothing_of_rates, begin),
+        cmocka_unit_test_setup(estimate_of_a_plan_in_pieces_does_not_keep_it_so, begin),
         cmocka_unit_test_setup(estimate_one_odd_time_is_believed_by_half, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
