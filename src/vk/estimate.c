@@ -51,7 +51,7 @@ void gsai_estimate_learn(gsa_device *dev, uint32_t n_calls, uint32_t n_segments,
 {
     const double memory = guessed_memory_ns * (double)atomic_load(&dev->cost_permille) / 1000;
     const double math = guessed_math_ns * (double)atomic_load(&dev->math_permille) / 1000;
-    const double fixed = FIXED_NS * n_calls + SEGMENT_NS * n_segments;
+    const double fixed = FIXED_NS * n_calls + SEGMENT_NS * (n_segments > 1 ? n_segments - 1 : 0);
     const bool is_math = math > memory;
     if (!(measured_ns > SHORT_NS) || !((is_math ? math : memory) > fixed)) return;
     _Atomic uint32_t *permille = is_math ? &dev->math_permille : &dev->cost_permille;
