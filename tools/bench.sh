@@ -3,8 +3,8 @@
 #
 # The whole table of speeds: `gsa-vk bench --all` of each model, the recurrence alone, and the times of each call of a token
 # and of a prompt of 2,048 tokens. Into DIR (bench-results) go, for each model, its record (.jsonl: one object a measurement)
-# and its table (.md), what could not be measured (.err), and summary.md over all of them. About 200 seconds are meant to
-# do for the default models on an H200. A part that fails does not stop the others; the exit status is then 1.
+# and its table (.md), what could not be measured (.err), and summary.md over all of them. Minutes on a GPU. A part that fails
+# does not stop the others; the exit status is then 1.
 #
 #   --program PATH  gsa-vk; default: build/tools/gsa-vk/gsa-vk
 #   --models LIST   separated by commas: SHAPE:TYPE of random weights, or paths of models. Default: those of PERF.md
