@@ -41,6 +41,15 @@ bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
     return true;
 }
 
+void gsai_packing_use(gsa_device *dev)
+{
+    static const char *const ops[] = {"matmul_pack_x", "matmul_packed", "matmul_packed_swiglu"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        const gsai_variant *v = gsai_variant_pick(dev, ops[i]);
+        if (v) dev->variant_used[v - gsai_variants] = 1;
+    }
+}
+
 bool gsai_packing_has(gsai_type type, uint32_t n_cols)
 {
     return pack_of_type[type] && n_cols % 8 == 0;

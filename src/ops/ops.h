@@ -90,6 +90,8 @@ typedef struct gsai_packing {
 } gsai_packing;
 /* False where the device takes no such products. */
 bool gsai_packing_of(const gsa_device *dev, gsai_packing *out);
+/* Its kernels count as chosen: the next self-test of what is used asks them, before memory is taken for their sake. */
+void gsai_packing_use(gsa_device *dev);
 /* Of weights: f16 and bf16 have such products. n_rows of a part. */
 bool gsai_packing_has(gsai_type type, uint32_t n_cols);
 uint64_t gsai_packed_bytes(const gsai_packing *p, uint32_t n_rows, uint32_t n_cols, bool in_pairs);

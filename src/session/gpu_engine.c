@@ -202,12 +202,23 @@ static gsa_status check_cap(const gsai_engine_params *params, const gsa_memory_p
             : "take fewer slots, smaller max_rows or a smaller type, or allow more");
 }
 
+/* What the kernels that passed their questions need: none that fails gets a copy of the weights. */
+static gsa_status plan_of_right_kernels(gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan)
+{
+    uint32_t n_dropped = 0;
+    gsa_status status = gsai_engine_plan(dev, params, plan);
+    if (status != GSA_OK || plan->prompt_weight_bytes == 0) return status;
+    gsai_packing_use(dev);
+    status = gsai_ops_self_test_used(dev, &n_dropped);
+    return status == GSA_OK && n_dropped > 0 ? gsai_engine_plan(dev, params, plan) : status;
+}
+
 gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *params, gsai_engine **out)
 {
     gsa_memory_plan plan;
     gsai_packing packing;
     *out = NULL;
-    gsa_status status = gsai_engine_plan(dev, params, &plan);
+    gsa_status status = plan_of_right_kernels(dev, params, &plan);
     if (status == GSA_OK) status = check_cap(params, &plan);
     if (status != GSA_OK) return status;
     const bool packs = plan.prompt_weight_bytes > 0 && gsai_packing_of(dev, &packing);

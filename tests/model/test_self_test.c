@@ -148,6 +148,33 @@ static void self_test_without_a_right_kernel_fails_the_load_by_name(void **state
     gsa_device_destroy(dev);
 }
 
+/* Nothing is kept for a kernel that is not used. */
+static void self_test_asks_before_weights_are_packed(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_with(GSA_SELF_TEST_ON, NULL, 0);
+    gsa_device_memory memory;
+    gsa_memory_plan with, without;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/models/gsa-bf16-sharded", getenv("GSA_TEST_DATA"));
+    gsa_model_params params = {
+        .struct_size = sizeof params, .path = path, .n_slots = 1, .prompt_weights = GSA_PROMPT_WEIGHTS_OFF};
+    OK(gsa_model_inspect(&params, dev, NULL, NULL, NULL, &without));
+    params.prompt_weights = GSA_PROMPT_WEIGHTS_ON;
+    OK(gsa_model_inspect(&params, dev, NULL, NULL, NULL, &with));
+    if (with.prompt_weight_bytes > 0) {
+        gsa_model *model = NULL;
+        dev->break_kernel = "matmul_packed";
+        OK(gsa_model_load(dev, &params, &model));
+        gsa_device_memory_get(dev, &memory);
+        assert_int_equal(memory.device_bytes, without.device_bytes);
+        assert_int_equal(n_warnings, 1);
+        gsa_model_destroy(model);
+    }
+    gsa_device_destroy(dev);
+    if (with.prompt_weight_bytes == 0) skip();
+}
+
 static void self_test_can_be_left_out(void **state)
 {
     (void)state;
@@ -182,6 +209,7 @@ int main(void)
         cmocka_unit_test(self_test_of_right_kernels_is_kept_in_the_cache),
         cmocka_unit_test(self_test_drops_a_wrong_kernel_for_the_next),
         cmocka_unit_test(self_test_without_a_right_kernel_fails_the_load_by_name),
+        cmocka_unit_test(self_test_asks_before_weights_are_packed),
         cmocka_unit_test(self_test_can_be_left_out),
         cmocka_unit_test(self_test_asks_every_op),
     };
