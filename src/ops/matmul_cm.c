@@ -73,8 +73,7 @@ static const gsai_cm_tile few_gpu_tiles[] = {
 };
 /* CPU drivers compile every fragment's code one after the other, and gain nothing by the other kernel. */
 static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 0, 0, 1, 1}};
-static const gsai_cm_tile few_cpu_tiles[] = {{16, 16, 64, 8, 8, 4, 2, 1, 1}, {16, 16, 128, 8, 8, 5, 1, 2, 2},
-    {16, 8, 32, 8, 8, 2, 4, 3, 3}, {16, 16, 32, 8, 8, 4, 3, 4, 4}};
+static const gsai_cm_tile few_cpu_tiles[] = {{16, 16, 64, 8, 8, 4, 2, 1, 1}, {16, 16, 32, 8, 8, 4, 3, 2, 2}};
 
 /* With more tokens the weights are not what counts. */
 enum { MOST_OF_FEW = 128 };
