@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void forget(gsai_new_file *f)
@@ -17,6 +17,23 @@ static void forget(gsai_new_file *f)
     if (f->path) gsai_free(&f->allocator, f->path);
     if (f->temporary) gsai_free(&f->allocator, f->temporary);
     *f = (gsai_new_file){0};
+}
+
+/* A name of its own, taken with O_EXCL. Not mkostemp, whose private mode only umask() could widen: that is the whole
+ * process's, and other threads create files meanwhile. Returns errno. */
+static int create_beside(gsai_new_file *f, size_t size)
+{
+    enum { MOST_TRIES = 100 };
+    for (unsigned i = 0; i < MOST_TRIES; i++) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        const unsigned mixed = ((unsigned)now.tv_nsec ^ (unsigned)getpid() * 2654435761u) + i * 40503u;
+        snprintf(f->temporary, size, "%s.%06x", f->path, mixed & 0xffffffu);
+        f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (f->fd >= 0) return 0;
+        if (errno != EEXIST) return errno;
+    }
+    return EEXIST;
 }
 
 gsa_status gsai_new_file_begin(gsai_new_file *f, const char *path, const gsa_allocator *allocator)
@@ -34,10 +51,8 @@ gsa_status gsai_new_file_begin(gsai_new_file *f, const char *path, const gsa_all
         forget(f);
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "%.500s: no memory for its name", path);
     }
-    snprintf(f->temporary, size, "%s.XXXXXX", path);
-    f->fd = mkostemp(f->temporary, O_CLOEXEC);
-    if (f->fd < 0) {
-        const int error = errno;
+    const int error = create_beside(f, size);
+    if (error) {
         forget(f);
         return gsai_fail(GSA_ERROR_FILE, "%.500s: cannot create a file beside it: %s", path, strerror(error));
     }
@@ -95,11 +110,8 @@ static void flush_folder(const char *path)
 
 gsa_status gsai_new_file_commit(gsai_new_file *f)
 {
-    /* mkostemp makes the file private; give it what an ordinary create would. */
-    const mode_t mask = umask(0);
-    umask(mask);
     int error = 0;
-    if (fchmod(f->fd, 0666 & ~mask) != 0 || fsync(f->fd) != 0) error = errno;
+    if (fsync(f->fd) != 0) error = errno;
     if (close(f->fd) != 0 && !error) error = errno;
     f->open = false;
     if (!error && rename(f->temporary, f->path) != 0) error = errno;

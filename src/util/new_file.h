@@ -11,7 +11,7 @@ typedef struct gsai_new_file {
     gsa_allocator allocator;
 } gsai_new_file;
 
-/* Creates "PATH.XXXXXX" with some letters for the X. FILE: no such folder, not writable, path is a directory;
+/* Creates "PATH.XXXXXX" with hexadecimal digits for the X. FILE: no such folder, not writable, path is a directory;
  * HOST_MEMORY. On failure *f is zeroed. */
 gsa_status gsai_new_file_begin(gsai_new_file *f, const char *path, const gsa_allocator *allocator);
 /* Set the length, and the space aside where the file system can: FILE then says that the disk is full. */
