@@ -21,20 +21,20 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint THREADS = 128u;
 layout(constant_id = 1) const uint TILE_T = 128u;
 layout(constant_id = 2) const uint TILE_N = 128u;
-layout(constant_id = 3) const uint K = 2048u; // columns, filled up to whole steps: known, so that addresses fold
 layout(constant_id = 4) const uint SUB_T = 64u;
 layout(constant_id = 5) const uint SUB_N = 64u;
 layout(constant_id = 6) const uint FRAG_T = 16u;
 layout(constant_id = 7) const uint FRAG_N = 16u;
 layout(constant_id = 8) const uint FRAG_K = 16u;
-layout(constant_id = 9) const bool EDGES = true;        // the tiles do not just fill the outputs
-layout(constant_id = 10) const bool ACCUMULATE = false; // y +=
-layout(constant_id = 11) const bool MAPS = false;
+layout(constant_id = 10) const bool EDGES = true;       // the tiles do not just fill the outputs
+layout(constant_id = 11) const bool ACCUMULATE = false; // y +=
+layout(constant_id = 12) const bool MAPS = false;
+layout(constant_id = 13) const uint K = 2048u; // columns, filled up to whole steps: known, so that addresses fold
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/act.glsl"
 
-layout(push_constant) uniform Push { gsa_matmul_packed_push push; };
+layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
 layout(std430, set = 0, binding = 0) readonly buffer W { uvec4 w[]; };
 layout(std430, set = 0, binding = 1) readonly buffer X { uvec4 x[]; };
 #if defined(SWIGLU)

@@ -38,12 +38,22 @@ typedef struct gsai_matmul_cm_args {
 /* x and y are checked by the caller. */
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
 
+typedef enum gsai_cm_kernel {
+    GSAI_CM_MANY,   /* matmul_cm.comp */
+    GSAI_CM_FEW,    /* matmul_few.comp */
+    GSAI_CM_PACKED, /* matmul_packed.comp: both operands lie in the order of fragments */
+    GSAI_N_CM_KERNELS
+} gsai_cm_kernel;
+
 typedef struct gsai_cm_choice {
+    gsai_cm_kernel kernel;
     gsai_cm_tile tile;
     gsai_coopmat_shape frag;
     uint32_t lanes, group_size;
-    bool is_packed;
 } gsai_cm_choice;
+
+/* The order of fragments: rows of a block in fragments. */
+enum { GSAI_CM_BLOCK = 4 };
 
 /* matmul_packed.c. The tile of packed operands; false where the device takes none. */
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
@@ -51,8 +61,9 @@ bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a);
 /* What putting x in order takes, in the unit of a tile's times. */
 double gsai_matmul_packed_x_time(const gsa_device *dev, const gsai_matmul_cm_args *a);
-/* Tokens first .. first + T - 1; first is in whole blocks, and so is a->first_row. */
-void gsai_matmul_packed(
-    gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T);
+/* Columns of an operand there: filled up to whole steps. */
+uint32_t gsai_matmul_packed_columns(const gsai_cm_choice *c, uint32_t n_cols);
+/* x in that order, put there now unless it is. */
+gsai_range gsai_matmul_packed_x(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c);
 
 #endif
