@@ -31,8 +31,8 @@ layout(constant_id = 6) const uint FRAG_T = 16u;
 layout(constant_id = 7) const uint FRAG_N = 16u;
 layout(constant_id = 8) const uint FRAG_K = 16u;
 layout(constant_id = 9) const uint AHEAD = 4u;
-layout(constant_id = 10) const bool ACCUMULATE = false; // y +=
-layout(constant_id = 11) const bool MAPS = false;
+layout(constant_id = 11) const bool ACCUMULATE = false; // y +=
+layout(constant_id = 12) const bool MAPS = false;
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weights.glsl"

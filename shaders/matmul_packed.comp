@@ -21,20 +21,21 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint THREADS = 128u;
 layout(constant_id = 1) const uint TILE_T = 128u;
 layout(constant_id = 2) const uint TILE_N = 128u;
-layout(constant_id = 3) const uint K = 2048u; // columns, filled up to whole steps: known, so that addresses fold
 layout(constant_id = 4) const uint SUB_T = 64u;
 layout(constant_id = 5) const uint SUB_N = 64u;
 layout(constant_id = 6) const uint FRAG_T = 16u;
 layout(constant_id = 7) const uint FRAG_N = 16u;
 layout(constant_id = 8) const uint FRAG_K = 16u;
-layout(constant_id = 9) const bool EDGES = true;        // the tiles do not just fill the outputs
-layout(constant_id = 10) const bool ACCUMULATE = false; // y +=
-layout(constant_id = 11) const bool MAPS = false;
+layout(constant_id = 10) const bool EDGES = true;       // the tiles do not just fill the outputs
+layout(constant_id = 11) const bool ACCUMULATE = false; // y +=
+layout(constant_id = 12) const bool MAPS = false;
+layout(constant_id = 13) const uint K = 2048u; // columns, filled up to whole steps: known, so that addresses fold
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/act.glsl"
+#include "common/fragments.glsl"
 
-layout(push_constant) uniform Push { gsa_matmul_packed_push push; };
+layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
 layout(std430, set = 0, binding = 0) readonly buffer W { uvec4 w[]; };
 layout(std430, set = 0, binding = 1) readonly buffer X { uvec4 x[]; };
 #if defined(SWIGLU)
@@ -75,19 +76,8 @@ float mapped(float z, uint column)
 #define FRAG_H coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 #define FRAG_Y coopmat<VALUE, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 
-#define ELEMENTS(m, source, from, EACH) \
-    [[unroll]] for (uint v = 0u; v < EACH; v++) { \
-        const uvec4 q = source[(from) + v]; \
-        const f16vec2 q0 = unpackFloat2x16(q.x), q1 = unpackFloat2x16(q.y), q2 = unpackFloat2x16(q.z), q3 = unpackFloat2x16(q.w); \
-        m[v * 8u] = q0.x, m[v * 8u + 1u] = q0.y, m[v * 8u + 2u] = q1.x, m[v * 8u + 3u] = q1.y; \
-        m[v * 8u + 4u] = q2.x, m[v * 8u + 5u] = q2.y, m[v * 8u + 6u] = q3.x, m[v * 8u + 7u] = q3.y; \
-    }
-/* Fragment i of the subgroup's rows, g of the columns. Blocks beyond the last one repeat it. */
-#define LOAD_A(m, i, g) \
-    { ELEMENTS(m, x, x_from + BEHIND((i) / 4u, x_block, push.x_blocks) * (BLOCK_T * KV) + ((g) * 4u + (i) % 4u) * T_VECS, T_EACH) }
-#define LOAD_B(m, j, g) \
-    { ELEMENTS(m, w, w_from + BEHIND((j) / 4u, w_block, push.w_blocks) * (BLOCK_N * KV) + ((g) * 4u + (j) % 4u) * N_VECS, N_EACH) }
-#define BEHIND(n, block, n_blocks) (EDGES ? min(block + (n), n_blocks - 1u) - block : (n))
+#define LOAD_A(m, i, g) { FRAGMENT(m, x, x_from + FRAGMENT_AT(i, g, x_block, push.x_blocks, T_VECS), T_EACH) }
+#define LOAD_B(m, j, g) { FRAGMENT(m, w, w_from + FRAGMENT_AT(j, g, w_block, push.w_blocks, N_VECS), N_EACH) }
 
 // Matrices are variables of main and their loops short: an array that a driver does not unroll lands in slow memory.
 void main()

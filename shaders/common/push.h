@@ -42,11 +42,13 @@ struct gsa_matmul_push {
     uint rows_per_group; /* matvec only */
 };
 
-/* matmul_cm: offsets and strides of x in vectors of 8 f16, of y in its own elements. */
+/* matmul_cm, matmul_few, matmul_packed: offsets and strides of x in vectors of 8 f16, of y in its own elements. Where an
+ * operand lies in the order of fragments: the block of the first token or weight row, and how many blocks there are. */
 struct gsa_matmul_cm_push {
     uint n_tokens;
     uint first_row, n_rows, row_vecs, x_vecs;
     uint x_offset, x_stride;
+    uint x_block, x_blocks, w_block, w_blocks;
     uint y_offset, y_stride;
     uint up_rows;                            /* SWIGLU: from a gate's weight row to its up row */
     uint act;                                /* SWIGLU: GSA_ACT_* */
@@ -61,16 +63,6 @@ struct gsa_matmul_pack_push {
     uint half_rows; /* gates and ups take turns within a block: rows of each; 0 = rows as they come */
     uint n_blocks;  /* of four fragments' rows, in the image */
     uint n_frags;   /* fragments along the columns there */
-};
-
-/* matmul_packed: blocks are of four fragments' rows; y in its own elements. */
-struct gsa_matmul_packed_push {
-    uint n_tokens, n_rows;
-    uint x_block, w_block; /* of the first token, of the first weight row */
-    uint x_blocks, w_blocks;
-    uint y_offset, y_stride;
-    uint act;                                /* SWIGLU: GSA_ACT_* */
-    uint column, half_columns, relu_columns; /* MAPS, as in matmul_cm */
 };
 
 /* norm_matvec: gsa_matmul_push with an RMSNorm before and, with SWIGLU, weight rows in pairs up_rows apart. */

@@ -1,31 +1,31 @@
 #include "ops/matmul_cm.h"
 
 #include "ops/op_util.h"
+#include "ops/tune.h"
 #include "util/status.h"
 
 #include <string.h>
 
-static const char *const plain_of_type[GSAI_N_TYPES] = {
-    NULL, "matmul_cm_f16", "matmul_cm_bf16", "matmul_cm_q8_0", "matmul_cm_q4_0", "matmul_cm_q4_k", "matmul_cm_q6_k"};
-static const char *const swiglu_of_type[GSAI_N_TYPES] = {NULL, "matmul_cm_swiglu_f16", "matmul_cm_swiglu_bf16",
-    "matmul_cm_swiglu_q8_0", "matmul_cm_swiglu_q4_0", "matmul_cm_swiglu_q4_k", "matmul_cm_swiglu_q6_k"};
-
-static const char *const few_of_type[GSAI_N_TYPES] = {NULL, "matmul_few_f16", "matmul_few_bf16", "matmul_few_q8_0",
-    "matmul_few_q4_0", "matmul_few_q4_k", "matmul_few_q6_k"};
-static const char *const few_swiglu_of_type[GSAI_N_TYPES] = {NULL, "matmul_few_swiglu_f16", "matmul_few_swiglu_bf16",
-    "matmul_few_swiglu_q8_0", "matmul_few_swiglu_q4_0", "matmul_few_swiglu_q4_k", "matmul_few_swiglu_q6_k"};
-
-static const char *op_of(gsai_type type, bool swiglu, bool few)
-{
-    if (few) return (swiglu ? few_swiglu_of_type : few_of_type)[type];
-    return (swiglu ? swiglu_of_type : plain_of_type)[type];
-}
+#define OF_BLOCKS(NAME) NAME "_q8_0", NAME "_q4_0", NAME "_q4_k", NAME "_q6_k"
+#define OF_TYPES(NAME)                                                                                                 \
+    {                                                                                                                  \
+        NULL, NAME "_f16", NAME "_bf16", OF_BLOCKS(NAME)                                                               \
+    }
+/* Of a kernel, without and with SwiGLU, for weights of a type. */
+static const char *const ops[GSAI_N_CM_KERNELS][2][GSAI_N_TYPES] = {
+    [GSAI_CM_MANY] = {OF_TYPES("matmul_cm"), OF_TYPES("matmul_cm_swiglu")},
+    [GSAI_CM_FEW] = {OF_TYPES("matmul_few"), OF_TYPES("matmul_few_swiglu")},
+    [GSAI_CM_PACKED_X] = {{NULL, NULL, NULL, OF_BLOCKS("matmul_packed_x")},
+        {NULL, NULL, NULL, OF_BLOCKS("matmul_packed_x_swiglu")}},
+    [GSAI_CM_PACKED] = {{NULL, "matmul_packed", "matmul_packed"},
+        {NULL, "matmul_packed_swiglu", "matmul_packed_swiglu"}},
+};
 
 bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
 {
     if (w->n_cols % 8 != 0) return false; /* rows of x are whole vectors */
     for (uint32_t i = 0; i < w->n_parts; i++) {
-        const char *op = plain_of_type[w->parts[i].type];
+        const char *op = ops[GSAI_CM_MANY][false][w->parts[i].type];
         if (!op || !gsai_variant_pick(dev, op)) return false;
     }
     return true;
@@ -34,7 +34,7 @@ bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
 bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w)
 {
     if (w->n_parts != 1 || w->n_cols % 8 != 0) return false;
-    const char *op = swiglu_of_type[w->parts[0].type];
+    const char *op = ops[GSAI_CM_MANY][true][w->parts[0].type];
     return op && gsai_variant_pick(dev, op);
 }
 
@@ -73,6 +73,8 @@ static const gsai_cm_tile few_gpu_tiles[] = {
 };
 /* CPU drivers compile every fragment's code one after the other, and gain nothing by the other kernel. */
 static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 0, 0, 1, 1}};
+/* Subgroups that take packed tokens have whole blocks of them; gates and ups make two fragments of rows. */
+static const gsai_cm_tile cpu_packed_x_tiles[] = {{32, 32, 64, 32, 8, 0, 0, 1, 1}, {64, 32, 64, 32, 16, 0, 0, 1, 1}};
 static const gsai_cm_tile few_cpu_tiles[] = {{16, 16, 64, 8, 8, 4, 2, 1, 1}, {16, 16, 32, 8, 8, 4, 3, 2, 2}};
 
 /* With more tokens the weights are not what counts. */
@@ -95,74 +97,106 @@ static uint32_t multiplying(const gsai_cm_tile *t) /* subgroups */
     return t->t / t->sub_t * (t->n / t->sub_n);
 }
 
+static uint32_t subgroups_of(const gsai_cm_choice *c)
+{
+    return c->kernel == GSAI_CM_FEW ? c->tile.subgroups : multiplying(&c->tile);
+}
+
+/* Rows of a step in shared memory. */
+static uint32_t staged_rows(const gsai_cm_choice *c)
+{
+    return c->kernel == GSAI_CM_PACKED_X ? c->tile.n : c->tile.t + c->tile.n;
+}
+
 /* Registers of an invocation: its sums, its fragments, and what it loads ahead. */
 static uint32_t registers_of(const gsai_cm_choice *c)
 {
     const gsai_cm_tile *t = &c->tile;
-    const uint32_t subgroups = t->ahead ? t->subgroups : multiplying(t), ahead = t->ahead ? t->ahead : 1;
-    const uint32_t sums = t->sub_t * t->sub_n, fragments = (t->sub_t + t->sub_n) * c->frag.k / 2;
-    return (sums + fragments + ahead * (t->t + t->n) * t->depth / 2 / subgroups) / c->lanes;
+    const uint32_t ahead = t->ahead ? t->ahead : 1, sub_t = c->kernel == GSAI_CM_PACKED_X ? 2 * t->sub_t : t->sub_t;
+    const uint32_t sums = t->sub_t * t->sub_n, fragments = (sub_t + t->sub_n) * c->frag.k / 2;
+    return (sums + fragments + ahead * staged_rows(c) * t->depth / 2 / subgroups_of(c)) / c->lanes;
 }
 
 /* By compilers' statistics: with more, kernels spill on Intel, and more than NVIDIA's largest tile has none was tried. */
 enum { MOST_REGISTERS = 224, MOST_OF_FEW_REGISTERS = 76 };
 
-static bool group_fits(const gsa_device *dev, const gsai_cm_choice *c)
-{
-    const gsai_caps *caps = &dev->caps;
-    return c->group_size / c->lanes <= caps->max_subgroups && c->group_size <= caps->max_invocations &&
-           c->group_size <= caps->max_group_size[0];
-}
-
-static bool fits_few(const gsa_device *dev, gsai_cm_choice *c, gsai_type type)
-{
-    const gsai_caps *caps = &dev->caps;
-    const gsai_cm_tile *t = &c->tile;
-    const uint32_t block = gsai_type_is_quantised(type) ? 64 : 8; /* columns read together */
-    const uint32_t vectors = 2 * (t->t + t->n) * (t->depth / 8 + 1) * 16, sums = t->t * t->n * 4;
-    const uint32_t shared = vectors > sums ? vectors : sums;
-
-    c->group_size = t->subgroups * c->lanes;
-    return t->sub_t % c->frag.m == 0 && t->sub_n % c->frag.n == 0 && t->depth % c->frag.k == 0 &&
-           t->depth % block == 0 && multiplying(t) <= t->subgroups && group_fits(dev, c) &&
-           shared <= caps->max_shared_bytes &&
-           (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ||
-               registers_of(c) <= (caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS));
-}
-
 /* Does the device take this tile? Subgroups of matmul_cm.comp are made smaller until what they hold fits the registers. */
 static bool fits(const gsa_device *dev, gsai_cm_choice *c, gsai_type type, bool swiglu)
 {
     const gsai_caps *caps = &dev->caps;
-    const uint32_t columns = swiglu ? 2 * c->frag.n : c->frag.n;
-    const uint32_t registers = caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS;
+    const bool many = c->kernel == GSAI_CM_MANY, few = c->kernel == GSAI_CM_FEW;
+    const uint32_t block = gsai_type_is_quantised(type) ? 64 : 8; /* columns read together */
+    const uint32_t columns = swiglu && !few ? 2 * c->frag.n : c->frag.n;
+    const uint32_t rows = c->kernel == GSAI_CM_PACKED_X ? GSAI_CM_BLOCK * c->frag.m : c->frag.m;
+    const uint32_t most = caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS;
     gsai_cm_tile *t = &c->tile;
 
-    if (t->ahead) return fits_few(dev, c, type);
-    while (registers_of(c) > registers && (t->sub_t > c->frag.m || t->sub_n > columns)) {
+    while (many && registers_of(c) > most && (t->sub_t > c->frag.m || t->sub_n > columns)) {
         if (t->sub_t > c->frag.m && (t->sub_t >= t->sub_n || t->sub_n <= columns)) {
             t->sub_t /= 2;
         } else {
             t->sub_n /= 2;
         }
     }
-    c->group_size = multiplying(t) * c->lanes;
-    const uint32_t shared = (t->t + t->n) * (t->depth / 8 + 1) * 16;
-    const uint32_t staged = c->group_size / c->lanes * c->frag.m * c->frag.n * 4;
-    return t->sub_t % c->frag.m == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 && group_fits(dev, c) &&
-           shared <= caps->max_shared_bytes && staged <= shared;
+    const uint32_t subgroups = subgroups_of(c), step = staged_rows(c) * (t->depth / 8 + 1) * 16;
+    const uint32_t vectors = many ? step : 2 * step;
+    const uint32_t sums = few ? t->t * t->n * 4 : subgroups * c->frag.m * c->frag.n * 4; /* on their way out */
+    const uint32_t shared = vectors > sums ? vectors : sums;
+    c->group_size = subgroups * c->lanes;
+    if (!many && caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && registers_of(c) > most) return false;
+    return t->sub_t % rows == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 && t->depth % block == 0 &&
+           multiplying(t) <= subgroups && subgroups <= caps->max_subgroups && c->group_size <= caps->max_invocations &&
+           c->group_size <= caps->max_group_size[0] && shared <= caps->max_shared_bytes && (few || sums <= vectors);
+}
+
+static bool choice_for(const gsa_device *dev, gsai_cm_kernel kernel, const gsai_cm_tile *tile, gsai_type type,
+    bool swiglu, gsai_cm_choice *out)
+{
+    *out = (gsai_cm_choice){.kernel = kernel, .tile = *tile, .lanes = dev->caps.subgroup_size};
+    return gsai_caps_matrix_shape(&dev->caps, &out->frag) && fits(dev, out, type, swiglu);
 }
 
 static bool choice_of(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu, gsai_cm_choice *out)
 {
-    *out = (gsai_cm_choice){.tile = *tile, .lanes = dev->caps.subgroup_size};
-    return gsai_caps_matrix_shape(&dev->caps, &out->frag) && fits(dev, out, type, swiglu);
+    return choice_for(dev, tile->ahead ? GSAI_CM_FEW : GSAI_CM_MANY, tile, type, swiglu, out);
+}
+
+/* Packed tokens take the largest tile, in the share of its time that was measured; unmeasured, as long. */
+static bool packed_x_choice(const gsa_device *dev, gsai_type type, bool swiglu, double share, gsai_cm_choice *out)
+{
+    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+
+    if (!choice_for(dev, GSAI_CM_PACKED_X, cpu ? &cpu_packed_x_tiles[swiglu] : gpu_tiles, type, swiglu, out))
+        return false;
+    if (share > 0) {
+        out->tile.alone *= (float)share;
+        out->tile.each *= (float)share;
+    }
+    return gsai_matmul_packed_takes_x(dev, out);
 }
 
 bool gsai_matmul_cm_fits(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu)
 {
     gsai_cm_choice c;
     return choice_of(dev, tile, type, swiglu, &c);
+}
+
+bool gsai_matmul_cm_pair(
+    const gsa_device *dev, gsai_type type, bool swiglu, const gsai_variant **packed_x, const gsai_variant **rows)
+{
+    const char *op = ops[GSAI_CM_PACKED_X][swiglu][type];
+    gsai_cm_choice c;
+    if (!op || !packed_x_choice(dev, type, swiglu, 0, &c)) return false;
+    *packed_x = gsai_variant_pick(dev, op);
+    *rows = gsai_variant_pick(dev, ops[GSAI_CM_MANY][swiglu][type]);
+    return *packed_x && *rows;
+}
+
+bool gsai_matmul_cm_packs_x(const gsa_device *dev)
+{
+    for (uint32_t i = 0; i < gsai_n_variants; i++)
+        if (gsai_tune_share(dev, &gsai_variants[i]) > 0 && gsai_tune_share(dev, &gsai_variants[i]) < 1) return true;
+    return false;
 }
 
 static double time_of(const gsa_device *dev, const gsai_cm_tile *t, uint32_t T, uint32_t n_rows)
@@ -178,8 +212,10 @@ static double time_of(const gsa_device *dev, const gsai_cm_tile *t, uint32_t T, 
 typedef struct ladder {
     const gsa_device *dev;
     gsai_type type;
-    bool swiglu, many, few, packed;
-    bool asks_packed; /* however long that takes */
+    bool swiglu;
+    bool takes[GSAI_N_CM_KERNELS];
+    gsai_cm_choice packed[GSAI_N_CM_KERNELS]; /* of those that take packed operands */
+    bool asks_packed;                         /* however long that takes */
 } ladder;
 
 /* n_rows counts gates and ups. *time: as time_of. */
@@ -190,7 +226,7 @@ static bool choose(const ladder *l, uint32_t T, uint32_t n_rows, gsai_cm_choice 
     for (int few = 0; few < 2; few++) {
         uint32_t n_tiles;
         const gsai_cm_tile *tiles = gsai_matmul_cm_tiles(l->dev, few, &n_tiles);
-        if (few ? !l->few || (l->many && T > MOST_OF_FEW) : !l->many) continue;
+        if (!l->takes[few ? GSAI_CM_FEW : GSAI_CM_MANY] || (few && l->takes[GSAI_CM_MANY] && T > MOST_OF_FEW)) continue;
         for (uint32_t i = 0; i < n_tiles; i++) {
             gsai_cm_choice c;
             if (!choice_of(l->dev, &tiles[i], l->type, l->swiglu, &c)) continue;
@@ -221,23 +257,36 @@ static uint32_t whole_turns(const ladder *l, const gsai_cm_choice *c, uint32_t T
     return time_of(dev, &c->tile, T, (uint32_t)rows) + time < 0.96 * all ? (uint32_t)rows : n_rows;
 }
 
-/* Tokens first .. first + T - 1 with one pipeline. */
+static uint32_t blocks_of(uint32_t n_rows, uint32_t block)
+{
+    return (n_rows + block - 1) / block;
+}
+
+/* Tokens first .. first + T - 1 with one pipeline. Of packed operands first is in whole blocks, and so is a->first_row. */
 static void record(
     gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T, bool beside)
 {
     const gsai_cm_tile *t = &c->tile;
-    const gsai_variant *v = gsai_op_variant(r, op_of(a->part->type, a->swiglu, t->ahead > 0));
+    const bool packed = c->kernel == GSAI_CM_PACKED, packed_x = packed || c->kernel == GSAI_CM_PACKED_X;
+    const gsai_variant *v = gsai_op_variant(r, ops[c->kernel][a->swiglu][a->part->type]);
     if (!v) return;
-    const uint32_t tile_n = a->swiglu ? t->n / 2 : t->n,
-                   row_vecs = (uint32_t)(gsai_matrix_row_bytes(a->part->type, a->n_cols) / 16);
+    const gsai_range x = packed_x ? gsai_matmul_packed_x(r, a, c) : a->x.range;
+    const uint32_t each = a->swiglu ? 2 : 1, tile_n = t->n / each;
+    const uint32_t block_t = GSAI_CM_BLOCK * c->frag.m, block_n = GSAI_CM_BLOCK * c->frag.n / each;
+    const uint32_t columns = packed_x ? (uint32_t)gsai_round_up(a->n_cols, GSAI_CM_STEP) : 0;
+    const uint32_t row_bytes = packed ? columns * 2 : (uint32_t)gsai_matrix_row_bytes(a->part->type, a->n_cols);
     const struct gsa_matmul_cm_push push = {
         .n_tokens = T,
         .first_row = a->first_row,
         .n_rows = a->n_rows,
-        .row_vecs = row_vecs,
+        .row_vecs = row_bytes / 16,
         .x_vecs = a->n_cols / 8,
         .x_offset = (uint32_t)((a->x.offset + (uint64_t)first * a->x.stride) / 8),
         .x_stride = a->x.stride / 8,
+        .x_block = first / block_t,
+        .x_blocks = blocks_of(a->T, block_t),
+        .w_block = a->first_row / block_n,
+        .w_blocks = blocks_of(a->part->n_rows / each, block_n),
         .y_offset = (uint32_t)(a->y.offset + (uint64_t)first * a->y.stride + a->part->first_row + a->first_row),
         .y_stride = a->y.stride,
         .up_rows = a->swiglu ? a->part->n_rows / 2 : 0,
@@ -246,60 +295,78 @@ static void record(
         .half_columns = a->maps ? a->maps->n_half : 0,
         .relu_columns = a->maps ? a->maps->n_relu : 0,
     };
-    /* Fragments are stored whole where tiles and, with maps, the kinds of columns end between them. */
+    /* Fragments are stored whole where tiles and, with maps, the kinds of columns end between them; few tokens never. */
     const bool edges =
-        T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0 ||
+        c->kernel == GSAI_CM_FEW || T % t->t != 0 || a->n_rows % tile_n != 0 ||
+        (push.y_offset | push.y_stride) % 8 != 0 ||
         (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
+    const uint32_t ahead = t->ahead                        ? t->ahead
+                           : c->kernel == GSAI_CM_PACKED_X ? 2
+                                                           : 1; /* steps; there are two at most */
     const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
-        1, edges, a->accumulate, a->maps != NULL};
-    const uint32_t few_spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n,
-        c->frag.k, t->ahead, a->accumulate, a->maps != NULL};
+        ahead, edges, a->accumulate, a->maps != NULL, columns};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push, .beside = beside};
-    call.pipeline = t->ahead ? gsai_op_pipeline(r, v, few_spec, 12, sized ? c->lanes : 0)
-                             : gsai_op_pipeline(r, v, spec, 13, sized ? c->lanes : 0);
+    call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, sized ? c->lanes : 0);
     const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
     if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
-    call.bind[0] = GSAI_BIND(a->part->range, GSAI_READ);
-    call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
+    call.bind[0] = GSAI_BIND(packed ? a->part->packed : a->part->range, GSAI_READ);
+    call.bind[1] = GSAI_BIND(x, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
-    const uint64_t n_rows = a->swiglu ? 2ull * a->n_rows : a->n_rows;
-    call.bytes = n_rows * row_vecs * 16 + (uint64_t)T * (a->n_cols * 2 + a->n_rows * (a->swiglu ? 2ull : 4ull));
+    const uint64_t n_rows = (uint64_t)each * a->n_rows;
+    call.bytes = n_rows * row_bytes + (uint64_t)T * (a->n_cols * 2 + a->n_rows * (a->swiglu ? 2ull : 4ull));
     call.flops = 2 * T * n_rows * a->n_cols / GSAI_MATRIX_SPEEDUP;
     gsai_recorder_call(r, &call);
 }
 
-/* For so many tokens: packed operands where they are at hand and sooner done. Known questions ask for one or the other. */
-static bool choose_for(
-    const gsai_matmul_cm_args *a, const ladder *l, uint32_t T, const gsai_cm_choice *packed, gsai_cm_choice *out)
+/* For tokens first .. first + T - 1: packed operands where they are at hand and sooner done. */
+static bool choose_for(const gsai_matmul_cm_args *a, const ladder *l, uint32_t first, uint32_t T, gsai_cm_choice *out)
 {
     const uint32_t n_rows = (a->swiglu ? 2 : 1) * a->n_rows;
     double time;
     if (a->tile) return choice_of(l->dev, a->tile, l->type, l->swiglu, out);
-    const bool found = choose(l, T, n_rows, out, &time);
-    if (!packed) return found;
-    const double of_packed = time_of(l->dev, &packed->tile, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
-    if (!found || l->asks_packed || of_packed < time) *out = *packed;
-    return true;
+    bool found = choose(l, T, n_rows, out, &time);
+    for (int k = GSAI_CM_PACKED_X; k <= GSAI_CM_PACKED; k++) {
+        const gsai_cm_choice *c = &l->packed[k];
+        if (!l->takes[k] || first % (GSAI_CM_BLOCK * c->frag.m) != 0) continue;
+        const double of_packed = time_of(l->dev, &c->tile, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
+        if (found && !l->asks_packed && of_packed >= time) continue;
+        found = true;
+        time = of_packed;
+        *out = *c;
+    }
+    return found;
 }
 
+/* Tokens are packed for weights that are not only where it was measured how long that takes. Known questions ask for a
+ * kernel. */
 static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
-    const gsai_variant *forced = gsai_recorder_forced(r);
-    const char *op[2] = {op_of(a->part->type, a->swiglu, false), op_of(a->part->type, a->swiglu, true)};
+    const gsai_variant *forced = gsai_recorder_forced(r), *v[GSAI_N_CM_KERNELS];
     const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
     ladder l = {.dev = dev, .type = a->part->type, .swiglu = a->swiglu};
+    int asked = GSAI_N_CM_KERNELS;
 
-    if (forced && (strcmp(forced->op, op[0]) == 0 || strcmp(forced->op, op[1]) == 0)) {
-        l.few = strcmp(forced->op, op[1]) == 0;
-        l.many = !l.few;
-        return l;
+    for (int k = 0; k < GSAI_N_CM_KERNELS; k++) {
+        const char *op = ops[k][a->swiglu][a->part->type];
+        v[k] = op ? gsai_variant_pick(dev, op) : NULL;
+        if (op && forced && strcmp(forced->op, op) == 0) asked = k;
     }
-    l.many = gsai_variant_pick(dev, op[0]) != NULL;
-    l.few = !is_cpu && gsai_variant_pick(dev, op[1]) != NULL;
-    l.packed = true;
+    const double share = v[GSAI_CM_PACKED_X] ? gsai_tune_share(dev, v[GSAI_CM_PACKED_X]) : 0;
+    const bool alone = asked < GSAI_CM_PACKED; /* others do what packed operands do not cover */
     l.asks_packed = forced && strncmp(forced->op, "matmul_pack", 11) == 0;
+    l.takes[GSAI_CM_MANY] = v[GSAI_CM_MANY] != NULL;
+    l.takes[GSAI_CM_FEW] = !is_cpu && v[GSAI_CM_FEW];
+    l.takes[GSAI_CM_PACKED_X] = share > 0 && !l.asks_packed;
+    l.takes[GSAI_CM_PACKED] = true;
+    for (int k = 0; k < GSAI_N_CM_KERNELS && alone; k++) l.takes[k] = k == asked;
+    l.takes[GSAI_CM_PACKED_X] = l.takes[GSAI_CM_PACKED_X] &&
+                                packed_x_choice(dev, l.type, l.swiglu, share, &l.packed[GSAI_CM_PACKED_X]) &&
+                                gsai_matmul_packed_serves(dev, &l.packed[GSAI_CM_PACKED_X], a);
+    l.takes[GSAI_CM_PACKED] = l.takes[GSAI_CM_PACKED] && gsai_matmul_packed_choice(dev, &l.packed[GSAI_CM_PACKED]) &&
+                              gsai_matmul_packed_serves(dev, &l.packed[GSAI_CM_PACKED], a);
+    if (asked == GSAI_CM_PACKED_X && !l.takes[asked]) l.takes[GSAI_CM_MANY] = v[GSAI_CM_MANY] != NULL;
     return l;
 }
 
@@ -308,31 +375,24 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
     const ladder l = ladder_for(r, a);
     const uint32_t each = a->swiglu ? 2 : 1; /* weight rows of an output */
     bool has_packed_x = false;
-    gsai_cm_choice c, packed;
+    gsai_cm_choice c;
     double time;
     gsai_matmul_cm_args run = *a;
     if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
-    const bool packs =
-        l.packed && gsai_matmul_packed_choice(l.dev, &packed) && gsai_matmul_packed_serves(l.dev, &packed, a);
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
         const uint32_t left = a->T - first;
-        const bool may_pack = packs && first % packed.tile.sub_t == 0;
         run.first_row = a->first_row;
         run.n_rows = a->n_rows;
-        if (!choose_for(&run, &l, left, may_pack ? &packed : NULL, &c)) {
+        if (!choose_for(&run, &l, first, left, &c)) {
             gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED,
                                       "%s: no tile of a kernel for matrix units fits this device", a->label));
             return;
         }
         const uint32_t n = left >= c.tile.t && !c.tile.ahead ? left / c.tile.t * c.tile.t : left;
         run.n_rows = a->tile ? a->n_rows : whole_turns(&l, &c, n, each * a->n_rows) / each;
-        if (c.is_packed) {
-            gsai_matmul_packed(r, &run, &c, first, n);
-        } else {
-            record(r, &run, &c, first, n, false);
-        }
+        record(r, &run, &c, first, n, false);
         if (run.n_rows < a->n_rows) {
             run.first_row += run.n_rows;
             run.n_rows = a->n_rows - run.n_rows;

@@ -3,7 +3,7 @@
 #include "ops/op_util.h"
 #include "util/status.h"
 
-enum { STEP = 2, BLOCK = 4 }; /* fragments along the columns of a step, along the rows of a block */
+enum { STEP = GSAI_CM_STEP, BLOCK = GSAI_CM_BLOCK };
 
 static const char *const pack_of_type[GSAI_N_TYPES] = {NULL, "matmul_pack_f16", "matmul_pack_bf16"};
 
@@ -13,23 +13,35 @@ static const gsai_cm_tile gpu_tile = {128, 128, 0, 64, 64, 0, 0, 1.27f, 0.92f};
 /* CPU drivers: for those who ask for it. */
 static const gsai_cm_tile cpu_tile = {64, 64, 0, 32, 32, 0, 0, 0.5f, 0.5f};
 
+static bool group_fits(const gsai_caps *caps, uint32_t subgroups, uint32_t lanes)
+{
+    return subgroups <= caps->max_subgroups && subgroups * lanes <= caps->max_invocations &&
+           subgroups * lanes <= caps->max_group_size[0];
+}
+
+/* A lane has whole vectors of a fragment, a step whole fragments. */
+bool gsai_matmul_packed_takes_x(const gsa_device *dev, const gsai_cm_choice *c)
+{
+    return !dev->caps.few_registers && gsai_variant_pick(dev, "matmul_pack_x") &&
+           c->frag.m * c->frag.k / 8 % c->lanes == 0 && STEP % c->frag.k == 0 &&
+           group_fits(&dev->caps, BLOCK, c->lanes);
+}
+
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out)
 {
     const gsai_caps *caps = &dev->caps;
-    gsai_cm_choice c = {.lanes = caps->subgroup_size, .is_packed = true};
+    gsai_cm_choice c = {.kernel = GSAI_CM_PACKED, .lanes = caps->subgroup_size};
 
     c.tile = caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ? cpu_tile : gpu_tile;
     const gsai_cm_tile *t = &c.tile;
-    if (caps->few_registers || !gsai_caps_matrix_shape(caps, &c.frag) || !gsai_variant_pick(dev, "matmul_pack_x") ||
+    if (!gsai_caps_matrix_shape(caps, &c.frag) || !gsai_matmul_packed_takes_x(dev, &c) ||
         !gsai_variant_pick(dev, "matmul_packed") || !gsai_variant_pick(dev, "matmul_packed_swiglu"))
         return false;
-    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n), most = BLOCK > subgroups ? BLOCK : subgroups;
+    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n);
     c.group_size = subgroups * c.lanes;
     *out = c;
-    /* A lane has whole vectors of a fragment, a subgroup whole blocks. */
-    return c.frag.m * c.frag.k / 8 % c.lanes == 0 && c.frag.n * c.frag.k / 8 % c.lanes == 0 && 64 % c.frag.k == 0 &&
-           t->sub_t % (BLOCK * c.frag.m) == 0 && t->sub_n % (BLOCK * c.frag.n) == 0 && most <= caps->max_subgroups &&
-           most * c.lanes <= caps->max_invocations && most * c.lanes <= caps->max_group_size[0];
+    return c.frag.n * c.frag.k / 8 % c.lanes == 0 && t->sub_t % (BLOCK * c.frag.m) == 0 &&
+           t->sub_n % (BLOCK * c.frag.n) == 0 && group_fits(caps, subgroups, c.lanes);
 }
 
 bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
@@ -37,7 +49,7 @@ bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
     gsai_cm_choice c;
 
     if (dev->is_cpu_reference || !gsai_matmul_packed_choice(dev, &c)) return false;
-    *out = (gsai_packing){BLOCK * c.frag.m, BLOCK * c.frag.n, STEP * c.frag.k};
+    *out = (gsai_packing){BLOCK * c.frag.m, BLOCK * c.frag.n, STEP};
     return true;
 }
 
@@ -73,7 +85,7 @@ static void pack(gsai_recorder *r, const gsai_cm_choice *c, const image *m)
 {
     const gsai_variant *v = gsai_op_variant(r, m->op);
     const uint32_t group_size = BLOCK * c->lanes;
-    const uint64_t columns = gsai_round_up(m->n_cols, STEP * c->frag.k);
+    const uint64_t columns = gsai_round_up(m->n_cols, STEP);
     const struct gsa_matmul_pack_push push = {.src_offset = m->offset,
         .row_vecs = m->stride,
         .col_vecs = m->n_cols / 8,
@@ -86,7 +98,7 @@ static void pack(gsai_recorder *r, const gsai_cm_choice *c, const image *m)
     gsai_call call = {.label = m->label, .n_bind = 2, .push = &push, .push_bytes = sizeof push};
     if (!v) return;
     call.pipeline = gsai_op_pipeline(r, v, spec, 3, sized ? c->lanes : 0);
-    if (!call.pipeline || !gsai_op_grid(r, m->n_blocks * ((columns + 63) / 64), group_size, call.groups)) return;
+    if (!call.pipeline || !gsai_op_grid(r, m->n_blocks * (columns / STEP), group_size, call.groups)) return;
     call.bind[0] = GSAI_BIND(m->rows, GSAI_READ);
     call.bind[1] = GSAI_BIND(m->to, GSAI_WRITE);
     call.bytes = 2 * m->n_blocks * BLOCK * m->frag_rows * columns * 2;
@@ -116,14 +128,15 @@ void gsai_op_pack(gsai_recorder *r, const gsai_matrix_part *part, uint32_t n_col
 
 static uint64_t room_for(const gsai_cm_choice *c, const gsai_matmul_cm_args *a)
 {
-    return gsai_round_up(a->T, BLOCK * c->frag.m) * gsai_round_up(a->n_cols, STEP * c->frag.k) * 2;
+    return gsai_round_up(a->T, BLOCK * c->frag.m) * gsai_round_up(a->n_cols, STEP) * 2;
 }
 
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a)
 {
     const uint32_t each = a->swiglu ? 2 : 1;
-    return a->part->packed.size > 0 && a->part->in_pairs == a->swiglu &&
-           each * a->first_row % (BLOCK * c->frag.n) == 0 && a->x.room.size >= room_for(c, a) &&
+    const bool has_weights =
+        a->part->packed.size > 0 && a->part->in_pairs == a->swiglu && each * a->first_row % (BLOCK * c->frag.n) == 0;
+    return (has_weights || c->kernel == GSAI_CM_PACKED_X) && a->x.room.size >= room_for(c, a) &&
            a->x.room.offset % dev->caps.offset_align == 0;
 }
 
@@ -134,11 +147,11 @@ double gsai_matmul_packed_x_time(const gsa_device *dev, const gsai_matmul_cm_arg
     return (3 + 4.0 * a->T * a->n_cols / 3e6) * 64 / a->n_cols;
 }
 
-static void pack_x(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c)
+gsai_range gsai_matmul_packed_x(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c)
 {
     const uint32_t block = BLOCK * c->frag.m;
     const image m = {.rows = a->x.range,
-        .to = a->x.room,
+        .to = {a->x.room.buffer, a->x.room.offset, room_for(c, a)},
         .offset = a->x.offset / 8,
         .stride = a->x.stride / 8,
         .n_cols = a->n_cols,
@@ -147,51 +160,7 @@ static void pack_x(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm
         .frag_rows = c->frag.m,
         .op = "matmul_pack_x",
         .label = "pack tokens"};
-    pack(r, c, &m);
-}
-
-void gsai_matmul_packed(
-    gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T)
-{
-    const gsai_variant *v = gsai_op_variant(r, a->swiglu ? "matmul_packed_swiglu" : "matmul_packed");
-    const gsai_cm_tile *t = &c->tile;
-    const uint32_t each = a->swiglu ? 2 : 1, tile_n = t->n / each, block_n = BLOCK * c->frag.n;
-    const uint32_t columns = (uint32_t)gsai_round_up(a->n_cols, STEP * c->frag.k);
-    if (!v) return;
-    if (!*a->has_packed_x) pack_x(r, a, c);
+    if (!*a->has_packed_x) pack(r, c, &m);
     *a->has_packed_x = true;
-
-    const struct gsa_matmul_packed_push push = {
-        .n_tokens = T,
-        .n_rows = a->n_rows,
-        .x_block = first / (BLOCK * c->frag.m),
-        .w_block = each * a->first_row / block_n,
-        .x_blocks = (a->T + BLOCK * c->frag.m - 1) / (BLOCK * c->frag.m),
-        .w_blocks = (a->part->n_rows / each + block_n / each - 1) / (block_n / each),
-        .y_offset = (uint32_t)(a->y.offset + (uint64_t)first * a->y.stride + a->part->first_row + a->first_row),
-        .y_stride = a->y.stride,
-        .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
-        .column = a->part->first_row + a->first_row,
-        .half_columns = a->maps ? a->maps->n_half : 0,
-        .relu_columns = a->maps ? a->maps->n_relu : 0,
-    };
-    const bool edges =
-        T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0 ||
-        (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
-    const uint32_t spec[] = {c->group_size, t->t, t->n, columns, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
-        edges, a->accumulate, a->maps != NULL};
-    const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
-    gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, sized ? c->lanes : 0);
-    const uint64_t n_groups = ((T + t->t - 1ull) / t->t) * ((a->n_rows + tile_n - 1ull) / tile_n);
-    if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
-    gsai_range x = a->x.room;
-    x.size = room_for(c, a);
-    call.bind[0] = GSAI_BIND(a->part->packed, GSAI_READ);
-    call.bind[1] = GSAI_BIND(x, GSAI_READ);
-    call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
-    const uint64_t n_rows = (uint64_t)each * a->n_rows;
-    call.bytes = n_rows * columns * 2 + (uint64_t)T * (columns * 2 + a->n_rows * (a->swiglu ? 2ull : 4ull));
-    call.flops = 2 * T * n_rows * a->n_cols / GSAI_MATRIX_SPEEDUP;
-    gsai_recorder_call(r, &call);
+    return m.to;
 }
