@@ -80,6 +80,8 @@ describe() {
     dir=$build wrapper='' vars=() why='' choice=(--no-suite unit --no-suite fuzz) needs_device=yes
     # The program, the demo's model: they are enough on a driver of each kind.
     case $1 in lavapipe-new-4 | lavapipe-stock | gpu) ;; *) choice+=(--no-suite once) ;; esac
+    # Measuring kernels: where those for matrix units are, and where they are not.
+    case $1 in lavapipe-new-8 | lavapipe-stock | gpu) ;; *) choice+=(--no-suite tuning) ;; esac
     # Compiled shaders are kept from test to test. A folder for each subgroup size, because Mesa before 26 keys them
     # without it: a second size would run the first one's code.
     local cache=$build/mesa-cache
