@@ -6,7 +6,7 @@
 //   x       [rows, width] f32   columns k [G K], v [G V]
 //   work    spans and chunks
 //   scratch reads wend, decay; writes start
-//   state   [slot] -> hk [G][K][M], hv [G][M][V] f32
+//   state   [slot] -> hk [G][K][M], hv [G][M][V]
 //
 // A workgroup carries a tile of one kv head's hk or hv through the chunks of a span: x = tiles of hk, then of hv;
 // y = kv head; z = span. The tile is SIDE slots by 2048 / SIDE rows of K or columns of V, an invocation owns 4 x 4 of
@@ -15,6 +15,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "common/state.glsl"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_chunk_push push; };
 #include "common/mixer.glsl"
@@ -25,7 +26,7 @@ layout(constant_id = 0) const uint SIDE = 64u; // 16, 32 or 64
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer Scratch { float scratch[]; };
-layout(std430, set = 0, binding = 3) buffer State { float state[]; };
+layout(std430, set = 0, binding = 3) buffer State { STATE state[]; };
 
 const uint OTHER = 16u * GSA_MIXER_GROUP / SIDE;
 const uint DEPTH = 16u; // rows of the chunk at a time
@@ -59,7 +60,7 @@ void main()
 
     [[unroll]] for (uint e = 0u; e < 16u; e++) {
         inside[e] = i_from + i_mine + e / 4u < i_end && j_from + j_mine + e % 4u < j_end;
-        h[e] = inside[e] ? state[arena + at + e / 4u * j_end + e % 4u] : 0.0;
+        h[e] = inside[e] ? float(state[arena + at + e / 4u * j_end + e % 4u]) : 0.0;
     }
 
     for (uint c = first; c < first + n_chunks; c++) {
@@ -106,10 +107,10 @@ void main()
                 scratch[push.decay + (c * 2u + 1u) * gm() + g * push.M + m]);
             [[unroll]] for (uint f = 0u; f < 4u; f++) {
                 const uint i = is_hk ? f * 4u + e : e * 4u + f;
-                h[i] = decay_apply(decay, h[i], sum[i]);
+                h[i] = float(state_of(decay_apply(decay, h[i], sum[i])));
             }
         }
     }
     [[unroll]] for (uint e = 0u; e < 16u; e++)
-        if (inside[e]) state[arena + at + e / 4u * j_end + e % 4u] = h[e];
+        if (inside[e]) state[arena + at + e / 4u * j_end + e % 4u] = state_of(h[e]);
 }

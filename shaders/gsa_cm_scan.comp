@@ -1,6 +1,6 @@
 // GSA for chunks of many rows on matrix units, third of four: the state before each chunk, and after the last.
 //   h[kv, m] <- D[m] h[kv, m] + sum_t [key | value][t, kv] wend[t, m]
-// for both memories at once: rows kv below K are hk's, the others hv's columns. The state stays in f32; what the next
+// for both memories at once: rows kv below K are hk's, the others hv's columns. The state is carried in f32; what the next
 // kernel reads of it is f16. The chain is that of a serial scan, so its bits depend neither on the other chunks of the call
 // nor on where a call ends.
 //
@@ -8,7 +8,7 @@
 //   half    [rows][half_stride] f16
 //   tables  wend, decay
 //   start   written
-//   state   [slot] -> hk [G][K][M], hv [G][M][V] f32
+//   state   [slot] -> hk [G][K][M], hv [G][M][V]
 //
 // A workgroup follows GSA_CM_TILE rows of [K | V] of one kv head through all chunks of a span: x = tile, y = kv head,
 // z = span. Inputs of a chunk pass through shared memory in two buffers, and registers hold those of the two chunks that
@@ -21,6 +21,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_EXT_shader_16bit_storage : require
 #extension GL_EXT_control_flow_attributes : require
+#include "common/state.glsl"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_cm_push push; };
 #include "common/gsa_cm.glsl"
@@ -29,7 +30,7 @@ layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
 layout(std430, set = 0, binding = 2) readonly buffer Tables { uvec4 table_vec[]; };
 layout(std430, set = 0, binding = 3) buffer Start { uvec4 start_vec[]; };
-layout(std430, set = 0, binding = 4) buffer State { float state[]; };
+layout(std430, set = 0, binding = 4) buffer State { STATE state[]; };
 
 const uint GROUP = GSA_MIXER_GROUP;
 const uint KV_VECS = GSA_CM_TILE / 8u, KV_PITCH = KV_VECS + 1u;
@@ -108,7 +109,7 @@ void fetch_entry(uint chunk)
             }                                                                                                     \
         }                                                                                                         \
         [[unroll]] for (uint e = 0u; e < EACH; e++)                                                               \
-            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++) h[e][n] = follow(D[e][n], h[e][n], sum[e][n]); \
+            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++) h[e][n] = float(state_of(follow(D[e][n], h[e][n], sum[e][n]))); \
         FETCH_DECAY((CHUNK) + 2u, D)                                                                              \
     }
 
@@ -150,7 +151,7 @@ void main()
 
     for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
         const uvec2 at = place(i, slot);
-        pool[at.y / 4u][at.y % 4u] = floatBitsToUint(state[at.x]);
+        pool[at.y / 4u][at.y % 4u] = floatBitsToUint(float(state[at.x]));
     }
     barrier();
     [[unroll]] for (uint e = 0u; e < EACH; e++)
@@ -168,6 +169,6 @@ void main()
     barrier();
     for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
         const uvec2 at = place(i, slot);
-        state[at.x] = uintBitsToFloat(pool[at.y / 4u][at.y % 4u]);
+        state[at.x] = state_of(uintBitsToFloat(pool[at.y / 4u][at.y % 4u]));
     }
 }

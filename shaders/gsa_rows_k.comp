@@ -5,7 +5,7 @@
 //
 //   x       [rows, width] f32           columns q [H K], k [G K], s, g [G M]
 //   work    chunks
-//   state   [slot] -> hk [G][K][M] f32  updated in place
+//   state   [slot] -> hk [G][K][M]      updated in place
 //   scratch partial [chunks][chunk_rows][H][k_tiles][M]
 //
 // A workgroup owns push.tiles = 4 GSA_MIXER_GROUP HELD / M rows of one kv head's hk: x = tile, y = kv head, z = chunk;
@@ -14,6 +14,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "common/state.glsl"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
@@ -25,7 +26,7 @@ layout(constant_id = 0) const uint HEADS = 1u; // query heads of a kv head, R
 layout(constant_id = 1) const bool PROJECTIONS = false;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 2) buffer State { vec4 state[]; };
+layout(std430, set = 0, binding = 2) buffer State { STATE4 state[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Scratch { vec4 scratch[]; };
 
 const uint HELD = GSA_ROWS_HELD;
@@ -61,7 +62,7 @@ void main()
     vec4 h[HELD];
     [[unroll]] for (uint i = 0u; i < HELD; i++) {
         const uint k = k0 + y + i * side;
-        h[i] = k < push.K ? state[hk + k * quads + quad] : vec4(0.0);
+        h[i] = k < push.K ? vec4(state[hk + k * quads + quad]) : vec4(0.0);
     }
     for (uint t = 0u; t < n; t++) {
         const uint row = push.x_offset + (first + t) * push.x_stride;
@@ -102,6 +103,6 @@ void main()
     }
     [[unroll]] for (uint i = 0u; i < HELD; i++) {
         const uint k = k0 + y + i * side;
-        if (k < push.K) state[hk + k * quads + quad] = h[i];
+        if (k < push.K) state[hk + k * quads + quad] = state_of(h[i]);
     }
 }

@@ -6,7 +6,7 @@
 //
 //   x       [rows, width] f32           columns v [G V], s, g [G M]
 //   work    chunks
-//   state   [slot] -> hv [G][M][V] f32  updated in place
+//   state   [slot] -> hv [G][M][V]      updated in place
 //   scratch partial [chunks][chunk_rows][H][k_tiles][M], as gsa_rows_k.comp left it
 //   o       [rows, H V] f32
 //
@@ -16,6 +16,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "common/state.glsl"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
@@ -27,7 +28,7 @@ layout(constant_id = 0) const uint HEADS = 1u; // query heads of a kv head, R
 layout(constant_id = 1) const bool PROJECTIONS = false;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 2) buffer State { vec4 state[]; };
+layout(std430, set = 0, binding = 2) buffer State { STATE4 state[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Scratch { float scratch[]; };
 layout(std430, set = 0, binding = 4) writeonly buffer O { float o[]; };
 
@@ -89,7 +90,7 @@ void main()
 
     vec4 h[HELD];
     [[unroll]] for (uint i = 0u; i < HELD; i++)
-        h[i] = inside && y + i * side < push.M ? state[hv + (y + i * side) * (push.V / 4u) + quad] : vec4(0.0);
+        h[i] = inside && y + i * side < push.M ? vec4(state[hv + (y + i * side) * (push.V / 4u) + quad]) : vec4(0.0);
     for (uint t = 0u; t < n; t++) {
         const uint row = push.x_offset + (first + t) * push.x_stride, v = row + push.v + g * push.V + 4u * quad;
         const vec4 value =
@@ -129,5 +130,6 @@ void main()
         }
     }
     [[unroll]] for (uint i = 0u; i < HELD; i++)
-        if (inside && y + i * side < push.M) state[hv + (y + i * side) * (push.V / 4u) + quad] = h[i];
+        if (inside && y + i * side < push.M)
+            state[hv + (y + i * side) * (push.V / 4u) + quad] = state_of(h[i]);
 }

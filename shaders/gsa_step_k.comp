@@ -4,7 +4,7 @@
 //
 //   x       [rows, width] f32           columns q [H K], k [G K], s, g [G M]
 //   work    spans and chunks
-//   state   [slot] -> hk [G][K][M] f32  updated in place
+//   state   [slot] -> hk [G][K][M]      updated in place
 //   scratch partial [n_chunks][H][tiles][M], and the header for gsa_step_v.comp
 //
 // A workgroup owns tiles of TILE rows of one kv head's hk: x = run of tiles, y = kv head, z = span. It serves all R
@@ -14,6 +14,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "common/state.glsl"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
@@ -27,7 +28,7 @@ layout(constant_id = 2) const uint HEADS = 1u;  // query heads at a time, at mos
 layout(constant_id = 3) const bool PROJECTIONS = false;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 2) buffer State { float state[]; };
+layout(std430, set = 0, binding = 2) buffer State { STATE state[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Scratch { float scratch[]; };
 
 const uint ROWS = GSA_MIXER_GROUP / LANES;
@@ -90,13 +91,13 @@ void tile_step(uint tile, uint m0, uint row, uint hk, uint to)
         for (uint k0 = tile * TILE + lane / LANES; k0 < end && m < push.M; k0 += ROWS * BATCH) {
             float h[BATCH];
             [[unroll]] for (uint i = 0u; i < BATCH; i++)
-                h[i] = k0 + i * ROWS < end ? state[hk + (k0 + i * ROWS) * push.M + m] : 0.0;
+                h[i] = k0 + i * ROWS < end ? float(state[hk + (k0 + i * ROWS) * push.M + m]) : 0.0;
             [[unroll]] for (uint i = 0u; i < BATCH; i++) {
                 const uint k = k0 + i * ROWS;
                 if (k >= end) continue;
                 if (r0 == 0u) {
                     h[i] = decay_apply(decay, h[i], s * key[k - tile * TILE]);
-                    state[hk + k * push.M + m] = h[i];
+                    state[hk + k * push.M + m] = state_of(h[i]);
                 }
                 [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++)
                     if (r < HEADS && r0 + r < push.R) sum[r] = fma(query[r * TILE + k - tile * TILE], h[i], sum[r]);

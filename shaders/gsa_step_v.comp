@@ -5,7 +5,7 @@
 //
 //   x       [rows, width] f32           columns v [G V], s, g [G M]
 //   scratch header and partial, as gsa_step_k.comp left them
-//   state   [slot] -> hv [G][M][V] f32  updated in place
+//   state   [slot] -> hv [G][M][V]      updated in place
 //   o       [rows, H V] f32
 //
 // A workgroup owns columns of one kv head's hv: x = run of tiles of TILE columns, y = kv head, z = span. Every group
@@ -14,6 +14,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "common/state.glsl"
 #include "common/mixer.h"
 layout(push_constant) uniform Push { gsa_step_push push; };
 #include "common/mixer.glsl"
@@ -28,7 +29,7 @@ layout(constant_id = 3) const bool ALL_SLOTS = true; // weight[] holds all slots
 layout(constant_id = 4) const bool PROJECTIONS = false;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Scratch { float scratch[]; };
-layout(std430, set = 0, binding = 2) buffer State { float state[]; };
+layout(std430, set = 0, binding = 2) buffer State { STATE state[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer O { float o[]; };
 
 const uint ROWS = GSA_MIXER_GROUP / TILE;
@@ -181,14 +182,14 @@ void main()
                     for (uint i0 = lane / TILE; i0 < end && v < push.V; i0 += ROWS * BATCH) {
                         float h[BATCH];
                         [[unroll]] for (uint i = 0u; i < BATCH; i++)
-                            h[i] = i0 + i * ROWS < end ? state[hv + (d0 + i0 + i * ROWS) * push.V + v] : 0.0;
+                            h[i] = i0 + i * ROWS < end ? float(state[hv + (d0 + i0 + i * ROWS) * push.V + v]) : 0.0;
                         [[unroll]] for (uint i = 0u; i < BATCH; i++) {
                             const uint m = i0 + i * ROWS;
                             if (m >= end) continue;
                             const uint held = ALL_SLOTS ? d0 + m : (d0 + m) % GSA_STEP_SLOTS;
                             if (r0 == 0u) {
                                 h[i] = decay_apply(vec2(base[m], small[m]), h[i], strength[m] * value);
-                                state[hv + (d0 + m) * push.V + v] = h[i];
+                                state[hv + (d0 + m) * push.V + v] = state_of(h[i]);
                             }
                             [[unroll]] for (uint r = 0u; r < GSA_STEP_HEADS; r++)
                                 if (r < HEADS) sum[r] = fma(weight[r * slots() + held], h[i], sum[r]);

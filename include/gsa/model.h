@@ -23,6 +23,13 @@ typedef enum gsa_prompt_weights {
     GSA_PROMPT_WEIGHTS_OFF
 } gsa_prompt_weights;
 
+/* How sessions keep the two memories of each layer, hk and hv; short convolutions keep their inputs in f32. Arithmetic is
+ * f32 either way. With f16 a state takes half the memory, and a token reads and writes half the bytes of it; it is rounded
+ * where a chunk of tokens ends (MODEL.md), so results differ from those of f32 and, by as much, with how a prompt is cut
+ * into calls. Repeating, forking, saving and slicing by a budget still give the same bits. Needs 16-bit storage on a
+ * device: without it loading fails with UNSUPPORTED. */
+typedef enum gsa_state_type { GSA_STATE_F32, GSA_STATE_F16 } gsa_state_type;
+
 /* Exactly one of path, source and synthetic. The struct and its strings need to live for the call only; so do progress and
  * its user. The memory or callback of a source must stay until the model is destroyed: weights are read again for the
  * identity in state files and, on the CPU reference, for every token. A path is kept mapped as long: replace such a file,
@@ -41,6 +48,7 @@ typedef struct gsa_model_params {
      * sessions may take faster kernels, whose results differ by rounding (the bound for f16 products in MODEL.md). */
     int deterministic;
     gsa_prompt_weights prompt_weights;
+    gsa_state_type state_type;
     gsa_progress progress; /* may be NULL. On the thread that loads; other threads read and repack meanwhile */
     void *progress_user;
 } gsa_model_params;
@@ -56,7 +64,9 @@ typedef struct gsa_model_info {
     float norm_eps, gate_normalizer;
     uint64_t n_parameters;
     uint64_t weight_bytes; /* as stored in the file */
-    uint64_t state_bytes;  /* of one session */
+    uint64_t n_state;      /* numbers of a session's state */
+    uint64_t state_bytes;  /* of one session, in memory and in a state file */
+    gsa_state_type state_type;
     char description[512]; /* where it came from */
 } gsa_model_info;
 

@@ -48,8 +48,9 @@ GSA_API void gsa_snapshot_destroy(gsa_snapshot *snapshot);
  * name and renamed. Blocks. OK; BUSY, FILE, HOST_MEMORY, DEVICE_LOST. */
 GSA_API gsa_status gsa_session_save_wait(const gsa_session *session, const gsa_sampler *sampler, const char *path);
 /* Continue from a state file. sampler, when given, takes the saved sampler state if the file has one. Blocks.
- * OK; FILE; FORMAT (short, changed or not a state file); MISMATCH (saved by another model); BUSY, HOST_MEMORY,
- * DEVICE_LOST. On failure session and sampler are untouched, except after DEVICE_LOST. */
+ * A file of f16 states also goes into a model with states of f32, exactly; not the other way round.
+ * OK; FILE; FORMAT (short, changed or not a state file); MISMATCH (saved by another model, or in f32 where states are f16);
+ * BUSY, HOST_MEMORY, DEVICE_LOST. On failure session and sampler are untouched, except after DEVICE_LOST. */
 GSA_API gsa_status gsa_session_load_wait(gsa_session *session, gsa_sampler *sampler, const char *path);
 /* The same to and from memory. Two-call idiom: data NULL gives *size. LIMIT: capacity too small. */
 GSA_API gsa_status gsa_session_serialize_wait(
@@ -57,7 +58,7 @@ GSA_API gsa_status gsa_session_serialize_wait(
 GSA_API gsa_status gsa_session_deserialize_wait(
     gsa_session *session, gsa_sampler *sampler, const void *data, size_t size);
 /* The recurrent state as floats, layer by layer: hk [G][K][M], hv [G][M][V], conv_q [H*K][W], conv_k [G*K][W],
- * conv_v [G*V][W]. n_floats must be gsa_model_info.state_bytes / 4. Blocks. */
+ * conv_v [G*V][W]. n_floats must be gsa_model_info.n_state. Blocks. OK; ARGUMENT, BUSY, HOST_MEMORY, DEVICE_LOST. */
 GSA_API gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size_t n_floats);
 
 /* Which slots the next tokens would write and read. The session stays as it is. Computed by the CPU reference from the

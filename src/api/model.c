@@ -12,6 +12,9 @@ static gsa_status check_params(const char *where, const gsa_model_params *p)
     if ((unsigned)p->prompt_weights > GSA_PROMPT_WEIGHTS_OFF)
         return gsai_fail(GSA_ERROR_ARGUMENT, "%s: prompt_weights is %d, expected 0 to %d", where,
             (int)p->prompt_weights, GSA_PROMPT_WEIGHTS_OFF);
+    if ((unsigned)p->state_type > GSA_STATE_F16)
+        return gsai_fail(
+            GSA_ERROR_ARGUMENT, "%s: state_type is %d, expected 0 to %d", where, (int)p->state_type, GSA_STATE_F16);
     return GSA_OK;
 }
 

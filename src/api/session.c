@@ -1,6 +1,7 @@
 /* gsa/session.h: sessions and snapshots. Steps are in step.c. */
 #include "gsa/session.h"
 
+#include "model/state.h"
 #include "ref/ref.h"
 #include "session/session.h"
 #include "util/file.h"
@@ -203,10 +204,10 @@ gsa_status gsa_session_state_wait(const gsa_session *session, float *state, size
     gsa_status status = check_idle("gsa_session_state_wait", session);
     if (status != GSA_OK) return status;
     gsa_model *m = session->model;
-    if (!state || n_floats != m->info.state_bytes / 4)
+    if (!state || n_floats != m->info.n_state)
         return gsai_fail(GSA_ERROR_ARGUMENT,
             "gsa_session_state_wait: the state has %llu floats, room for %zu was given",
-            (unsigned long long)m->info.state_bytes / 4, state ? n_floats : 0);
+            (unsigned long long)m->info.n_state, state ? n_floats : 0);
     gsai_mutex_lock(&m->lock);
     status = m->engine->ops->slot_read(m->engine, session->slot, state);
     gsai_mutex_unlock(&m->lock);
@@ -228,10 +229,10 @@ gsa_status gsa_session_trace_wait(
                 m->info.n_vocab - 1);
     const gsa_allocator *a = &m->device->allocator;
     const gsai_ref_wants wants = {.write = write, .read = read};
-    float *state = gsai_alloc_array(a, m->info.state_bytes / 4, sizeof *state);
+    float *state = gsai_alloc_array(a, m->info.n_state, sizeof *state);
     if (!state)
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
-            (unsigned long long)m->info.state_bytes);
+            (unsigned long long)m->info.n_state * 4);
     gsai_mutex_lock(&m->lock);
     status = m->engine->ops->slot_read(m->engine, session->slot, state);
     gsai_mutex_unlock(&m->lock);
@@ -248,18 +249,18 @@ gsa_status gsa_session_serialize_wait(
     if (!size) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_serialize_wait: size is NULL");
     gsa_model *m = session->model;
     const gsa_allocator *a = &m->device->allocator;
-    gsai_saved saved = {session->position, NULL, m->info.state_bytes / 4, session->has_logits ? session->logits : NULL,
-        m->info.n_vocab, sampler};
+    gsai_saved saved = {
+        session->position, &m->checkpoint->config, NULL, session->has_logits ? session->logits : NULL, sampler};
     *size = gsai_state_file_size(&saved);
     if (!data) return GSA_OK;
     if (capacity < *size)
         return gsai_fail(GSA_ERROR_LIMIT,
             "gsa_session_serialize_wait: the state takes %zu bytes, room for %zu was given", *size, capacity);
 
-    float *state = gsai_alloc_array(a, saved.n_floats, sizeof *state);
+    float *state = gsai_alloc_array(a, m->info.n_state, sizeof *state);
     if (!state)
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
-            (unsigned long long)m->info.state_bytes);
+            (unsigned long long)m->info.n_state * 4);
     uint64_t hash = 0;
     gsai_mutex_lock(&m->lock);
     status = m->engine->ops->slot_read(m->engine, session->slot, state);
@@ -278,18 +279,17 @@ gsa_status gsa_session_deserialize_wait(gsa_session *session, gsa_sampler *sampl
     if (!data) return gsai_fail(GSA_ERROR_ARGUMENT, "gsa_session_deserialize_wait: data is NULL");
     gsa_model *m = session->model;
     const gsa_allocator *a = &m->device->allocator;
-    const uint64_t n_floats = m->info.state_bytes / 4;
-    float *state = gsai_alloc_array(a, n_floats, sizeof *state);
+    float *state = gsai_alloc_array(a, m->info.n_state, sizeof *state);
     if (!state)
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
-            (unsigned long long)m->info.state_bytes);
+            (unsigned long long)m->info.n_state * 4);
     gsai_loaded loaded;
     uint64_t hash = 0;
     gsai_mutex_lock(&m->lock);
     status = gsai_model_hash(m, &hash);
-    if (status == GSA_OK) status = gsai_state_file_read(data, size, hash, n_floats, m->info.n_vocab, &loaded);
+    if (status == GSA_OK) status = gsai_state_file_read(data, size, hash, &m->checkpoint->config, &loaded);
     if (status == GSA_OK) {
-        gsai_floats_from_le(state, loaded.state, n_floats);
+        gsai_state_give(&loaded.config, loaded.state, state);
         status = m->engine->ops->slot_write(m->engine, session->slot, state);
     }
     gsai_mutex_unlock(&m->lock);

@@ -28,6 +28,7 @@ typedef struct gsai_config {
     gsai_ffn_act ffn_act;
     bool tied;              /* head shares the embedding's weights */
     int32_t bos_id, eos_id; /* -1 = none */
+    bool half_state;        /* sessions keep hk and hv as f16: a choice of the caller's, no part of the model */
 } gsai_config;
 
 /* Caps on what a file may claim; they keep every product of two of these far from 2^64. */
@@ -40,8 +41,7 @@ typedef struct gsai_config {
 /* Zero-free, divisible, within the caps? FORMAT names the offending value with what was expected. */
 gsa_status gsai_config_check(const gsai_config *c);
 
-/* Where the parts of one layer's recurrent state lie, in floats from the start of the layer's block. The same layout
- * serves the CPU reference, the device arena and the state file:
+/* Where the parts of one layer's recurrent state lie, in floats from the start of the layer's block:
  *   hk [G][K][M]   hv [G][M][V]   conv_q [H*K][W]   conv_k [G*K][W]   conv_v [G*V][W]  (oldest input first)
  * All zeros is the state before the first token. */
 typedef struct gsai_layer_state {

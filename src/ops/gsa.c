@@ -57,7 +57,7 @@ void gsai_mixer_push(
         .s = x->s,
         .o_offset = o.offset,
         .o_stride = o.stride,
-        .state_stride = (uint32_t)state->at.n_floats,
+        .state_stride = (uint32_t)state->at.n_floats * (4 / gsai_state_element(c)),
         .hk = (uint32_t)state->at.hk,
         .hv = (uint32_t)state->at.hv,
         .spans = work->spans,

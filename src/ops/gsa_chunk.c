@@ -58,7 +58,8 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
     const uint32_t side = c->M <= 16 ? 16 : c->M <= 32 ? 32 : 64, other = 2048 / side;
     const uint32_t one_tile = c->M <= GSA_SLOT_TILE;
 
-    const gsai_variant *gate = gsai_op_variant(r, "gsa_chunk_gate"), *scan = gsai_op_variant(r, "gsa_chunk_scan");
+    const gsai_variant *gate = gsai_op_variant(r, "gsa_chunk_gate");
+    const gsai_variant *scan = gsai_op_variant(r, GSAI_STATE_OP(c, "gsa_chunk_scan"));
     const gsai_variant *read = gsai_op_variant(r, "gsa_chunk_read");
     if (!gate || !scan || !read) return;
 
@@ -83,7 +84,8 @@ void gsai_op_gsa_chunk(gsai_recorder *r, const gsai_config *c, gsai_rows o, cons
     call.groups[0] = tiles_of(c->M, side) * (tiles_of(c->K, other) + tiles_of(c->V, other));
     call.groups[1] = c->G;
     call.groups[2] = work->n_spans;
-    call.bytes = ((n_chunks + 2ull * work->n_spans) * gm + T * c->G) * (c->K + c->V) * 4 + T * gm * 4;
+    call.bytes = ((n_chunks * 4 + 2ull * work->n_spans * gsai_state_element(c)) * gm + T * c->G * 4) * (c->K + c->V) +
+                 T * gm * 4;
     call.flops = 2 * T * gm * (c->K + c->V);
     if (!call.pipeline) return;
     gsai_recorder_call(r, &call);

@@ -47,7 +47,7 @@ uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks)
 
 bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
-    static const char *const ops[] = {"gsa_cm_prepare", "gsa_cm_pairs", "gsa_cm_scan", "gsa_cm_read"};
+    const char *const ops[] = {"gsa_cm_prepare", "gsa_cm_pairs", GSAI_STATE_OP(c, "gsa_cm_scan"), "gsa_cm_read"};
     const gsa_device *dev = gsai_recorder_device(r);
     const uint32_t lanes = dev->caps.subgroup_size;
     gsai_coopmat_shape frag;
@@ -142,12 +142,13 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
             .flops = 2 * T * c->H * (GSA_CHUNK * ((uint64_t)c->K + c->M) / GSAI_MATRIX_SPEEDUP + 16ull * c->M),
         },
         &push, true);
-    record(r, "gsa_cm_scan",
+    record(r, GSAI_STATE_OP(c, "gsa_cm_scan"),
         (gsai_call){
             .groups = {(uint32_t)(both / GSA_CM_TILE), c->G, work->n_spans},
             .bind = {work_table, half, table, GSAI_BIND(start, GSAI_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE)},
             .n_bind = 5,
-            .bytes = (n_chunks * 2 + work->n_spans * 8ull) * gm * both + T * (c->G * both * 2 + gm * 2),
+            .bytes = (n_chunks * 2 + work->n_spans * 2ull * gsai_state_element(c)) * gm * both +
+                     T * (c->G * both * 2 + gm * 2),
             .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP + n_chunks * gm * both * 4,
         },
         &push, true);

@@ -2,6 +2,7 @@
  * first row to its last. */
 #include "ops/op_util.h"
 
+#include "model/state.h"
 #include "ops/mixer.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@ static bool is_power_of_2(uint32_t n)
 
 static bool shapes_fit(const gsai_config *c)
 {
-    const gsai_layer_state at = gsai_config_layer_state(c, 0);
+    const gsai_layer_state at = gsai_kept_layer_state(c);
 
     if (at.hk % 4 != 0 || at.hv % 4 != 0 || at.n_floats % 4 != 0) return false;
     return is_power_of_2(c->M) && c->M >= 16 && c->M <= GSA_ROWS_SLOTS && c->V % 4 == 0 &&
@@ -41,7 +42,8 @@ bool gsai_gsa_rows_has(gsai_recorder *r, const gsai_config *c, const gsai_work *
     const gsai_variant *forced = gsai_recorder_forced(r);
 
     if (!shapes_fit(c) || work->n_chunks != work->n_spans || work->rows == GSAI_ROWS_MANY) return false;
-    if (!gsai_variant_pick(dev, "gsa_rows_k") || !gsai_variant_pick(dev, "gsa_rows_v")) return false;
+    if (!gsai_variant_pick(dev, GSAI_STATE_OP(c, "gsa_rows_k"))) return false;
+    if (!gsai_variant_pick(dev, GSAI_STATE_OP(c, "gsa_rows_v"))) return false;
     return !forced || strncmp(forced->op, "gsa_", 4) != 0 || strncmp(forced->op, "gsa_rows_", 9) == 0;
 }
 
@@ -49,7 +51,7 @@ void gsai_op_gsa_rows(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     const gsai_work *work, gsai_range scratch, bool projections)
 {
     const uint32_t R = c->H / c->G, quads = GROUP_VECS / c->M;
-    const uint64_t states = (uint64_t)work->n_chunks * c->G * c->M * 8, rows = work->n_rows;
+    const uint64_t states = (uint64_t)work->n_chunks * c->G * c->M * 2 * gsai_state_element(c), rows = work->n_rows;
     struct gsa_step_push push = {
         .scale = c->scale,
         .n_spans = work->n_spans,
@@ -61,7 +63,8 @@ void gsai_op_gsa_rows(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     };
     gsai_mixer_push(&push, c, o, x, state, work);
     const uint32_t spec[] = {R, projections};
-    const gsai_variant *k = gsai_op_variant(r, "gsa_rows_k"), *v = gsai_op_variant(r, "gsa_rows_v");
+    const gsai_variant *k = gsai_op_variant(r, GSAI_STATE_OP(c, "gsa_rows_k"));
+    const gsai_variant *v = gsai_op_variant(r, GSAI_STATE_OP(c, "gsa_rows_v"));
     if (!k || !v) return;
 
     gsai_call call = {.label = "gsa_rows_k", .n_bind = 4, .push = &push, .push_bytes = sizeof push};

@@ -74,7 +74,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     const gsa_device *dev = gsai_recorder_device(r);
     const uint32_t R = c->H / c->G, k_rows = k_tile(c), v_columns = v_tile(c);
     const uint32_t k_tiles = (c->K + k_rows - 1) / k_rows, v_tiles = (c->V + v_columns - 1) / v_columns;
-    const uint64_t columns = (uint64_t)work->n_spans * c->G;
+    const uint64_t columns = (uint64_t)work->n_spans * c->G, moved = 2ull * gsai_state_element(c);
     struct gsa_step_push push = {
         .scale = c->scale,
         .n_spans = work->n_spans,
@@ -88,7 +88,8 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     const uint32_t k_spec[] = {k_rows, lanes(c), R < GSA_STEP_HEADS ? R : GSA_STEP_HEADS, projections};
     const uint32_t v_spec[] = {v_columns, lanes(c), v_heads(c), c->M <= GSA_STEP_SLOTS, projections};
 
-    const gsai_variant *k_step = gsai_op_variant(r, "gsa_step_k"), *v_step = gsai_op_variant(r, "gsa_step_v");
+    const gsai_variant *k_step = gsai_op_variant(r, GSAI_STATE_OP(c, "gsa_step_k"));
+    const gsai_variant *v_step = gsai_op_variant(r, GSAI_STATE_OP(c, "gsa_step_v"));
     if (!k_step || !v_step) return;
 
     gsai_call call = {.label = "gsa_step_k", .n_bind = 4, .push = &push, .push_bytes = sizeof push};
@@ -100,7 +101,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     call.groups[0] = (k_tiles + push.tiles - 1) / push.tiles;
     call.groups[1] = c->G;
     call.groups[2] = work->n_spans;
-    call.bytes = (uint64_t)work->n_chunks * c->M * (c->G * 8ull * c->K + c->H * 4ull * k_tiles);
+    call.bytes = (uint64_t)work->n_chunks * c->M * (c->G * moved * c->K + c->H * 4ull * k_tiles);
     call.flops = (uint64_t)work->n_chunks * c->G * c->K * c->M * (6 + 2 * R);
     if (!call.pipeline) return;
     gsai_recorder_call(r, &call);
@@ -113,7 +114,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     call.bind[2] = GSAI_BIND(state->range, GSAI_READ_WRITE);
     call.bind[3] = GSAI_BIND(o.range, GSAI_WRITE);
     call.groups[0] = (v_tiles + push.tiles - 1) / push.tiles;
-    call.bytes = (uint64_t)work->n_chunks * c->M * (c->G * 8ull * c->V + call.groups[0] * c->H * 4ull * k_tiles);
+    call.bytes = (uint64_t)work->n_chunks * c->M * (c->G * moved * c->V + call.groups[0] * c->H * 4ull * k_tiles);
     call.flops = (uint64_t)work->n_chunks * c->M *
                  (c->G * (uint64_t)c->V * (6 + 2 * R) + call.groups[0] * c->H * (20ull + k_tiles));
     if (!call.pipeline) return;
@@ -125,8 +126,8 @@ uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const g
     const uint32_t R = c->H / c->G, n_q = c->H * c->K;
     uint32_t tile = 0;
 
-    if (c->W != 0 || c->feature_map == GSAI_FEATURE_T2R || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS || c->V % 4 != 0 ||
-        c->K % 4 != 0 || R > GSA_STEP_HEADS || !gsai_variant_pick(dev, "gsa_step_mix"))
+    if (c->half_state || c->W != 0 || c->feature_map == GSAI_FEATURE_T2R || c->M % 4 != 0 || c->M > WHOLE_STEP_SLOTS ||
+        c->V % 4 != 0 || c->K % 4 != 0 || R > GSA_STEP_HEADS || !gsai_variant_pick(dev, "gsa_step_mix"))
         return 0;
     for (uint32_t i = 0; i < w->n_parts; i++) {
         const gsai_matrix_part *part = &w->parts[i];

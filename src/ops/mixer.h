@@ -12,6 +12,13 @@ static inline uint32_t gsai_mixer_chunk_rows(gsai_row_class rows)
     return rows == GSAI_ROWS_ONE ? 1 : rows == GSAI_ROWS_FEW ? GSAI_FEW_MAX : GSA_CHUNK;
 }
 
+/* Name of the form of an op that serves the model's type of state, and bytes of an element of hk and hv. */
+#define GSAI_STATE_OP(c, op) ((c)->half_state ? op "_half" : op)
+static inline uint32_t gsai_state_element(const gsai_config *c)
+{
+    return c->half_state ? 2 : 4;
+}
+
 /* Tables inside the work range, at least one slot inside the state's, no more spans and chunks than a dispatch has
  * groups. False after failing the recorder. */
 bool gsai_mixer_check_work(gsai_recorder *r, const char *op, const gsai_state *state, const gsai_work *work);

@@ -144,7 +144,7 @@ typedef struct gsai_qkvf {
     uint32_t width;         /* columns in all, s included */
 } gsai_qkvf;
 
-/* The state of one layer for all slots: slot i at i * n_floats floats, parts as in gsai_layer_state. Slots lie in pages
+/* The state of one layer for all slots: slot i at i * n_floats floats, parts as gsai_kept_layer_state tells. Slots lie in pages
  * when a layer's arena passes the binding limit; spans and chunks of one call lie in one page, slot numbers count
  * from the page's start. */
 typedef struct gsai_state {

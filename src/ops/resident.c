@@ -194,6 +194,7 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     gsai_resident_shape s = {.type = type};
     product p[PHASES_OF_LAYER];
 
+    if (c->half_state) return cannot("states of f16");
     gsa_status status = check_matrices(dev, c, layers, same_bits, type);
     if (status == GSA_OK) status = choose_groups(dev, gsai_resident_variant(dev, type), groups, &s);
     if (status != GSA_OK) return status;

@@ -11,6 +11,9 @@
 #define CM        (GSAI_CAP_COOPMAT | GSAI_CAP_FLOAT16 | GSAI_CAP_STORAGE16 | GSAI_CAP_SUBGROUP | GSAI_CAP_MEMORY_MODEL)
 #define RES       (SGS | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE | GSAI_CAP_BUFFER_ADDRESS)
 
+#define H16       (GSAI_CAP_STORAGE16)
+
+#define H16_WANTS "16-bit storage, for states of f16"
 #define RES_WANTS "buffers by address, device scope of the memory model"
 #define CM_WANTS  "cooperative matrices of f16 with f32 sums"
 
@@ -131,12 +134,18 @@
     X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
     X("gsa_rows_k", "gsa_rows_k", 0, 128, 9216, "runs anywhere")                                                       \
     X("gsa_rows_v", "gsa_rows_v", 0, 128, 10240, "runs anywhere")                                                      \
+    X("gsa_step_k_half", "gsa_step_k_half", H16, 128, 9216, H16_WANTS)                                                 \
+    X("gsa_step_v_half", "gsa_step_v_half", H16, 128, 15872, H16_WANTS)                                                \
+    X("gsa_rows_k_half", "gsa_rows_k_half", H16, 128, 9216, H16_WANTS)                                                 \
+    X("gsa_rows_v_half", "gsa_rows_v_half", H16, 128, 10240, H16_WANTS)                                                \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
+    X("gsa_chunk_scan_half", "gsa_chunk_scan_half", H16, 128, 16384, H16_WANTS)                                        \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
     X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 13376, CM_WANTS)                                                    \
     X("gsa_cm_pairs", "gsa_cm_pairs", CM, 128, 27648, CM_WANTS)                                                        \
     X("gsa_cm_scan", "gsa_cm_scan", CM, 128, 28672, CM_WANTS)                                                          \
+    X("gsa_cm_scan_half", "gsa_cm_scan_half", CM, 128, 28672, CM_WANTS)                                                \
     X("gsa_cm_read", "gsa_cm_read", CM, 128, 31744, CM_WANTS)                                                          \
     X("read", "read", 0, 128, 0, "runs anywhere")
 

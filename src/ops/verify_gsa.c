@@ -207,9 +207,12 @@ static void run_gsa(gsai_check *c, const gsai_verify_case *k)
     gsai_check_mixer m;
     float *state;
 
-    if (strcmp(gsai_check_op(c), "gsa_rows_k") == 0 && !gsai_variant_pick(gsai_check_device(c), "gsa_rows_v")) {
-        c->skipped = true; /* never used alone */
-        return;
+    for (uint32_t i = 0; i < 2; i++) {
+        static const char *const pairs[2][2] = {{"gsa_rows_k", "gsa_rows_v"}, {"gsa_rows_k_half", "gsa_rows_v_half"}};
+        if (strcmp(gsai_check_op(c), pairs[i][0]) == 0 && !gsai_variant_pick(gsai_check_device(c), pairs[i][1])) {
+            c->skipped = true; /* never used alone */
+            return;
+        }
     }
     if (k->n[11] != 0) {
         run_projections(c, k, config);
@@ -377,6 +380,30 @@ static const gsai_verify_case rows_cases[] = {
         {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
 };
 
+/* States of f16. Now and then a sum lies so near the middle between two of them that the reference takes the other one,
+ * which is off by their distance: a thousandth of that element. Measured below 3e-5; truncation would miss by 5e-4. */
+#define TOLERANCE_STATE 1e-4
+static const gsai_verify_case step_half_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16, 3 x 2, f16", TOLERANCE_STATE, {4, 2, 32, 48, 16, 3, 2, 0, GSAI_GATES_USUAL, 100, 1}},
+    {"H 4 G 4 K 60 V 47 M 63, 2 x 5..1, f16", TOLERANCE_STATE, {4, 4, 60, 47, 63, 2, 5, 4, GSAI_GATES_MIXED, 100, 1}},
+    {"H 5 G 1 K 33 V 40 M 512, 2 x 2, from projections, relu, f16", TOLERANCE_STATE,
+        {5, 1, 33, 40, 512, 2, 2, 0, GSAI_GATES_MIXED, 100, 1, 2}},
+};
+static const gsai_verify_case rows_half_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16, 3 x 7..3, f16", TOLERANCE_STATE, {4, 2, 32, 48, 16, 3, 7, 2, GSAI_GATES_USUAL, 100, 0}},
+    {"H 4 G 1 K 64 V 64 M 64, 40 x 1, from projections, f16", TOLERANCE_STATE,
+        {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
+};
+static const gsai_verify_case chunk_half_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16, 2 x 70..50, f16", TOLERANCE_STATE,
+        {4, 2, 32, 48, 16, 2, 70, 20, GSAI_GATES_USUAL, 100, 0}},
+    {"H 3 G 1 K 33 V 45 M 61, 1 x 200, f16", TOLERANCE_STATE, {3, 1, 33, 45, 61, 1, 200, 0, GSAI_GATES_KEEP, 100, 0}},
+};
+static const gsai_verify_case cm_half_cases[] = {
+    {"H 4 G 2 K 64 V 64 M 32, 2 x 140..74, f16", TOLERANCE_HALF,
+        {4, 2, 64, 64, 32, 2, 140, 66, GSAI_GATES_USUAL, 100, 0}},
+};
+
 #define SET(OP, RUN, CASES)                                                                                            \
     {                                                                                                                  \
         OP, RUN, CASES, sizeof CASES / sizeof *CASES, 0                                                                \
@@ -404,12 +431,18 @@ const gsai_verify_set gsai_verify_gsa[] = {
     STEP_SET("q6_k", whole_step_block_cases, GSAI_Q6_K),
     SET("gsa_rows_k", run_gsa, rows_cases),
     SET("gsa_rows_v", run_gsa, rows_cases),
+    SET("gsa_step_k_half", run_gsa, step_half_cases),
+    SET("gsa_step_v_half", run_gsa, step_half_cases),
+    SET("gsa_rows_k_half", run_gsa, rows_half_cases),
+    SET("gsa_rows_v_half", run_gsa, rows_half_cases),
     SET("gsa_chunk_gate", run_gsa, chunk_cases),
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
+    SET("gsa_chunk_scan_half", run_gsa, chunk_half_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),
     SET("gsa_cm_prepare", run_gsa, cm_cases),
     SET("gsa_cm_pairs", run_gsa, cm_cases),
     SET("gsa_cm_scan", run_gsa, cm_cases),
+    SET("gsa_cm_scan_half", run_gsa, cm_half_cases),
     SET("gsa_cm_read", run_gsa, cm_cases),
 };
 const uint32_t gsai_n_verify_gsa = sizeof gsai_verify_gsa / sizeof *gsai_verify_gsa;

@@ -1,5 +1,6 @@
 #include "ops/verify_mixer.h"
 
+#include "model/state.h"
 #include "ops/mixer.h"
 #include "ref/ref.h"
 #include "util/half.h"
@@ -87,12 +88,25 @@ static float make_gate(gsai_check *c, gsai_check_gates gates, float random)
     }
 }
 
+/* States of all slots become what the device can hold. */
+static void round_states(const gsai_check_mixer *m, float *state)
+{
+    for (uint32_t slot = 0; slot < m->n_slots; slot++) gsai_state_round(&m->config, state + slot * m->at.n_floats);
+}
+
+static bool ends_in_half(const char *op)
+{
+    const size_t n = strlen(op);
+    return n > 5 && strcmp(op + n - 5, "_half") == 0;
+}
+
 bool gsai_check_mixer_make(gsai_check *c, const gsai_config *config, uint32_t n_sessions, uint32_t T, uint32_t less,
     gsai_check_gates gates, gsai_check_mixer *out)
 {
     gsai_check_mixer m = {.config = *config, .at = gsai_config_layer_state(config, 0), .n_spans = n_sessions};
     const uint32_t H = config->H, G = config->G, K = config->K, V = config->V, M = config->M;
 
+    m.config.half_state = ends_in_half(gsai_check_op(c));
     m.n_slots = n_sessions + 2;
     m.columns = (gsai_qkvf){.q = 0, .k = H * K, .v = (H + G) * K, .g = (H + G) * K + G * V};
     m.columns.s = m.columns.g + G * M;
@@ -108,6 +122,7 @@ bool gsai_check_mixer_make(gsai_check *c, const gsai_config *config, uint32_t n_
     m.x = gsai_check_random(c, (uint64_t)m.T * m.columns.width, 1, false);
     m.state = gsai_check_random(c, m.n_slots * m.at.n_floats, 1, false);
     if (!m.x || !m.state) return false;
+    round_states(&m, m.state);
     for (uint32_t t = 0; t < m.T; t++) {
         float *row = m.x + (uint64_t)t * m.columns.width;
         for (uint32_t i = 0; i < H * K; i++) row[i] *= 3 / sqrtf((float)K);
@@ -120,46 +135,59 @@ bool gsai_check_mixer_make(gsai_check *c, const gsai_config *config, uint32_t n_
     return true;
 }
 
-float *gsai_check_mixer_reference(gsai_check *c, const gsai_check_mixer *m, float **state)
+/* Rows first .. first + n of a session, one chunk. */
+static gsa_status reference_chunk(
+    gsai_check *c, const gsai_check_mixer *m, uint32_t first, uint32_t n, float *slot, float *o)
 {
     const gsai_config *f = &m->config;
     const gsai_qkvf *at = &m->columns;
     const uint64_t width = at->width;
     const gsa_allocator allocator = gsai_check_device(c)->allocator;
-    float *o = gsai_check_alloc(c, (uint64_t)m->T * f->H * f->V);
+    const float *x = m->x + first * width;
+    const gsai_ref_gsa_args args = {
+        .q = x + at->q,
+        .k = x + at->k,
+        .v = x + at->v,
+        .s = x + at->s,
+        .g = x + at->g,
+        .q_stride = width,
+        .k_stride = width,
+        .v_stride = width,
+        .s_stride = width,
+        .g_stride = width,
+        .hk = slot + m->at.hk,
+        .hv = slot + m->at.hv,
+        .o = o + (uint64_t)first * f->H * f->V,
+        .T = n,
+        .H = f->H,
+        .G = f->G,
+        .K = f->K,
+        .V = f->V,
+        .M = f->M,
+        .scale = f->scale,
+    };
+    const gsa_status status = gsai_ref_gsa(&args, &allocator);
+    gsai_state_round(f, slot);
+    return status;
+}
+
+float *gsai_check_mixer_reference(gsai_check *c, const gsai_check_mixer *m, float **state)
+{
+    const uint32_t step = strncmp(gsai_check_op(c), "gsa_step_", 9) == 0 ? 1 : GSA_CHUNK; /* asked row by row */
+    float *o = gsai_check_alloc(c, (uint64_t)m->T * m->config.H * m->config.V);
     float *after = gsai_check_alloc(c, m->n_slots * m->at.n_floats);
 
     if (!o || !after) return NULL;
     memcpy(after, m->state, m->n_slots * m->at.n_floats * sizeof *after);
     for (uint32_t i = 0; i < m->n_spans; i++) {
-        const float *x = m->x + m->spans[i].first_row * width;
-        float *slot = after + m->spans[i].slot * m->at.n_floats;
-        const gsai_ref_gsa_args args = {
-            .q = x + at->q,
-            .k = x + at->k,
-            .v = x + at->v,
-            .s = x + at->s,
-            .g = x + at->g,
-            .q_stride = width,
-            .k_stride = width,
-            .v_stride = width,
-            .s_stride = width,
-            .g_stride = width,
-            .hk = slot + m->at.hk,
-            .hv = slot + m->at.hv,
-            .o = o + (uint64_t)m->spans[i].first_row * f->H * f->V,
-            .T = m->spans[i].n_rows,
-            .H = f->H,
-            .G = f->G,
-            .K = f->K,
-            .V = f->V,
-            .M = f->M,
-            .scale = f->scale,
-        };
-        const gsa_status status = gsai_ref_gsa(&args, &allocator);
-        if (status != GSA_OK) {
-            gsai_check_status(c, status);
-            return NULL;
+        const gsai_check_span *s = &m->spans[i];
+        for (uint32_t t = 0; t < s->n_rows; t += step) {
+            const uint32_t n = s->n_rows - t < step ? s->n_rows - t : step;
+            const gsa_status status = reference_chunk(c, m, s->first_row + t, n, after + s->slot * m->at.n_floats, o);
+            if (status != GSA_OK) {
+                gsai_check_status(c, status);
+                return NULL;
+            }
         }
     }
     *state = after;
@@ -202,6 +230,27 @@ static float *with_maps(gsai_check *c, const gsai_check_mixer *m)
     return x;
 }
 
+/* The states as the device keeps them, all slots. */
+static uint8_t *kept_states(gsai_check *c, const gsai_check_mixer *m)
+{
+    const uint64_t bytes = gsai_kept_state_bytes(&m->config);
+    uint8_t *kept = (uint8_t *)gsai_check_alloc(c, m->n_slots * bytes / 4);
+
+    for (uint32_t slot = 0; kept && slot < m->n_slots; slot++)
+        gsai_state_keep(&m->config, m->state + slot * m->at.n_floats, kept + slot * bytes);
+    return kept;
+}
+
+static float *given_states(gsai_check *c, const gsai_check_mixer *m, const uint8_t *kept)
+{
+    const uint64_t bytes = gsai_kept_state_bytes(&m->config);
+    float *state = gsai_check_alloc(c, m->n_slots * m->at.n_floats);
+
+    for (uint32_t slot = 0; state && kept && slot < m->n_slots; slot++)
+        gsai_state_give(&m->config, kept + slot * bytes, state + slot * m->at.n_floats);
+    return state;
+}
+
 void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly, const float *want_o,
     const float *want_state, float *got_o, float *got_state)
 {
@@ -214,7 +263,10 @@ void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly,
     if (!rows) return;
     x.rows = gsai_check_rows(c, rows, m->T, x.width, GSAI_CHECK_IN);
     const gsai_rows o = gsai_check_rows(c, NULL, m->T, width, GSAI_CHECK_OUT);
-    const gsai_state state = {gsai_check_place(c, m->state, n_state * 4, GSAI_CHECK_INOUT), m->at};
+    const uint8_t *kept = kept_states(c, m);
+    if (!kept) return;
+    const gsai_state state = {
+        gsai_check_place(c, kept, m->n_slots * gsai_kept_state_bytes(f), GSAI_CHECK_INOUT), gsai_kept_layer_state(f)};
     gsai_check_works works = gsai_check_cut(c, m->spans, m->n_spans, singly);
     for (uint32_t i = 0; i < works.n; i++) works.work[i].half = strncmp(gsai_check_op(c), "gsa_cm_", 7) == 0;
     gsai_range scratch[GSAI_CHECK_MAX_WORKS] = {0};
@@ -226,7 +278,8 @@ void gsai_check_mixer_run(gsai_check *c, const gsai_check_mixer *m, bool singly,
     for (uint32_t i = 0; i < works.n; i++) gsai_op_gsa(r, f, o, &x, &state, &works.work[i], scratch[i], m->projections);
     if (gsai_check_end(c) != GSA_OK) return;
 
-    const float *data = gsai_check_data(c, o.range), *after = gsai_check_data(c, state.range);
+    const float *data = gsai_check_data(c, o.range);
+    const float *after = given_states(c, m, gsai_check_data(c, state.range));
     if (!data || !after) return;
     if (want_o) gsai_check_compare_rows(c, o, want_o, m->T, width);
     if (want_state) compare_states(c, m, after, want_state);

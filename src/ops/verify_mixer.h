@@ -30,9 +30,10 @@ typedef enum gsai_check_gates {
     GSAI_N_GATES
 } gsai_check_gates;
 
-/* A pass as host memory: x [T][width] = [q | k | v | g | s], tightly packed; state [n_slots][at.n_floats]. */
+/* A pass as host memory: x [T][width] = [q | k | v | g | s], tightly packed; state [n_slots][at.n_floats], as floats whatever
+ * the device keeps. */
 typedef struct gsai_check_mixer {
-    gsai_config config;
+    gsai_config config; /* with states of f16 where the asked kernel is for these */
     gsai_layer_state at;
     gsai_qkvf columns; /* rows unset */
     uint32_t T, n_slots, n_spans;

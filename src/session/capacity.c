@@ -1,5 +1,6 @@
 #include "session/capacity.h"
 
+#include "model/state.h"
 #include "util/status.h"
 
 #define TRANSFER_BYTES (16ull << 20)
@@ -44,8 +45,8 @@ gsa_status gsai_capacity_of(
     const uint64_t max = limits->max_range < limits->max_allocation ? limits->max_range : limits->max_allocation;
     gsai_capacity k = {.n_slots = n_slots ? n_slots : 8};
 
-    k.layer_state_bytes = gsai_config_layer_state(c, 0).n_floats * 4;
-    k.state_bytes = gsai_config_state_floats(c) * 4;
+    k.layer_state_bytes = gsai_kept_layer_state(c).n_floats * 4;
+    k.state_bytes = gsai_kept_state_bytes(c);
     if (k.layer_state_bytes > max) return too_large("the state of one layer", k.layer_state_bytes, max);
     const uint64_t per_page = max / k.layer_state_bytes;
     k.slots_per_page = per_page < k.n_slots ? (uint32_t)per_page : k.n_slots;

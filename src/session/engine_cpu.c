@@ -2,6 +2,7 @@
 #include "session/engine.h"
 
 #include "common/shared.h" /* of shaders/ */
+#include "model/state.h"
 #include "ref/ref.h"
 #include "sample/sampler.h"
 #include "util/alloc.h"
@@ -15,18 +16,18 @@ typedef struct cpu_engine {
     gsai_engine base;
     gsa_allocator allocator;
     const gsai_checkpoint *checkpoint;
-    uint64_t state_floats;
-    float *arena;   /* [n_slots][state_floats] */
-    float *working; /* one state: a span runs on a copy, so that a failure leaves its slot alone */
+    uint64_t state_bytes; /* as kept */
+    uint8_t *arena;       /* [n_slots][state_bytes] */
+    float *working;       /* one state: a span runs on a copy, so that a failure leaves its slot alone */
 } cpu_engine;
 
 struct gsai_job {
     char unused;
 };
 
-static float *slot_state(const cpu_engine *e, uint32_t slot)
+static uint8_t *slot_state(const cpu_engine *e, uint32_t slot)
 {
-    return e->arena + slot * e->state_floats;
+    return e->arena + slot * e->state_bytes;
 }
 
 static gsa_status choose(const cpu_engine *e, gsai_span *s, const float *logits)
@@ -54,6 +55,7 @@ static gsa_status generate(cpu_engine *e, gsai_span *s, float *logits, uint64_t 
         if (deadline_ns && gsai_clock_ns() >= deadline_ns) break;
         const gsai_ref_wants wants = {.logits = logits, .first_logits = 0};
         status = gsai_ref_forward(e->checkpoint, e->working, &s->token, 1, &wants, &e->allocator);
+        gsai_state_round(&e->checkpoint->config, e->working);
         if (status == GSA_OK) status = choose(e, s, logits);
     }
     return status;
@@ -62,18 +64,19 @@ static gsa_status generate(cpu_engine *e, gsai_span *s, float *logits, uint64_t 
 /* One chunk at a time while the budget lasts, so that the budget means the same as on a GPU. */
 static gsa_status run_span(cpu_engine *e, gsai_span *s, uint64_t deadline_ns, bool first)
 {
-    const size_t n_vocab = e->checkpoint->config.n_vocab;
+    const gsai_config *c = &e->checkpoint->config;
+    const size_t n_vocab = c->n_vocab;
     float *token_logits = NULL; /* a token is wanted, logits are not: the engine brings its own row */
     if (s->want == GSA_WANT_TOKEN) {
         token_logits = gsai_alloc_array(&e->allocator, n_vocab, sizeof(float));
         if (!token_logits) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for %zu logits", n_vocab);
     }
-    memcpy(e->working, slot_state(e, s->slot), e->state_floats * sizeof(float));
+    gsai_state_give(c, slot_state(e, s->slot), e->working);
     gsa_status status = GSA_OK;
     while (status == GSA_OK && s->n_done < s->n_tokens) {
         if (deadline_ns && !(first && s->n_done == 0) && gsai_clock_ns() >= deadline_ns) break;
         uint32_t n = s->n_tokens - s->n_done;
-        if (deadline_ns && n > GSA_CHUNK) n = GSA_CHUNK;
+        if ((deadline_ns || c->half_state) && n > GSA_CHUNK) n = GSA_CHUNK;
         gsai_ref_wants wants = {.first_logits = n};
         if (s->want == GSA_WANT_ALL_LOGITS) {
             wants.logits = s->all_logits + s->n_done * n_vocab;
@@ -83,6 +86,7 @@ static gsa_status run_span(cpu_engine *e, gsai_span *s, uint64_t deadline_ns, bo
             wants.first_logits = n - 1;
         }
         status = gsai_ref_forward(e->checkpoint, e->working, s->tokens + s->n_done, n, &wants, &e->allocator);
+        gsai_state_round(c, e->working);
         if (status == GSA_OK) s->n_done += n;
     }
     if (status == GSA_OK && s->n_done == s->n_tokens) {
@@ -90,7 +94,7 @@ static gsa_status run_span(cpu_engine *e, gsai_span *s, uint64_t deadline_ns, bo
             memcpy(s->last_logits, s->all_logits + (s->n_tokens - 1) * n_vocab, n_vocab * sizeof(float));
         if (token_logits) status = generate(e, s, token_logits, deadline_ns);
     }
-    if (status == GSA_OK) memcpy(slot_state(e, s->slot), e->working, e->state_floats * sizeof(float));
+    if (status == GSA_OK) gsai_state_keep(c, e->working, slot_state(e, s->slot));
     gsai_free(&e->allocator, token_logits);
     return status;
 }
@@ -154,28 +158,28 @@ static void cpu_profile(
 static gsa_status cpu_slot_zero(gsai_engine *base, uint32_t slot)
 {
     cpu_engine *e = (cpu_engine *)base;
-    memset(slot_state(e, slot), 0, e->state_floats * sizeof(float));
+    memset(slot_state(e, slot), 0, e->state_bytes);
     return GSA_OK;
 }
 
 static gsa_status cpu_slot_copy(gsai_engine *base, uint32_t dst, uint32_t src)
 {
     cpu_engine *e = (cpu_engine *)base;
-    if (dst != src) memcpy(slot_state(e, dst), slot_state(e, src), e->state_floats * sizeof(float));
+    if (dst != src) memcpy(slot_state(e, dst), slot_state(e, src), e->state_bytes);
     return GSA_OK;
 }
 
 static gsa_status cpu_slot_read(gsai_engine *base, uint32_t slot, float *state)
 {
     const cpu_engine *e = (cpu_engine *)base;
-    memcpy(state, slot_state(e, slot), e->state_floats * sizeof(float));
+    gsai_state_give(&e->checkpoint->config, slot_state(e, slot), state);
     return GSA_OK;
 }
 
 static gsa_status cpu_slot_write(gsai_engine *base, uint32_t slot, const float *state)
 {
     const cpu_engine *e = (cpu_engine *)base;
-    memcpy(slot_state(e, slot), state, e->state_floats * sizeof(float));
+    gsai_state_keep(&e->checkpoint->config, state, slot_state(e, slot));
     return GSA_OK;
 }
 
@@ -199,13 +203,13 @@ gsa_status gsai_engine_cpu_create(gsa_device *dev, const gsai_engine_params *par
     e->base.ops = &cpu_ops;
     e->allocator = dev->allocator;
     e->checkpoint = params->checkpoint;
-    e->state_floats = gsai_config_state_floats(&params->checkpoint->config);
-    e->arena = gsai_alloc_array(&e->allocator, params->n_slots, e->state_floats * sizeof(float));
-    e->working = gsai_alloc_array(&e->allocator, e->state_floats, sizeof(float));
+    e->state_bytes = gsai_kept_state_bytes(&params->checkpoint->config);
+    e->arena = gsai_alloc_array(&e->allocator, params->n_slots, e->state_bytes);
+    e->working = gsai_alloc_array(&e->allocator, gsai_config_state_floats(&params->checkpoint->config), sizeof(float));
     if (!e->arena || !e->working) {
         cpu_destroy(&e->base);
         return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for %u states of %llu bytes", params->n_slots,
-            (unsigned long long)e->state_floats * 4);
+            (unsigned long long)e->state_bytes);
     }
     *out = &e->base;
     return GSA_OK;

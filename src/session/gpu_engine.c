@@ -1,6 +1,7 @@
 /* Making and ending the engine of a model on a Vulkan device, and telling beforehand what it takes. */
 #include "session/gpu_engine.h"
 
+#include "model/state.h"
 #include "ops/matmul_cm.h"
 #include "ops/verify.h"
 
@@ -95,9 +96,8 @@ static gsa_status create_arena(gsai_gpu_engine *e, const gsai_limits *limits)
     if (status == GSA_OK) status = gsai_heap_create(e->dev, &layout, GSAI_MEMORY_DEVICE, &e->arena_heap);
     for (uint32_t page = 0; status == GSA_OK && page < e->k.n_pages; page++)
         for (uint32_t layer = 0; layer < c->n_layers; layer++)
-            e->states[(size_t)page * c->n_layers + layer] =
-                (gsai_state){gsai_heap_range(&e->arena_heap, places[layer * e->k.n_pages + page]),
-                    gsai_config_layer_state(c, layer)};
+            e->states[(size_t)page * c->n_layers + layer] = (gsai_state){
+                gsai_heap_range(&e->arena_heap, places[layer * e->k.n_pages + page]), gsai_kept_layer_state(c)};
     gsai_free(a, places);
     gsai_layout_finish(&layout);
     return status;
@@ -291,9 +291,12 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     const gsa_allocator *a = &ck->allocator;
     if (dev && dev->is_cpu_reference) {
         plan->n_slots = params->n_slots;
-        plan->host_bytes = (params->n_slots + 1ull) * gsai_config_state_floats(c) * 4;
+        plan->host_bytes = params->n_slots * gsai_kept_state_bytes(c) + gsai_config_state_floats(c) * 4;
         return GSA_OK;
     }
+    if (dev && c->half_state && !gsai_caps_has(&dev->caps, GSAI_CAP_STORAGE16))
+        return gsai_fail(GSA_ERROR_UNSUPPORTED,
+            "states of f16 need 16-bit storage (storage16), which %s lacks or hides: keep them in f32", dev->caps.name);
     const gsai_limits limits = gsai_limits_of(dev);
     gsai_capacity k;
     gsa_status status = gsai_capacity_of(c, &limits, params->n_slots, params->max_rows, &k);

@@ -21,12 +21,12 @@ static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
 
 /* Wanted, and on a device that could. With "auto" it must prove itself faster, on a device that has its workgroups to
  * itself: a discrete GPU. */
-static bool is_wanted(const gsa_device *dev)
+static bool is_wanted(const gsa_device *dev, const gsai_config *c)
 {
     const uint32_t caps = GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE |
                           GSAI_CAP_BUFFER_ADDRESS;
-    const bool could =
-        !dev->is_cpu_reference && gsai_caps_has(&dev->caps, caps) && (dev->resident.groups || dev->caps.n_cores);
+    const bool could = !dev->is_cpu_reference && !c->half_state && gsai_caps_has(&dev->caps, caps) &&
+                       (dev->resident.groups || dev->caps.n_cores);
     if (dev->resident.use == GSAI_RESIDENT_AUTO)
         return could && gsai_device_tunes(dev) && gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS) &&
                dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
@@ -49,7 +49,7 @@ uint64_t gsai_gpu_resident_bytes(const gsa_device *dev, const gsai_config *c, co
 {
     gsai_layout layout;
     places p;
-    if (!is_wanted(dev)) return 0;
+    if (!is_wanted(dev, c)) return 0;
     gsai_layout_init_for(&layout, dev);
     const gsa_status status = lay_out(dev, c, k, &layout, &p, NULL);
     const uint64_t bytes = gsai_layout_bytes(&layout);
@@ -100,7 +100,7 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     gsai_gpu_resident *s = &e->resident;
     const gsai_config *c = e->config;
     const bool asked_for = e->dev->resident.use == GSAI_RESIDENT_ALWAYS;
-    if (!asked_for && !is_wanted(e->dev)) return GSA_OK;
+    if (!asked_for && !is_wanted(e->dev, c)) return GSA_OK;
     gsai_resident_layer *layers = gsai_alloc_array(&e->dev->allocator, c->n_layers, sizeof *layers);
     if (!layers) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     for (uint32_t i = 0; i < c->n_layers; i++) {
@@ -109,10 +109,10 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
             (gsai_resident_layer){w->attn_norm, w->g_norm, w->ffn_norm, &w->qkvf, &w->o, &w->gate_up, &w->down, {0}};
     }
     s->rows = (gsai_resident_rows){e->scratch.x, e->scratch.qkvf.rows, e->scratch.o, e->scratch.act, e->scratch.gsa};
-    gsa_status status = is_wanted(e->dev) ? make_memory(e) : GSA_OK;
+    gsa_status status = is_wanted(e->dev, c) ? make_memory(e) : GSA_OK;
     if (status == GSA_OK || status == GSA_ERROR_LIMIT) {
         if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
-        s->is_there = status == GSA_OK && is_wanted(e->dev);
+        s->is_there = status == GSA_OK && is_wanted(e->dev, c);
         if (status == GSA_ERROR_UNSUPPORTED || status == GSA_ERROR_LIMIT) {
             gsai_log(
                 &e->dev->log, asked_for ? GSA_LOG_WARNING : GSA_LOG_INFO, "%s: call by call instead", gsa_error_text());

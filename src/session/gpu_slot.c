@@ -1,6 +1,8 @@
 /* States of sessions in the arena: zeroed, copied, read and written. */
 #include "session/gpu_engine.h"
 
+#include "model/state.h"
+
 #include <string.h>
 
 static gsai_range slot_range(const gsai_gpu_engine *e, uint32_t layer, uint32_t slot)
@@ -74,9 +76,8 @@ gsa_status gsai_gpu_slot_take(gsai_gpu_engine *e, uint32_t slot, gsai_range stat
     return submit_once(e, r, &ticket);
 }
 
-gsa_status gsai_gpu_slot_read(gsai_engine *base, uint32_t slot, float *state)
+static gsa_status read_kept(gsai_gpu_engine *e, uint32_t slot, uint8_t *kept)
 {
-    gsai_gpu_engine *e = (gsai_gpu_engine *)base;
     const uint64_t piece = e->transfer.size, layer_bytes = e->k.layer_state_bytes;
     const gsai_range to = {&e->transfer, 0, piece};
     for (uint64_t at = 0; at < e->k.state_bytes; at += piece) {
@@ -96,18 +97,17 @@ gsa_status gsai_gpu_slot_read(gsai_engine *base, uint32_t slot, float *state)
         if (status == GSA_OK) status = gsai_queue_wait(e->dev, ticket, UINT64_MAX);
         if (status != GSA_OK) return status;
         gsai_buffer_invalidate(e->dev, &e->transfer, 0, piece);
-        memcpy((char *)state + at, e->transfer.mapped, end - at);
+        memcpy(kept + at, e->transfer.mapped, end - at);
     }
     return GSA_OK;
 }
 
-gsa_status gsai_gpu_slot_write(gsai_engine *base, uint32_t slot, const float *state)
+static gsa_status write_kept(gsai_gpu_engine *e, uint32_t slot, const uint8_t *kept)
 {
-    gsai_gpu_engine *e = (gsai_gpu_engine *)base;
     gsai_upload *up = NULL;
     gsa_status status = gsai_upload_create(e->dev, &up);
     for (uint32_t i = 0; status == GSA_OK && i < e->config->n_layers; i++) {
-        const char *src = (const char *)state + i * e->k.layer_state_bytes;
+        const uint8_t *src = kept + i * e->k.layer_state_bytes;
         for (uint64_t at = 0; status == GSA_OK && at < e->k.layer_state_bytes; at += GSAI_UPLOAD_PIECE) {
             const uint64_t left = e->k.layer_state_bytes - at, n = left < GSAI_UPLOAD_PIECE ? left : GSAI_UPLOAD_PIECE;
             void *dst = NULL;
@@ -117,5 +117,40 @@ gsa_status gsai_gpu_slot_write(gsai_engine *base, uint32_t slot, const float *st
     }
     if (status == GSA_OK) status = gsai_upload_finish(up);
     gsai_upload_destroy(up);
+    return status;
+}
+
+/* Room for a state as kept, where that is not the floats themselves. */
+static gsa_status kept_room(const gsai_gpu_engine *e, uint8_t **kept)
+{
+    *kept = gsai_alloc_array(&e->dev->allocator, e->k.state_bytes, 1);
+    return *kept ? GSA_OK
+                 : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory for a state of %llu bytes",
+                       (unsigned long long)e->k.state_bytes);
+}
+
+gsa_status gsai_gpu_slot_read(gsai_engine *base, uint32_t slot, float *state)
+{
+    gsai_gpu_engine *e = (gsai_gpu_engine *)base;
+    if (!e->config->half_state) return read_kept(e, slot, (uint8_t *)state);
+    uint8_t *kept;
+    gsa_status status = kept_room(e, &kept);
+    if (status == GSA_OK) status = read_kept(e, slot, kept);
+    if (status == GSA_OK) gsai_state_give(e->config, kept, state);
+    gsai_free(&e->dev->allocator, kept);
+    return status;
+}
+
+gsa_status gsai_gpu_slot_write(gsai_engine *base, uint32_t slot, const float *state)
+{
+    gsai_gpu_engine *e = (gsai_gpu_engine *)base;
+    if (!e->config->half_state) return write_kept(e, slot, (const uint8_t *)state);
+    uint8_t *kept;
+    gsa_status status = kept_room(e, &kept);
+    if (status == GSA_OK) {
+        gsai_state_keep(e->config, state, kept);
+        status = write_kept(e, slot, kept);
+    }
+    gsai_free(&e->dev->allocator, kept);
     return status;
 }

@@ -1,5 +1,6 @@
 #include "session/model.h"
 
+#include "model/state.h"
 #include "util/file.h"
 
 #include <stdio.h>
@@ -8,15 +9,13 @@
 #define DEFAULT_SLOTS 8
 #define MAX_SLOTS     65536
 
-gsa_status gsai_checkpoint_open(
-    const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out)
+static gsa_status open_checkpoint(
+    const gsa_model_params *params, const gsai_checkpoint_options *options, gsai_checkpoint **out)
 {
-    *out = NULL;
-    const gsai_checkpoint_options options = {*a, log};
     if (!!params->path + !!params->source + !!params->synthetic != 1)
         return gsai_fail(GSA_ERROR_ARGUMENT, "model params: give one of path, source and synthetic");
-    if (params->path && gsai_is_directory(params->path)) return gsai_checkpoint_open_hf(params->path, &options, out);
-    if (!params->synthetic) return gsai_checkpoint_open_gguf(params->path, params->source, &options, out);
+    if (params->path && gsai_is_directory(params->path)) return gsai_checkpoint_open_hf(params->path, options, out);
+    if (!params->synthetic) return gsai_checkpoint_open_gguf(params->path, params->source, options, out);
     gsai_config config;
     gsai_type type = GSAI_F16;
     const gsa_status status = gsai_checkpoint_synthetic_preset(params->synthetic, &config);
@@ -24,7 +23,17 @@ gsa_status gsai_checkpoint_open(
     if (params->synthetic_type && !gsai_type_parse(params->synthetic_type, &type))
         return gsai_fail(GSA_ERROR_ARGUMENT,
             "synthetic type '%s' is not known: give f32, f16, bf16, q8_0, q4_0, q4_k or q6_k", params->synthetic_type);
-    return gsai_checkpoint_open_synthetic(&config, type, params->synthetic_seed, &options, out);
+    return gsai_checkpoint_open_synthetic(&config, type, params->synthetic_seed, options, out);
+}
+
+gsa_status gsai_checkpoint_open(
+    const gsa_model_params *params, const gsa_allocator *a, const gsa_log *log, gsai_checkpoint **out)
+{
+    const gsai_checkpoint_options options = {*a, log};
+    *out = NULL;
+    const gsa_status status = open_checkpoint(params, &options, out);
+    if (status == GSA_OK) (*out)->config.half_state = params->state_type == GSA_STATE_F16;
+    return status;
 }
 
 void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info)
@@ -47,7 +56,9 @@ void gsai_model_info_fill(const gsai_checkpoint *ck, gsa_model_info *info)
         .tied = c->tied,
         .norm_eps = c->norm_eps,
         .gate_normalizer = c->gate_normalizer,
-        .state_bytes = gsai_config_state_floats(c) * 4};
+        .n_state = gsai_config_state_floats(c),
+        .state_bytes = gsai_kept_state_bytes(c),
+        .state_type = c->half_state ? GSA_STATE_F16 : GSA_STATE_F32};
     snprintf(info->feature_map, sizeof info->feature_map, "%s", maps[c->feature_map]);
     snprintf(info->ffn_act, sizeof info->ffn_act, "%s", acts[c->ffn_act]);
     snprintf(info->description, sizeof info->description, "%s", ck->description ? ck->description : "");

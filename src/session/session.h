@@ -23,25 +23,25 @@ struct gsa_snapshot {
 /* What a state file holds besides the model identity. */
 typedef struct gsai_saved {
     uint64_t position;
-    const float *state;
-    uint64_t n_floats;
-    const float *logits; /* NULL = none */
-    uint32_t n_vocab;
+    const gsai_config *config;
+    const float *state;         /* [gsai_config_state_floats], as the config's type of state can hold it */
+    const float *logits;        /* [n_vocab], NULL = none */
     const gsa_sampler *sampler; /* NULL = none */
 } gsai_saved;
 
 /* State file v1, see FORMAT.md. Size of the whole file. */
 size_t gsai_state_file_size(const gsai_saved *s);
 void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *out);
-/* Checks everything, then points into data (state and logits are little-endian floats, any alignment) and fills
- * sampler_out when given and present. */
+/* Checks everything, then points into data: little-endian, any alignment. */
 typedef struct gsai_loaded {
     uint64_t position;
-    const uint8_t *state, *logits; /* logits NULL = none */
-    const uint8_t *sampler;        /* NULL = none */
+    gsai_config config;     /* the model's, with the file's type of state */
+    const uint8_t *state;   /* as kept with that config: gsai_state_give */
+    const uint8_t *logits;  /* floats; NULL = none */
+    const uint8_t *sampler; /* NULL = none */
 } gsai_loaded;
 gsa_status gsai_state_file_read(
-    const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out);
+    const uint8_t *data, size_t size, uint64_t model_hash, const gsai_config *config, gsai_loaded *out);
 void gsai_state_file_sampler(const uint8_t *at, gsa_sampler *sampler);
 void gsai_floats_from_le(float *out, const uint8_t *in, size_t n);
 

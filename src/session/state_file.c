@@ -1,6 +1,7 @@
 /* State file v1: FORMAT.md is its definition. Integers and floats are little-endian whatever the host. */
 #include "session/session.h"
 
+#include "model/state.h"
 #include "sample/sampler.h"
 #include "util/hash.h"
 
@@ -10,6 +11,7 @@
 #define VERSION       1u
 #define HEADER_BYTES  64u
 #define TYPE_F32      0u
+#define TYPE_F16      1u
 #define SAMPLER_BYTES (56u + 4 * GSAI_MAX_RECENT)
 
 static uint8_t *put32(uint8_t *p, uint32_t x)
@@ -49,7 +51,7 @@ void gsai_floats_from_le(float *out, const uint8_t *in, size_t n)
 
 size_t gsai_state_file_size(const gsai_saved *s)
 {
-    return HEADER_BYTES + (size_t)s->n_floats * 4 + (s->logits ? s->n_vocab * 4ull : 0) +
+    return HEADER_BYTES + (size_t)gsai_kept_state_bytes(s->config) + (s->logits ? s->config->n_vocab * 4ull : 0) +
            (s->sampler ? SAMPLER_BYTES : 0) + 8;
 }
 
@@ -111,22 +113,26 @@ static gsa_status check_sampler(const uint8_t *p)
 
 void gsai_state_file_write(const gsai_saved *s, uint64_t model_hash, uint8_t *out)
 {
+    const uint32_t n_vocab = s->config->n_vocab;
+    const uint64_t bytes = gsai_kept_state_bytes(s->config);
+    const bool half = s->config->half_state;
     uint8_t *p = out;
     memcpy(p, MAGIC, 8);
     p = put32(put32(p + 8, VERSION), HEADER_BYTES);
     p = put64(put64(p, model_hash), s->position);
-    p = put64(p, s->n_floats);
-    p = put32(put32(p, TYPE_F32), s->n_vocab);
-    p = put32(put32(p, s->logits ? s->n_vocab : 0), s->sampler ? SAMPLER_BYTES : 0);
-    p = put64(p, 0);
-    p = put_floats(p, s->state, s->n_floats);
-    if (s->logits) p = put_floats(p, s->logits, s->n_vocab);
+    p = put64(p, gsai_config_state_floats(s->config));
+    p = put32(put32(p, half ? TYPE_F16 : TYPE_F32), n_vocab);
+    p = put32(put32(p, s->logits ? n_vocab : 0), s->sampler ? SAMPLER_BYTES : 0);
+    p = put64(p, half ? bytes : 0);
+    gsai_state_keep(s->config, s->state, p);
+    p += bytes;
+    if (s->logits) p = put_floats(p, s->logits, n_vocab);
     if (s->sampler) p = put_sampler(p, s->sampler);
     put64(p, gsai_hash64(out, (size_t)(p - out)));
 }
 
 gsa_status gsai_state_file_read(
-    const uint8_t *data, size_t size, uint64_t model_hash, uint64_t n_floats, uint32_t n_vocab, gsai_loaded *out)
+    const uint8_t *data, size_t size, uint64_t model_hash, const gsai_config *config, gsai_loaded *out)
 {
     if (size < HEADER_BYTES + 8 || memcmp(data, MAGIC, 8) != 0)
         return gsai_fail(GSA_ERROR_FORMAT, "not a state file: it does not begin with " MAGIC " and a whole header");
@@ -134,13 +140,15 @@ gsa_status gsai_state_file_read(
         return gsai_fail(GSA_ERROR_UNSUPPORTED,
             "state file version %u with a header of %u bytes: this library reads version %u", get32(data + 8),
             get32(data + 12), VERSION);
-    const uint64_t floats = get64(data + 32);
+    const uint64_t floats = get64(data + 32), n_floats = gsai_config_state_floats(config),
+                   half_bytes = get64(data + 56);
     const uint32_t type = get32(data + 40), vocab = get32(data + 44), n_logits = get32(data + 48),
                    sampler_bytes = get32(data + 52);
     if (floats > UINT64_MAX / 8)
         return gsai_fail(GSA_ERROR_FORMAT, "state file lies: its header asks for %llu floats, there are %zu bytes",
             (unsigned long long)floats, size);
-    const uint64_t expected = HEADER_BYTES + floats * 4 + n_logits * 4ull + sampler_bytes + 8;
+    const uint64_t state_bytes = type == TYPE_F16 ? half_bytes : floats * 4;
+    const uint64_t expected = HEADER_BYTES + state_bytes + n_logits * 4ull + sampler_bytes + 8;
     if (expected != size)
         return gsai_fail(GSA_ERROR_FORMAT, "state file is cut or lies: its header asks for %llu bytes, there are %zu",
             (unsigned long long)expected, size);
@@ -151,23 +159,25 @@ gsa_status gsai_state_file_read(
             "state file of another model (identity %016llx, this model has %016llx): load it with the model that saved "
             "it",
             (unsigned long long)get64(data + 16), (unsigned long long)model_hash);
-    if (floats != n_floats || vocab != n_vocab)
+    if (floats != n_floats || vocab != config->n_vocab)
         return gsai_fail(GSA_ERROR_MISMATCH,
             "state file of another shape: %llu floats and %u tokens, this model has %llu and %u",
-            (unsigned long long)floats, vocab, (unsigned long long)n_floats, n_vocab);
-    if (type != TYPE_F32 || (n_logits != 0 && n_logits != n_vocab) ||
-        (sampler_bytes != 0 && sampler_bytes != SAMPLER_BYTES) || get64(data + 56) != 0)
+            (unsigned long long)floats, vocab, (unsigned long long)n_floats, config->n_vocab);
+    *out = (gsai_loaded){.position = get64(data + 24), .config = *config, .state = data + HEADER_BYTES};
+    out->config.half_state = type == TYPE_F16;
+    if (type > TYPE_F16 || (n_logits != 0 && n_logits != vocab) ||
+        (sampler_bytes != 0 && sampler_bytes != SAMPLER_BYTES) ||
+        half_bytes != (type == TYPE_F16 ? gsai_kept_state_bytes(&out->config) : 0))
         return gsai_fail(GSA_ERROR_FORMAT,
             "state file header holds unknown values (state type %u, %u logits, %u sampler bytes, reserved %llu)", type,
-            n_logits, sampler_bytes, (unsigned long long)get64(data + 56));
-    if (get64(data + 24) > INT64_MAX)
+            n_logits, sampler_bytes, (unsigned long long)half_bytes);
+    if (config->half_state && type == TYPE_F32)
+        return gsai_fail(GSA_ERROR_MISMATCH,
+            "state file of f32, which this model's states of f16 would round: load it with states of f32");
+    if (out->position > INT64_MAX)
         return gsai_fail(GSA_ERROR_FORMAT, "state file holds an impossible position, %llu, expected below 2^63",
-            (unsigned long long)get64(data + 24));
-    const uint8_t *state = data + HEADER_BYTES, *logits = state + floats * 4, *sampler = logits + n_logits * 4ull;
-    if (sampler_bytes) {
-        const gsa_status status = check_sampler(sampler);
-        if (status != GSA_OK) return status;
-    }
-    *out = (gsai_loaded){get64(data + 24), state, n_logits ? logits : NULL, sampler_bytes ? sampler : NULL};
-    return GSA_OK;
+            (unsigned long long)out->position);
+    if (n_logits) out->logits = out->state + state_bytes;
+    if (sampler_bytes) out->sampler = out->state + state_bytes + n_logits * 4ull;
+    return out->sampler ? check_sampler(out->sampler) : GSA_OK;
 }

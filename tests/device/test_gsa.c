@@ -26,11 +26,25 @@ static void gsa_known_questions_are_answered(void **state)
     assert_op("gsa_chunk_read");
 }
 
+/* States of f16; needs 16-bit storage. */
+static void gsa_half_states_known_questions_are_answered(void **state)
+{
+    (void)state;
+    if (!gsai_variant_pick(dev, "gsa_step_k_half")) {
+        assert_false(gsai_caps_has(&dev->caps, GSAI_CAP_STORAGE16));
+        skip();
+    }
+    assert_op("gsa_step_v_half"); /* the questions are the same for both kernels */
+    assert_op("gsa_chunk_scan_half");
+    if (gsai_variant_pick(dev, "gsa_rows_v_half")) assert_op("gsa_rows_v_half");
+}
+
 static void gsa_cm_known_questions_are_answered(void **state)
 {
     (void)state;
     if (!gsai_variant_pick(dev, "gsa_cm_read")) skip();
     assert_op("gsa_cm_read"); /* the questions are the same for all four kernels */
+    assert_op("gsa_cm_scan_half");
 }
 
 /* n: H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly */
@@ -190,7 +204,11 @@ static void gsa_pieces_cut_between_chunks_give_the_same_bits(void **state)
     };
     (void)state;
     assert_set("gsa_chunk_read", run_pieces, cases, N_OF(cases), 0);
-    if (gsai_variant_pick(dev, "gsa_cm_read")) assert_set("gsa_cm_read", run_pieces, matrix, N_OF(matrix), 0);
+    if (gsai_variant_pick(dev, "gsa_cm_read")) {
+        assert_set("gsa_cm_read", run_pieces, matrix, N_OF(matrix), 0);
+        assert_set("gsa_cm_scan_half", run_pieces, matrix, 1, 0);
+    }
+    if (gsai_variant_pick(dev, "gsa_step_k_half")) assert_set("gsa_chunk_scan_half", run_pieces, cases, N_OF(cases), 0);
 }
 
 /* A session alone and among others: n as above, then sessions, rows, less */
@@ -417,6 +435,7 @@ static void gsa_too_little_scratch_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(gsa_cm_known_questions_are_answered),
     cmocka_unit_test(gsa_known_questions_are_answered),
+    cmocka_unit_test(gsa_half_states_known_questions_are_answered),
     cmocka_unit_test(gsa_other_shapes_match_the_reference),
     cmocka_unit_test(gsa_golden_vectors_match),
     cmocka_unit_test(gsa_pieces_cut_between_chunks_give_the_same_bits),

@@ -60,6 +60,7 @@ def state(
     zero=0,
     values=None,
     logits=(1, 0.25, -2, 3, 0.5),
+    body=None,
     checksum=None,
 ):
     data = magic + struct.pack(
@@ -76,7 +77,7 @@ def state(
         zero,
     )
     values = values or [((i * 7) % 13 - 6) / 8 for i in range(FLOATS)]
-    data += struct.pack(f"<{len(values)}f", *values)
+    data += struct.pack(f"<{len(values)}f", *values) if body is None else body
     if n_logits:
         data += struct.pack(f"<{len(logits)}f", *logits)
     data += extra
@@ -85,6 +86,7 @@ def state(
 
 def files():
     nan, inf = float("nan"), float("inf")
+    half = struct.pack("<8e16f", *[i / 8 - 0.5 for i in range(FLOATS)])  # hk and hv in f16
     whole = state(extra=sampler())
     yield "good-plain", state(n_logits=0)
     yield "good-logits", state()
@@ -94,6 +96,7 @@ def files():
     yield "good-nan-state", state(values=[nan] * FLOATS, logits=(nan,) * 5, extra=sampler())
     yield "good-infinite-state", state(values=[inf, -inf] * 12, logits=(inf, inf, -inf, 0, 1), extra=sampler())
     yield "good-late-position", state(position=2**62)
+    yield "good-half", state(kind=1, zero=len(half), body=half, extra=sampler())
     yield "bad-nothing", b""
     yield "bad-short", whole[:71]
     yield "bad-magic", state(magic=b"GSASTATF")
@@ -110,7 +113,10 @@ def files():
     yield "bad-identity", state(identity=IDENTITY + 1)
     yield "bad-other-state-size", state(floats=FLOATS - 1, values=[0] * (FLOATS - 1))
     yield "bad-other-vocabulary", state(vocab=6)
-    yield "bad-type", state(kind=1)
+    yield "bad-type", state(kind=2)
+    yield "bad-half-bytes", state(kind=1, zero=len(half) - 4, body=half[4:])
+    yield "bad-half-bytes-huge", state(kind=1, zero=2**63 + 1, body=half)
+    yield "bad-half-bytes-none", state(kind=1, body=half)
     yield "bad-some-logits", state(n_logits=4, logits=(1, 2, 3, 4))
     yield "bad-some-sampler", state(extra=sampler()[:-4])
     yield "bad-reserved", state(zero=1)

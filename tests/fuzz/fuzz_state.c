@@ -50,7 +50,7 @@ static void make_model(void)
     FUZZ_CHECK(gsai_engine_cpu_create(device, &engine, &model->engine) == GSA_OK);
 }
 
-/* A file that was taken must give back the same file. */
+/* A file of this model's type of state that was taken must give back the same file. */
 static void check_saved(const gsa_session *s, const gsa_sampler *sampler, const uint8_t *data, size_t size)
 {
     const bool has_sampler = data[52] || data[53];
@@ -88,7 +88,7 @@ gsa_status fuzz_file(const uint8_t *data, size_t size, const gsa_allocator *allo
     device->allocator = *allocator;
     const gsa_status status = gsa_session_deserialize_wait(s, sampler, size ? data : (const uint8_t *)"", size);
     if (status == GSA_OK) {
-        check_saved(s, sampler, data, size);
+        if (data[40] == 0) check_saved(s, sampler, data, size);
         go_on(s, sampler);
     } else {
         FUZZ_CHECK(gsa_session_position(s) == 0 && !gsa_session_logits(s));

@@ -340,6 +340,21 @@ def test_inspect():
     bad("inspect", "--synthetic", "1.3b", "--type", "f64", says="f64")
 
 
+def test_states_of_f16():
+    full, half = (json.loads(good("inspect", "--json", "--synthetic", "1.3b", "--state", t)) for t in ("f32", "f16"))
+    assert full["model"]["state_type"] == "f32" and half["model"]["state_type"] == "f16"
+    assert full["model"]["state_bytes"] == 2 * half["model"]["state_bytes"] == 24 << 20
+    assert full["memory_plan"]["arena_bytes"] == 2 * half["memory_plan"]["arena_bytes"]
+    ids = "5 6 7 8 9"
+    for form in ["--slice", 1], []:
+        a, b = path("full.f32"), path("half.f32")
+        good("logits", "-m", TINY, "--tokens", ids, "-o", a, *form, *CPU)
+        good("logits", "-m", TINY, "--tokens", ids, "-o", b, *form, *CPU, "--state", "f16")
+        # rounded where calls end: tokens of one call do not see it
+        assert len(read(a)) == len(read(b)) and (read(a) == read(b)) == (not form)
+    bad("run", "-m", TINY, "--tokens", "1", "--ids", *CPU, "--state", "f17", code=2, says="f32 or f16")
+
+
 def gguf(name, keys, tensors=()):
     """A GGUF file. keys: (key, value); tensors: (name, type, dims innermost first, bytes)."""
     def text(t): return struct.pack("<Q", len(t.encode())) + t.encode()

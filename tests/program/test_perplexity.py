@@ -139,6 +139,12 @@ def test_a_quantised_file_against_what_it_was_made_from():
     near(got["perplexity"], got["against"]["perplexity"], 0.05)
 
 
+def test_states_of_f16_against_f32():
+    file = write("text.txt", TEXT * 2)
+    got = perplexity("-m", TINY, "-f", file, "--state", "f16", "--against", TINY, *CPU)
+    assert 0 < got["against"]["mean_kl"] < 1e-5 and got["perplexity"] != got["against"]["perplexity"], got
+
+
 def test_mistakes():
     bad("perplexity", "-m", TINY, code=2, says="--tokens-file")
     bad("perplexity", "-m", TINY, "-f", path("absent"), *CPU, says="absent")

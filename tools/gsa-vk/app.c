@@ -12,13 +12,24 @@ double app_now_ms(void)
 }
 
 static const char *const prompt_words[] = {"auto", "on", "off"}; /* in the order of gsa_prompt_weights */
+static const char *const state_words[] = {"f32", "f16"};         /* of gsa_state_type */
+
+/* Which of the words; the first when nothing was said, n when none. */
+static size_t word_of(const char *said, const char *const *words, size_t n)
+{
+    size_t i = 0;
+    while (said && i < n && strcmp(said, words[i]) != 0) i++;
+    return i;
+}
 
 gsa_prompt_weights app_prompt_weights(const app *a)
 {
-    int word = 0;
-    for (int i = 0; a->prompt_weights && i < (int)APP_COUNT(prompt_words); i++)
-        if (strcmp(a->prompt_weights, prompt_words[i]) == 0) word = i;
-    return (gsa_prompt_weights)word;
+    return (gsa_prompt_weights)word_of(a->prompt_weights, prompt_words, APP_COUNT(prompt_words));
+}
+
+gsa_state_type app_state_type(const app *a)
+{
+    return (gsa_state_type)word_of(a->state, state_words, APP_COUNT(state_words));
 }
 
 int app_parse(app *a, const cli_spec *spec, int argc, char **argv, cli_args *args)
@@ -26,10 +37,10 @@ int app_parse(app *a, const cli_spec *spec, int argc, char **argv, cli_args *arg
     a->spec = spec;
     const int rc = cli_parse(spec, argc, argv, args);
     if (rc != CLI_GO) return rc;
-    bool is_known = !a->prompt_weights;
-    for (size_t i = 0; !is_known && i < APP_COUNT(prompt_words); i++)
-        is_known = strcmp(a->prompt_weights, prompt_words[i]) == 0;
-    if (!is_known) return cli_mistake(spec, "--prompt-weights '%s': give auto, on or off", a->prompt_weights);
+    if (word_of(a->prompt_weights, prompt_words, APP_COUNT(prompt_words)) == APP_COUNT(prompt_words))
+        return cli_mistake(spec, "--prompt-weights '%s': give auto, on or off", a->prompt_weights);
+    if (word_of(a->state, state_words, APP_COUNT(state_words)) == APP_COUNT(state_words))
+        return cli_mistake(spec, "--state '%s': give f32 or f16", a->state);
     report_level(a->quiet ? -1 : a->verbose > 2 ? 2 : (int)a->verbose);
     return CLI_GO;
 }
@@ -72,6 +83,7 @@ int app_load_model(app *a, const gsa_model_params *more)
     params.struct_size = sizeof params;
     if (!params.synthetic) params.path = a->model_path;
     params.prompt_weights = app_prompt_weights(a);
+    params.state_type = app_state_type(a);
     params.progress = report_library_progress;
     int rc = app_open_device(a);
     if (rc) return rc;

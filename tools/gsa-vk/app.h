@@ -9,7 +9,7 @@
 typedef struct app {
     const cli_spec *spec;
     /* options */
-    const char *model_path, *select, *mask, *resident, *prompt_weights;
+    const char *model_path, *select, *mask, *resident, *prompt_weights, *state;
     bool json, quiet, no_cache, validation, profile;
     uint32_t verbose;
     /* objects */
@@ -43,6 +43,9 @@ typedef struct app {
             "a second copy of f16 weights in the order of matrix\nunits, for prompts: auto (the default: where it "    \
             "fits\nhalf the device's memory), on, off",                                                                \
             &(a)->prompt_weights},                                                                                     \
+        {CLI_TEXT, 0, "state", "TYPE",                                                                                 \
+            "how sessions keep their memory: f32 (the default), or f16:\nhalf the bytes, rounded after every chunk",   \
+            &(a)->state},                                                                                              \
         {CLI_FLAG, 0, "no-cache", NULL,                                                                                \
             "neither read nor write the pipeline cache in\n$GSA_VK_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache",            \
             &(a)->no_cache},                                                                                           \
@@ -73,6 +76,7 @@ int app_open_tokenizer(app *a, const char *hint);
 int app_need_model(const app *a);
 
 gsa_prompt_weights app_prompt_weights(const app *a);
+gsa_state_type app_state_type(const app *a);
 /* gsa_device_params from the options. */
 gsa_device_params app_device_params(const app *a);
 

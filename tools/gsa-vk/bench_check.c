@@ -97,6 +97,7 @@ int bench_check_model(bench *b)
         .synthetic_type = o->type,
         .synthetic_seed = o->weight_seed,
         .n_slots = 1,
+        .state_type = a->info.state_type,
         .progress = report_library_progress};
     int32_t tokens[N_TOKENS];
     float *got = malloc(N_TOKENS * n_vocab * sizeof *got), *want = malloc(N_TOKENS * n_vocab * sizeof *want);

@@ -16,12 +16,13 @@ static json_t *model_of(const bench *b)
                                                : json_pack("{s:s, s:I}", "shape", b->options->synthetic, "seed",
                                                      (json_int_t)b->options->weight_seed);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)b->model_hash);
-    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}",
+    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}",
         "name", format_json_text(b->name), "description", format_json_text(m->description), "synthetic", synthetic,
         "hash", hash, "type", b->weight_type, "parameters", (json_int_t)m->n_parameters, "weight_bytes",
-        (json_int_t)m->weight_bytes, "state_bytes", (json_int_t)m->state_bytes, "vocabulary", (int)m->n_vocab, "layers",
-        (int)m->n_layers, "D", (int)m->D, "H", (int)m->H, "G", (int)m->G, "K", (int)m->K, "V", (int)m->V, "M",
-        (int)m->M, "F", (int)m->F, "max_rows", (int)b->plan.max_rows);
+        (json_int_t)m->weight_bytes, "state_bytes", (json_int_t)m->state_bytes, "state_type",
+        m->state_type == GSA_STATE_F16 ? "f16" : "f32", "vocabulary", (int)m->n_vocab, "layers", (int)m->n_layers, "D",
+        (int)m->D, "H", (int)m->H, "G", (int)m->G, "K", (int)m->K, "V", (int)m->V, "M", (int)m->M, "F", (int)m->F,
+        "max_rows", (int)b->plan.max_rows);
 }
 
 static json_t *op_of(const bench *b)

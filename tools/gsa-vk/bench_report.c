@@ -96,9 +96,10 @@ static void print_heading(const bench *b, const char *bullet)
     const gsa_model_info *m = &b->a->info;
     printf("%sgsa-vk %s (%s)\n", bullet, program_version(), program_commit());
     if (b->has_model)
-        printf("%s%s%s: %s parameters, %s, %s of weights, state %s\n", bullet,
+        printf("%s%s%s: %s parameters, %s, %s of weights, state %s%s\n", bullet,
             b->options->synthetic ? "synthetic " : "", b->name, format_count(m->n_parameters).s, b->weight_type,
-            format_bytes(m->weight_bytes).s, format_bytes(m->state_bytes).s);
+            format_bytes(m->weight_bytes).s, format_bytes(m->state_bytes).s,
+            m->state_type == GSA_STATE_F16 ? " in f16" : "");
     else
         printf("%s%s\n", bullet, b->name);
     printf("%s%s, %s%s%s\n", bullet, b->device.name, b->device.driver, b->a->mask ? ", mask " : "",

@@ -55,19 +55,22 @@ static void print_model(const gsa_model_info *m)
     printf("vocabulary   %u%s, start token %d, end token %d\n", m->n_vocab, m->tied ? ", embeddings tied" : "",
         (int)m->bos_id, (int)m->eos_id);
     if (m->context_length) printf("context      %u trained; the state has no limit\n", m->context_length);
-    printf("state        %s per session, however long the text\n", format_bytes(m->state_bytes).s);
+    printf("state        %s per session%s, however long the text\n", format_bytes(m->state_bytes).s,
+        m->state_type == GSA_STATE_F16 ? " in f16" : "");
 }
 
 static json_t *model_json(const gsa_model_info *m)
 {
-    return json_pack("{s:o, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:f, s:f, "
-                     "s:i, s:i, s:b}",
+    return json_pack(
+        "{s:o, s:I, s:I, s:I, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:f, s:f, "
+        "s:i, s:i, s:b}",
         "description", format_json_text(m->description), "parameters", (json_int_t)m->n_parameters, "weight_bytes",
-        (json_int_t)m->weight_bytes, "state_bytes", (json_int_t)m->state_bytes, "vocabulary", (int)m->n_vocab, "layers",
-        (int)m->n_layers, "D", (int)m->D, "H", (int)m->H, "G", (int)m->G, "K", (int)m->K, "V", (int)m->V, "M",
-        (int)m->M, "F", (int)m->F, "W", (int)m->W, "context_length", (int)m->context_length, "feature_map",
-        m->feature_map, "ffn_act", m->ffn_act, "norm_eps", (double)m->norm_eps, "gate_normalizer",
-        (double)m->gate_normalizer, "bos_id", (int)m->bos_id, "eos_id", (int)m->eos_id, "tied", m->tied);
+        (json_int_t)m->weight_bytes, "state_bytes", (json_int_t)m->state_bytes, "state_type",
+        m->state_type == GSA_STATE_F16 ? "f16" : "f32", "vocabulary", (int)m->n_vocab, "layers", (int)m->n_layers, "D",
+        (int)m->D, "H", (int)m->H, "G", (int)m->G, "K", (int)m->K, "V", (int)m->V, "M", (int)m->M, "F", (int)m->F, "W",
+        (int)m->W, "context_length", (int)m->context_length, "feature_map", m->feature_map, "ffn_act", m->ffn_act,
+        "norm_eps", (double)m->norm_eps, "gate_normalizer", (double)m->gate_normalizer, "bos_id", (int)m->bos_id,
+        "eos_id", (int)m->eos_id, "tied", m->tied);
 }
 
 static void print_plan(const gsa_memory_plan *p, const char *device)
@@ -267,7 +270,8 @@ int cmd_inspect(int argc, char **argv)
         .synthetic_type = type,
         .n_slots = (uint32_t)slots,
         .max_rows = (uint32_t)max_rows,
-        .prompt_weights = app_prompt_weights(&a)};
+        .prompt_weights = app_prompt_weights(&a),
+        .state_type = app_state_type(&a)};
     rc = tensor ? dump_tensor(&params, tensor, out) : show(&a, &params, no_tensors, root);
     if (root && rc == 0 && !tensor) {
         rc = format_json_print(root, 2);
