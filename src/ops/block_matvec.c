@@ -23,7 +23,9 @@ gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_var
      * subgroups are few, several share a row and each has more loads in flight. */
     if (s.subgroup_size)
         while (s.team < subgroups && n_rows * s.team < wave / 2 && row_units >= 4 * lanes * s.team) s.team *= 2;
-    if (caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU) {
+    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) {
+        s.rows = n_rows >= 4 * subgroups ? 4 : 1; /* most loads are of x */
+    } else {
         const uint32_t weight_rows = n_rows * rows_each;
         const uint32_t wanted = weight_rows >= 2 * wave && s.columns < 8 ? 4 : weight_rows >= wave / 4 ? 2 : 1;
         const uint32_t most = !caps->few_registers ? 4 : s.columns == 1 ? 2 : 1;

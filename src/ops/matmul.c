@@ -6,6 +6,8 @@
 
 #include "util/status.h"
 
+#include <string.h>
+
 enum {
     MAX_COLUMNS = GSAI_MATVEC_COLUMNS,
     TILE = 64, /* tokens and weight rows of a group of matmul.comp */
@@ -81,6 +83,7 @@ gsai_matvec_shape gsai_matvec_choose(
     if (s.subgroup_size)
         while (s.team < subgroups && n_rows * s.team < wave && row_vecs >= 4 * lanes * s.team) s.team *= 2;
     if (n_rows / 2 >= wave || s.columns > 1) s.rows = 2;
+    if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) s.rows = 4;
     if (caps->few_registers && s.columns >= 4) s.rows = 1;
     const uint32_t loads = (row_vecs + lanes * s.team - 1) / (lanes * s.team);
     const uint32_t most_loads = caps->few_registers ? 4 / s.columns / s.rows : 4;
@@ -171,6 +174,16 @@ static uint32_t rows_at_once(const matmul *m, uint32_t T)
     return share < 128 ? 128 : (uint32_t)share / 128 * 128;
 }
 
+/* CPU drivers load from memory for one lane after the other. Eight tokens by four weight rows at a time need fewer loads
+ * than tiles, which go through shared memory, and are not filled up to 64 tokens. */
+static bool by_vectors(gsai_recorder *r, gsai_type type)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_variant *forced = gsai_recorder_forced(r), *v = gsai_variant_pick(dev, matvec_of_type[type]);
+    return dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && v && (v->caps & GSAI_CAP_SUBGROUP) &&
+           !(forced && strcmp(forced->op, matmul_of_type[type]) == 0);
+}
+
 void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matrix *w, uint32_t T, gsai_row_class rows,
     bool accumulate, const char *label)
 {
@@ -186,7 +199,8 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
 
         if (!gsai_op_check_part(r, label, w, part)) return;
 
-        const uint32_t step = rows_at_once(&m, rows == GSAI_ROWS_MANY || T < MAX_COLUMNS ? T : MAX_COLUMNS);
+        const bool tiles = rows == GSAI_ROWS_MANY && !by_vectors(r, part->type);
+        const uint32_t step = rows_at_once(&m, x.half || tiles || T < MAX_COLUMNS ? T : MAX_COLUMNS);
         for (uint32_t n = 0; n < part->n_rows; n += step) {
             const uint32_t n_rows = part->n_rows - n < step ? part->n_rows - n : step;
             if (x.half) {
@@ -200,7 +214,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
                                       .accumulate = accumulate,
                                       .has_packed_x = &has_packed_x,
                                       .label = label});
-            } else if (rows == GSAI_ROWS_MANY) {
+            } else if (tiles) {
                 tiled(&m, T, n, n_rows);
             } else if (rows == GSAI_ROWS_ONE && gsai_staged_serves(r, part->type, w->n_cols)) {
                 gsai_staged_record(r, &(gsai_staged_args){.y = y,

@@ -24,7 +24,8 @@ typedef struct gsai_capacity {
     uint32_t max_chunks;
     uint32_t max_wanted; /* rows of a pass whose logits can be wanted */
     uint32_t wanted_at_once;
-    bool pairs_apart; /* the last two tokens of a prompt take a pass each, which lasts less than one for both */
+    uint32_t row_step; /* rows of a pass of many-row chunks are filled up to a multiple of it */
+    bool pairs_apart;  /* the last two tokens of a prompt take a pass each, which lasts less than one for both */
     uint32_t qkvf_width, qkvf_stride;
     /* work table, in uints */
     uint32_t spans_at, chunks_at, ids_at, wanted_at, sample_at, work_uints;

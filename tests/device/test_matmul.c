@@ -198,7 +198,8 @@ static void matmul_rows_in_any_company_keep_their_bits(void **state)
     company_never_changes_bits(GSAI_Q8_0, GSAI_Q6_K, "matmul", block_cases, N_OF(block_cases));
 }
 
-/* A row computed alone has the bits it has among a few: spans of any length then agree within one variant. */
+/* A row computed alone has the bits it has among a few: spans of any length then agree within one variant. On CPU drivers
+ * these kernels also serve many rows. */
 static void run_one_and_few(gsai_check *c, const gsai_verify_case *k)
 {
     const uint32_t N = k->n[0], C = k->n[1];
@@ -207,14 +208,19 @@ static void run_one_and_few(gsai_check *c, const gsai_verify_case *k)
     const float *x = gsai_check_random(c, C, 2, false);
     const gsai_rows rx = gsai_check_rows(c, x, 1, C, GSAI_CHECK_IN);
     const gsai_rows one = gsai_check_rows(c, NULL, 1, N, GSAI_CHECK_OUT),
-                    few = gsai_check_rows(c, NULL, 1, N, GSAI_CHECK_OUT);
+                    few = gsai_check_rows(c, NULL, 1, N, GSAI_CHECK_OUT),
+                    many = gsai_check_rows(c, NULL, 1, N, GSAI_CHECK_OUT);
+    const bool asks_many = is_cpu() && gsai_variant_pick(dev, gsai_check_op(c))->caps & GSAI_CAP_SUBGROUP;
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
     gsai_op_matmul(r, one, rx, &w, 1, GSAI_ROWS_ONE, false, "one");
     gsai_op_matmul(r, few, rx, &w, 1, GSAI_ROWS_FEW, false, "few");
+    gsai_op_matmul(r, many, rx, &w, 1, asks_many ? GSAI_ROWS_MANY : GSAI_ROWS_FEW, false, "many");
     if (gsai_check_end(c) != GSA_OK) return;
-    const float *a = gsai_check_data(c, one.range), *b = gsai_check_data(c, few.range);
+    const float *a = gsai_check_data(c, one.range), *b = gsai_check_data(c, few.range),
+                *d = gsai_check_data(c, many.range);
     if (memcmp(a + one.offset, b + few.offset, N * 4ull) != 0) gsai_check_fail(c);
+    if (memcmp(a + one.offset, d + many.offset, N * 4ull) != 0) gsai_check_fail(c);
 }
 
 static void matvec_one_row_and_few_rows_agree_in_bits(void **state)
