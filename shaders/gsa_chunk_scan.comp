@@ -107,7 +107,7 @@ void main()
                 scratch[push.decay + (c * 2u + 1u) * gm() + g * push.M + m]);
             [[unroll]] for (uint f = 0u; f < 4u; f++) {
                 const uint i = is_hk ? f * 4u + e : e * 4u + f;
-                h[i] = float(state_of(decay_apply(decay, h[i], sum[i])));
+                h[i] = state_kept(decay_apply(decay, h[i], sum[i]));
             }
         }
     }

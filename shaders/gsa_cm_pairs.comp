@@ -36,10 +36,11 @@ const uint STAGE = (ROWS + GSA_CHUNK) * CHUNK_PITCH;
 const uint AT_PAIRS = 0u, AT_OWN = AT_PAIRS + ROWS * CHUNK_PITCH, AT_SCORES = AT_OWN + ROWS * GSA_BLOCK / 4u;
 shared uvec4 pool[2u * STAGE];
 
-// Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite.
+// Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite: the last row
+// stands for them.
 uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
 {
-    return t < rows.y ? half_vec[(half_row(chunk, rows.x) + t * push.half_stride + column) / 8u + vec] : uvec4(0u);
+    return half_vec[(half_row(chunk, rows.x) + min(t, rows.y - 1u) * push.half_stride + column) / 8u + vec];
 }
 
 #define FETCH(K0)                                                                                         \

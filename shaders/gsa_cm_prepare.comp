@@ -46,12 +46,15 @@ void copy(uint group, uint chunk, uint row, uint rows)
     if (column >= push.half_stride) return;
     const bool is_q = column < n_q, is_k = !is_q && column < n_q + n_k;
     const uint from = is_q ? push.q + column : is_k ? push.k + column - n_q : push.v + column - n_q - n_k;
+    const uint t0 = group % steps * GSA_CM_COPY_ROWS;
+    vec4 a[GSA_CM_COPY_ROWS];
+    [[unroll]] for (uint i = 0u; i < GSA_CM_COPY_ROWS; i++)
+        a[i] = x4[(push.x_offset + (row + min(t0 + i, max(rows, 1u) - 1u)) * push.x_stride + from) / 4u];
     [[unroll]] for (uint i = 0u; i < GSA_CM_COPY_ROWS; i++) {
-        const uint t = group % steps * GSA_CM_COPY_ROWS + i;
-        if (t >= rows) return;
-        const vec4 a = clamp(x4[(push.x_offset + (row + t) * push.x_stride + from) / 4u], vec4(-65504.0), vec4(65504.0));
-        scratch2[push.half_base / 2u + ((chunk * GSA_CHUNK + t) * push.half_stride + column) / 4u] =
-            uvec2(packHalf2x16(a.xy), packHalf2x16(a.zw));
+        if (t0 + i >= rows) return;
+        const vec4 b = clamp(a[i], vec4(-65504.0), vec4(65504.0));
+        scratch2[push.half_base / 2u + ((chunk * GSA_CHUNK + t0 + i) * push.half_stride + column) / 4u] =
+            uvec2(packHalf2x16(b.xy), packHalf2x16(b.zw));
     }
 }
 
@@ -71,15 +74,16 @@ void gates(uint group, uint chunk, uint row, uint rows)
     const uint from = push.x_offset + row * push.x_stride + n, first = lane / COLUMNS, step = GSA_MIXER_GROUP / COLUMNS;
     float g[EACH], s[EACH];
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        const uint t = first + e * step;
-        g[e] = t < rows ? x[from + t * push.x_stride + push.g] : 0.0;
-        s[e] = !is_mapped() && t < rows ? x[from + t * push.x_stride + push.s] : 0.0;
+        const uint at = from + min(first + e * step, max(rows, 1u) - 1u) * push.x_stride; // under no condition: all at once
+        g[e] = x[at + push.g];
+        if (!is_mapped()) s[e] = x[at + push.s];
     }
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        if (is_mapped() && first + e * step < rows) {
+        if (is_mapped()) {
             g[e] = log_decay(g[e], push.normalizer);
             s[e] = one_minus_exp(g[e]);
         }
+        if (first + e * step >= rows) g[e] = s[e] = 0.0;
         gates_of[lane + e * GSA_MIXER_GROUP] = g[e];
     }
     barrier();

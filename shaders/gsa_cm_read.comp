@@ -60,10 +60,11 @@ const uint N_Q = ROWS * CHUNK_VECS / GROUP, N_K = GSA_CHUNK * CHUNK_VECS / GROUP
 const uint QUADS = SLOTS / GSA_BLOCK; // of slots of a row, for one of the four invocations that share it
 const uint OWN_QUADS = (SLOTS / 4u + 7u) / 8u; // for one of the eight that share a pair of writes
 
-// Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite.
+// Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite: the last row
+// stands for them.
 uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
 {
-    return t < rows.y ? half_vec[(half_row(chunk, rows.x) + t * push.half_stride + column) / 8u + vec] : uvec4(0u);
+    return half_vec[(half_row(chunk, rows.x) + min(t, rows.y - 1u) * push.half_stride + column) / 8u + vec];
 }
 
 // Of [K | V], eight slots of the rows of a head from row on

@@ -50,15 +50,15 @@ void fetch_entry(uint chunk)
     entry = uvec2(work[at], work[at + 1u]);
 }
 
-// Rows past the chunk's end have no strength, but what lies there may not be finite.
+// Rows past the chunk's end have no strength, but what lies there may not be finite: the last row stands for them.
 #define FETCH(CHUNK, KV, W)                                                                                       \
     {                                                                                                             \
         const uint c = min(CHUNK, last), n_q = push.R * push.G * push.K;                                          \
         const uint column = kv0 < push.K ? n_q + g * push.K + kv0 : n_q + push.G * push.K + g * push.V + kv0 - push.K; \
         [[unroll]] for (uint e = 0u; e < N_KV; e++) {                                                             \
-            const uint i = lane + e * GROUP, t = i / KV_VECS;                                                     \
+            const uint i = lane + e * GROUP, t = min(i / KV_VECS, max(entry.y, 1u) - 1u);                         \
             const uint from = (half_row(c, entry.x) + t * push.half_stride + column) / 8u + i % KV_VECS;          \
-            KV[e] = t < entry.y ? half_vec[from] : uvec4(0u);                                                     \
+            KV[e] = half_vec[from];                                                                               \
         }                                                                                                         \
         [[unroll]] for (uint e = 0u; e < N_W; e++) {                                                              \
             const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u), t = i / SLOT_VECS;                  \
@@ -109,7 +109,7 @@ void fetch_entry(uint chunk)
             }                                                                                                     \
         }                                                                                                         \
         [[unroll]] for (uint e = 0u; e < EACH; e++)                                                               \
-            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++) h[e][n] = float(state_of(follow(D[e][n], h[e][n], sum[e][n]))); \
+            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++) h[e][n] = state_kept(follow(D[e][n], h[e][n], sum[e][n])); \
         FETCH_DECAY((CHUNK) + 2u, D)                                                                              \
     }
 

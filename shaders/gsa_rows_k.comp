@@ -31,6 +31,7 @@ layout(std430, set = 0, binding = 3) writeonly buffer Scratch { vec4 scratch[]; 
 
 const uint HELD = GSA_ROWS_HELD;
 const uint MOST_ROWS = HELD * GSA_MIXER_GROUP / 4u; // of a tile, at M = 16
+const uint TURNS = MOST_ROWS / GSA_MIXER_GROUP;      // for an invocation, of slots or of a tile's rows
 
 shared float base[256], small[256], strength[256];
 shared float key[MOST_ROWS], query[HEADS * MOST_ROWS];
@@ -61,25 +62,39 @@ void main()
 
     vec4 h[HELD];
     [[unroll]] for (uint i = 0u; i < HELD; i++) {
-        const uint k = k0 + y + i * side;
-        h[i] = k < push.K ? vec4(state[hk + k * quads + quad]) : vec4(0.0);
+        const uint k = min(k0 + y + i * side, push.K - 1u); // beyond the head keys and queries are zero
+        h[i] = vec4(state[hk + k * quads + quad]);
     }
     for (uint t = 0u; t < n; t++) {
         const uint row = push.x_offset + (first + t) * push.x_stride;
-        for (uint m = lane; m < push.M; m += GSA_MIXER_GROUP) {
-            const float gate = x[row + push.g + g * push.M + m];
-            const float log_a = PROJECTIONS ? log_decay(gate, push.normalizer) : gate;
-            const vec2 decay = decay_pair(log_a);
-            base[m] = decay.x;
-            small[m] = decay.y;
-            strength[m] = PROJECTIONS ? one_minus_exp(log_a) : x[row + push.s + g * push.M + m];
+        float gates[TURNS], writes[TURNS], keys[TURNS], queries[TURNS * HEADS];
+        [[unroll]] for (uint e = 0u; e < TURNS; e++) { // all on their way before the first is used
+            const uint i = lane + e * GSA_MIXER_GROUP, m = min(i, push.M - 1u), k = min(k0 + i, push.K - 1u);
+            if (e * GSA_MIXER_GROUP < push.M) {
+                gates[e] = x[row + push.g + g * push.M + m];
+                if (!PROJECTIONS) writes[e] = x[row + push.s + g * push.M + m];
+            }
+            if (e * GSA_MIXER_GROUP < push.tiles) {
+                keys[e] = x[row + push.k + g * push.K + k];
+                [[unroll]] for (uint r = 0u; r < HEADS; r++)
+                    queries[e * HEADS + r] = x[row + push.q + (g * HEADS + r) * push.K + k];
+            }
         }
-        for (uint i = lane; i < push.tiles; i += GSA_MIXER_GROUP) {
-            const bool inside = k0 + i < push.K;
-            key[i] = inside ? feature(x[row + push.k + g * push.K + k0 + i]) : 0.0;
-            [[unroll]] for (uint r = 0u; r < HEADS; r++)
-                query[r * MOST_ROWS + i] =
-                    inside ? push.scale * feature(x[row + push.q + (g * HEADS + r) * push.K + k0 + i]) : 0.0;
+        [[unroll]] for (uint e = 0u; e < TURNS; e++) {
+            const uint i = lane + e * GSA_MIXER_GROUP;
+            if (i < push.M) {
+                const float log_a = PROJECTIONS ? log_decay(gates[e], push.normalizer) : gates[e];
+                const vec2 decay = decay_pair(log_a);
+                base[i] = decay.x;
+                small[i] = decay.y;
+                strength[i] = PROJECTIONS ? one_minus_exp(log_a) : writes[e];
+            }
+            if (i < push.tiles) {
+                const bool inside = k0 + i < push.K;
+                key[i] = inside ? feature(keys[e]) : 0.0;
+                [[unroll]] for (uint r = 0u; r < HEADS; r++)
+                    query[r * MOST_ROWS + i] = inside ? push.scale * feature(queries[e * HEADS + r]) : 0.0;
+            }
         }
         barrier();
 

@@ -34,16 +34,13 @@ layout(std430, set = 0, binding = 4) writeonly buffer O { float o[]; };
 
 const uint HELD = GSA_ROWS_HELD;
 const uint TEAM = GSA_MIXER_GROUP / GSA_ROWS_HEADS; // invocations of a query head in the softmax
+const uint TURNS = 256u / GSA_MIXER_GROUP;           // for an invocation, of slots
+const uint AHEAD = 8u;                               // partial scores on their way at a time
 
 shared float base[256], small[256], strength[256];
 shared float weight[HEADS * 256u];
 shared float team_part[GSA_MIXER_GROUP];
 shared vec4 part[GSA_MIXER_GROUP];
-
-float value_of(uint at)
-{
-    return PROJECTIONS ? silu_exact(x[at]) : x[at];
-}
 
 // The scores of query heads g HEADS .. become weights of the slots.
 void softmax(uint from)
@@ -51,8 +48,13 @@ void softmax(uint from)
     const uint lane = gl_LocalInvocationIndex, r = lane / TEAM, member = lane % TEAM;
     for (uint i = lane; i < HEADS * push.M; i += GSA_MIXER_GROUP) {
         const uint at = from + i / push.M * push.k_tiles * push.M + i % push.M;
-        precise float score = scratch[at];
-        for (uint t = 1u; t < push.k_tiles; t++) score += scratch[at + t * push.M];
+        precise float score = 0.0;
+        for (uint t0 = 0u; t0 < push.k_tiles; t0 += AHEAD) {
+            float tile[AHEAD];
+            [[unroll]] for (uint t = 0u; t < AHEAD; t++) tile[t] = scratch[at + min(t0 + t, push.k_tiles - 1u) * push.M];
+            [[unroll]] for (uint t = 0u; t < AHEAD; t++)
+                if (t0 + t < push.k_tiles) score = t0 + t > 0u ? score + tile[t] : tile[t];
+        }
         weight[i] = score;
     }
     barrier();
@@ -89,21 +91,31 @@ void main()
     if (n == 0u) return;
 
     vec4 h[HELD];
-    [[unroll]] for (uint i = 0u; i < HELD; i++)
-        h[i] = inside && y + i * side < push.M ? vec4(state[hv + (y + i * side) * (push.V / 4u) + quad]) : vec4(0.0);
+    [[unroll]] for (uint i = 0u; i < HELD; i++) // what lies beyond is neither used nor written
+        h[i] = vec4(state[hv + min(y + i * side, push.M - 1u) * (push.V / 4u) + min(quad, push.V / 4u - 1u)]);
     for (uint t = 0u; t < n; t++) {
-        const uint row = push.x_offset + (first + t) * push.x_stride, v = row + push.v + g * push.V + 4u * quad;
-        const vec4 value =
-            inside ? vec4(value_of(v), value_of(v + 1u), value_of(v + 2u), value_of(v + 3u)) : vec4(0.0);
-        for (uint m = lane; m < push.M; m += GSA_MIXER_GROUP) {
-            const float gate = x[row + push.g + g * push.M + m];
-            const float log_a = PROJECTIONS ? log_decay(gate, push.normalizer) : gate;
+        const uint row = push.x_offset + (first + t) * push.x_stride;
+        const uint v = row + push.v + g * push.V + 4u * min(quad, push.V / 4u - 1u);
+        // All on their way, and the scores, before the first is used
+        vec4 value = vec4(x[v], x[v + 1u], x[v + 2u], x[v + 3u]);
+        float gates[TURNS], writes[TURNS];
+        [[unroll]] for (uint e = 0u; e < TURNS; e++) {
+            const uint m = row + g * push.M + min(lane + e * GSA_MIXER_GROUP, push.M - 1u);
+            if (e * GSA_MIXER_GROUP >= push.M) break;
+            gates[e] = x[m + push.g];
+            if (!PROJECTIONS) writes[e] = x[m + push.s];
+        }
+        softmax(((gl_WorkGroupID.z * push.chunk_rows + t) * heads() + g * HEADS) * push.k_tiles * push.M);
+        if (PROJECTIONS) value = vec4(silu_exact(value.x), silu_exact(value.y), silu_exact(value.z), silu_exact(value.w));
+        [[unroll]] for (uint e = 0u; e < TURNS; e++) {
+            const uint m = lane + e * GSA_MIXER_GROUP;
+            if (m >= push.M) break;
+            const float log_a = PROJECTIONS ? log_decay(gates[e], push.normalizer) : gates[e];
             const vec2 decay = decay_pair(log_a);
             base[m] = decay.x;
             small[m] = decay.y;
-            strength[m] = PROJECTIONS ? one_minus_exp(log_a) : x[row + push.s + g * push.M + m];
+            strength[m] = PROJECTIONS ? one_minus_exp(log_a) : writes[e];
         }
-        softmax(((gl_WorkGroupID.z * push.chunk_rows + t) * heads() + g * HEADS) * push.k_tiles * push.M);
         barrier();
 
         precise vec4 sum[HEADS];

@@ -59,7 +59,7 @@ void main()
 
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
         const uint i = (lane + e * GROUP) * 4u;
-        a[e] = i < push.width ? x4[(from + i) / 4u] : vec4(0.0);
+        a[e] = x4[(from + min(i, push.width - 1u)) / 4u];
     }
     if ((push.flags & GSA_NORM_ADD) != 0u)
         [[unroll]] for (uint e = 0u; e < EACH; e++) {
@@ -79,12 +79,14 @@ void main()
         if ((push.flags & GSA_NORM_SILU) != 0u) a[e] = vec4(silu(a[e].x), silu(a[e].y), silu(a[e].z), silu(a[e].w));
         squares += dot(a[e], a[e]);
     }
+    vec4 factor[EACH]; // on their way while the squares are summed
+    [[unroll]] for (uint e = 0u; e < EACH; e++)
+        factor[e] = (push.flags & GSA_NORM_WEIGHT) != 0u ? weights((lane + e * GROUP) * 4u) : vec4(1.0);
     const float scale = 1.0 / sqrt(group_sum(squares) / float(push.width) + push.eps);
 
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
         const uint i = (lane + e * GROUP) * 4u;
-        vec4 b = a[e] * scale;
-        if ((push.flags & GSA_NORM_WEIGHT) != 0u) b *= weights(i);
+        vec4 b = a[e] * scale * factor[e];
 #if defined(HALF)
         b = clamp(b, vec4(-65504.0), vec4(65504.0));
         if (i < (push.width + 7u) / 8u * 8u)
