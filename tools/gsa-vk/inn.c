@@ -90,7 +90,7 @@ static const char *pick(inn_random *r, const char *const *lines)
 static const char *with_noise(inn *w, const char *line, char out[INN_WORDING])
 {
     inn_random *r = &w->random;
-    if (!w->noise || !inn_chance(r, .25)) return line;
+    if (!w->noise || !inn_chance(r, .4)) return line;
     text t = {out, 0, INN_WORDING};
     for (bool first = true; *line; first = false) {
         char word[64];
@@ -113,7 +113,7 @@ static const char *with_noise(inn *w, const char *line, char out[INN_WORDING])
             } else {
                 memmove(word + i, word + i + 1, n - i);
             }
-        } else if (way < 13 && plain) { /* a word nobody knows */
+        } else if (way < 16 && plain) { /* a word nobody knows */
             inn_word(w, INN_SECRET, word);
         }
         put(&t, word);

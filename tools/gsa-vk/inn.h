@@ -149,9 +149,9 @@ typedef struct inn_kind {
     inn_subject subject;
     inn_value value;
     bool me; /* the guest may be the subject */
-    const char *tell[28], *change[14], *retract[8], *deny[8], *ask[24];
-    const char *about[8]; /* clauses for inn_ask_frames: "where {s} is" */
-    const char *check[10];
+    const char *tell[88], *change[40], *retract[24], *deny[20], *ask[76];
+    const char *about[24]; /* clauses for inn_ask_frames: "where {s} is" */
+    const char *check[28];
     const char *answer, *unknown;
 } inn_kind;
 

@@ -15,7 +15,14 @@ static const char *const names =
     "Nora Olaf Olga Oscar Otto Owen Paul Paula Pavel Pedro Peter Petra Philip Ralph Rita Robert Robin Roland Rosa Ruth "
     "Samuel Sara Sigrid Simon Sofia Stella Sven Thea Theo Thomas Tom Ursula Vera Victor Viola Walter Wanda Wilma Yara "
     "Yuri Zelda Zora Mara Tobias Hale Bram Cedric Dietrich Elmer Fiona Gideon Hester Iris Joel Kurt Lydia Miriam Nils "
-    "Odette Percy Quentin Rufus Selma Tilda Ulrich Vincent Winston Xenia Yvonne Zeno Alba Benno Celia Dario Enzo Frida";
+    "Odette Percy Quentin Rufus Selma Tilda Ulrich Vincent Winston Xenia Yvonne Zeno Alba Benno Celia Dario Enzo Frida "
+    "Abel Agatha Alfred Amelia Andrea Andrew Angela Antonia Arnold Barbara Beatrice Benedict Benjamin Bernard Bertha "
+    "Bianca Camilla Caspar Cassandra Catherine Charles Charlotte Christina Claudia Cornelia David Deborah Denis "
+    "Diana Dominic Dorothy Eleanor Elias Elisabeth Emily Eugene Fabian Ferdinand Florian Francis Gabriel Gertrude "
+    "Gilbert Godfrey Gregor Harriet Helga Herbert Herman Hubert Irene Isabel Jerome Johanna Joseph Josephine Lambert "
+    "Leonard Leopold Lucia Malcolm Margaret Matthew Maurice Michael Monica Nicholas Norman Oswald Patrick Pauline "
+    "Raphael Rebecca Richard Roger Rupert Sabina Sebastian Silvia Stephen Susan Tamara Theresa Timothy Veronica "
+    "Vivian Wilfred William Wolfgang";
 static const char *const things =
     "key cup lute sword book lamp candle map ring coin purse knife spoon bottle kettle pan rope saddle boot glove hat "
     "coat blanket pillow mirror clock comb brush needle hammer saw axe bucket basket barrel chest box letter scroll "
@@ -26,20 +33,31 @@ static const char *const things =
     "scarf "
     "wallet locket amulet stone pearl crystal feather horn bone skull statue painting carpet curtain anchor net oar "
     "compass telescope hourglass potion ointment soap towel sack crate trunk puppet doll wheel chain padlock nail "
-    "shovel";
+    "shovel "
+    "anvil apron badge ball banner bracelet brooch cage candlestick cane chalice cork cradle crowbar crutch cushion "
+    "dagger diary envelope fan flag flask funnel jar jewel kite lid mallet medal mitten mortar necklace paintbrush "
+    "parchment pendant pitcher plough quill rake razor ribbon sandal scythe sickle sieve slipper spade sponge "
+    "stocking tray trowel trumpet umbrella vase whip wreath wrench";
 static const char *const adjectives =
     "red blue green yellow black white grey brown golden silver purple orange pink old new small big little large "
     "heavy "
     "light long short round square wooden iron copper brass stone broken rusty dusty shiny dirty clean wet dry torn "
     "painted carved crooked strange magic lucky cursed royal cheap fine plain striped spotted smooth rough thin thick "
     "bright dark pale bent cracked polished holy secret hollow velvet leather woollen silken bronze amber ivory "
-    "crimson";
+    "crimson "
+    "ancient ugly pretty lovely beautiful delicate broad narrow wide hard soft sharp blunt tall tiny huge greasy "
+    "sticky muddy scratched chipped faded patched woven embroidered gilded scarlet beige silvery marble steel "
+    "precious simple fancy noble rare foreign haunted blessed enchanted";
 static const char *const places =
     "barrel bed table bench stove oven stairs cellar attic kitchen stable barn shed well garden orchard chapel tower "
     "gate bridge fence wall roof chimney hearth cupboard wardrobe chest drawer shelf window door counter bar pantry "
     "larder hall corridor balcony cart wagon boat mill forge bakery market square fountain oak willow hedge haystack "
     "woodpile doghouse henhouse pigsty smokehouse laundry bathhouse library study parlour closet alcove ditch hollow "
-    "courtyard porch veranda granary brewery workshop armoury vault crypt shrine kennel trough rainbarrel beehive";
+    "courtyard porch veranda granary brewery workshop armoury vault crypt shrine kennel trough rainbarrel beehive "
+    "altar basement belfry boathouse bookcase canal cave cottage cowshed desk dovecote drawbridge dresser fireplace "
+    "fishpond gallery greenhouse harbour hayloft hill lighthouse meadow moat monument pavilion pier pillar pond "
+    "pulpit quarry riverbank sawmill signpost staircase steeple storeroom temple terrace treehouse tunnel vineyard "
+    "watchtower waterfall windmill";
 static const char *const trades =
     "baker smith miller tailor weaver carpenter mason potter butcher brewer cooper tanner farmer shepherd fisher "
     "hunter "
@@ -47,7 +65,11 @@ static const char *const trades =
     "singer "
     "dancer juggler painter sculptor jeweller clockmaker locksmith glazier thatcher ropemaker candlemaker shoemaker "
     "saddler wheelwright barber cook servant gardener beekeeper forester miner charcoal-burner ferryman pilot judge "
-    "notary spy thief gambler poet actor astrologer alchemist apothecary cartographer ratcatcher lamplighter courier";
+    "notary spy thief gambler poet actor astrologer alchemist apothecary cartographer ratcatcher lamplighter courier "
+    "abbot archer architect artist blacksmith boatman bricklayer captain clerk coachman cobbler composer dentist "
+    "fiddler gatekeeper goldsmith gravedigger grocer jester lawyer librarian lumberjack messenger milkmaid minstrel "
+    "musician nurse philosopher physician piper porter preacher scholar seamstress silversmith surgeon swineherd "
+    "tinker trader trumpeter watchman winemaker woodcutter";
 static const char *const drinks =
     "ale beer cider mead wine milk water tea cocoa coffee lemonade broth porridge stew soup bread cheese butter ham "
     "bacon "
@@ -56,19 +78,29 @@ static const char *const drinks =
     "pancakes dumplings noodles rice beans peas cabbage turnips carrots onions leeks mushrooms apples pears plums "
     "cherries berries grapes figs nuts honey gingerbread biscuits cake custard jam pickles olives eggs omelettes "
     "brandy "
-    "rum whisky gin sherry port punch perry kvass buttermilk";
+    "rum whisky gin sherry port punch perry kvass buttermilk "
+    "almonds apricots blackberries blueberries buns cauliflower celery chestnuts chocolate cranberries cream "
+    "cucumbers doughnuts garlic haddock hazelnuts juice lettuce lobster mackerel marmalade meatballs melons mussels "
+    "mustard oatmeal oranges peaches pheasant pork potatoes pumpkin raisins raspberries salad scones spinach "
+    "strawberries toast veal vodka waffles walnuts";
 static const char *const towns =
     "Harrow Ashford Millbrook Stonebridge Oakham Westport Northgate Eastwick Riverton Lakeside Greenhill Blackwater "
     "Redcliff Whitby Silverton Goldcrest Ironforge Coppermine Saltmarsh Fairview Elmwood Birchdale Thornbury Hollowell "
     "Marlow Dunmore Kelso Norwich Bergen Lund Visby Trier Ghent Bruges Delft Arles Padua Parma Cadiz Evora Toledo Riga "
     "Narva Torun Brno Graz Linz Bern Basel Ulm Fulda Celle Wismar Stade Hythe Rye Wells Ely Bath York Ripon Durham "
     "Perth "
-    "Wick Tain Cork Sligo Tralee Foxhollow Ravensburg Wolfden Bearwood Hartland Swanmere Cranford Herondale";
+    "Wick Tain Cork Sligo Tralee Foxhollow Ravensburg Wolfden Bearwood Hartland Swanmere Cranford Herondale "
+    "Arundel Bamberg Bodmin Bremen Brightwater Buxton Calais Carlisle Cologne Coventry Dalkeith Deepwell Dover "
+    "Exeter Falkirk Fernhill Galway Grimsby Hastings Innsbruck Kendal Kilkenny Leiden Mainz Modena Namur Northfield "
+    "Oldbridge Otley Passau Pinewood Rothbury Salisbury Seaford Speyer Stirling Utrecht Warwick Whitehaven "
+    "Winchester Zwolle";
 static const char *const animals =
     "cat dog horse mare pony donkey mule cow bull calf ox goat sheep ram lamb pig sow hen rooster goose duck swan "
     "raven "
     "crow owl hawk falcon parrot pigeon rabbit hare fox ferret hedgehog badger squirrel mouse rat tortoise frog toad "
-    "snake lizard bear wolf otter hound kitten puppy foal magpie canary";
+    "snake lizard bear wolf otter hound kitten puppy foal magpie canary "
+    "beaver boar bat bison cuckoo deer dove eagle elk gosling lark lynx mole monkey nightingale partridge peacock "
+    "piglet seagull sparrow spaniel stallion stork terrier thrush tomcat turtle weasel";
 static const char *const *const lists[] = {&names, &things, &adjectives, &places, &trades, &drinks, &towns, &animals};
 
 void inn_seed(inn_random *r, uint64_t seed)

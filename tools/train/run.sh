@@ -4,7 +4,8 @@
 # SECONDS is for everything. OUT holds innkeeper.json (settings, curve, exams), innkeeper-*.bin (weights), hf/ and
 # logs/. Without a GPU it runs on the processor, for tests.
 # Environment, with what holds without it: MAKE_DATA build/tools/train/make_data, MODEL models/innkeeper (tokenizer),
-# SHARDS and ROWS (sizes of training and exams), SEED 5001 (another one for more training), PYTHON python3.
+# SHARDS and ROWS (sizes of training and exams), SEED 5001 (another one for more training), STEP 98304 (tokens of a step),
+# PYTHON python3.
 set -euo pipefail
 begun=$(date +%s)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -38,8 +39,8 @@ trap 'kill "${jobs[@]}" 2>/dev/null || true; rm -rf "$data"' EXIT
 } >"$out/logs/data.log" 2>&1 &
 jobs+=($!)
 
-# A step takes 98,304 tokens. Tried: see models/README.md.
-tokens=$((98304 / n_gpus))
+# Tried: see models/README.md.
+tokens=$((${STEP:-98304} / n_gpus))
 if [ "$gpu" = 1 ]; then # its kernels, while the processes below start and compile the rest
     for i in 0 1 2 3; do
         parts=("forward $tokens 1024 512 2048 4096 8192" "v $tokens 1024 512 2048 4096 8192" "k $tokens 1024 512" "k $tokens 2048 4096 8192")
