@@ -1,4 +1,4 @@
-// GSA for chunks of many rows on matrix units, third of four: the state before each chunk, and after the last.
+// GSA for chunks of many rows on matrix units, second of four: the state before each chunk, and after the last.
 //   h[kv, m] <- D[m] h[kv, m] + sum_t [key | value][t, kv] wend[t, m]
 // for both memories at once: rows kv below K are hk's, the others hv's columns. The state is carried in f32; what the next
 // kernel reads of it is f16. The chain is that of a serial scan, so its bits depend neither on the other chunks of the call
@@ -12,7 +12,7 @@
 //
 // A workgroup follows GSA_CM_TILE rows of [K | V] of one kv head through all chunks of a span: x = tile, y = kv head,
 // z = span. Inputs of a chunk pass through shared memory in two buffers, and registers hold those of the two chunks that
-// follow, so that a step waits neither for memory nor for more than one barrier.
+// follow and where those of the next two lie, so that a step waits neither for memory nor for more than one barrier.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -42,29 +42,28 @@ shared uvec4 pool[2u * STAGE]; // [t][kv] and [t][m] of a chunk; first and last 
 
 uint first, last; // chunks
 uint kv0, g;
-uvec2 entry; // row and rows of the chunk that is fetched next
 
-void fetch_entry(uint chunk)
+uvec2 entry_of(uint chunk) // first row, and how many
 {
     const uint at = chunk_entry(min(chunk, last));
-    entry = uvec2(work[at], work[at + 1u]);
+    return uvec2(work[at], work[at + 1u]);
 }
 
 // Rows past the chunk's end have no strength, but what lies there may not be finite: the last row stands for them.
-#define FETCH(CHUNK, KV, W)                                                                                       \
+#define FETCH(CHUNK, ENTRY, KV, W)                                                                                \
     {                                                                                                             \
-        const uint c = min(CHUNK, last), n_q = push.R * push.G * push.K;                                          \
+        const uint at = min(CHUNK, last), n_q = push.R * push.G * push.K;                                         \
         const uint column = kv0 < push.K ? n_q + g * push.K + kv0 : n_q + push.G * push.K + g * push.V + kv0 - push.K; \
         [[unroll]] for (uint e = 0u; e < N_KV; e++) {                                                             \
-            const uint i = lane + e * GROUP, t = min(i / KV_VECS, max(entry.y, 1u) - 1u);                         \
-            const uint from = (half_row(c, entry.x) + t * push.half_stride + column) / 8u + i % KV_VECS;          \
+            const uint i = lane + e * GROUP, t = min(i / KV_VECS, max(ENTRY.y, 1u) - 1u);                         \
+            const uint from = (half_row(at, ENTRY.x) + t * push.half_stride + column) / 8u + i % KV_VECS;         \
             KV[e] = half_vec[from];                                                                               \
         }                                                                                                         \
         [[unroll]] for (uint e = 0u; e < N_W; e++) {                                                              \
             const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u), t = i / SLOT_VECS;                  \
-            W[e] = table_vec[(at_wend() * 2u + gate_row(c) + t * gm() + g * SLOTS) / 8u + i % SLOT_VECS];         \
+            W[e] = table_vec[(at_wend() * 2u + gate_row(at) + t * gm() + g * SLOTS) / 8u + i % SLOT_VECS];        \
         }                                                                                                         \
-        fetch_entry(c + 1u);                                                                                      \
+        ENTRY = entry_of((CHUNK) + 2u);                                                                           \
     }
 #define FETCH_DECAY(CHUNK, D)                                                                                     \
     {                                                                                                             \
@@ -83,12 +82,12 @@ void fetch_entry(uint chunk)
             if (i < GSA_CHUNK * SLOT_VECS) pool[BASE + AT_W + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = W[e]; \
         }                                                                                                         \
     }
-// One chunk, whose inputs are in KV and W, its decay in D; those of the chunk after next take their place.
-#define FOLLOW(CHUNK, BASE, KV, W, D)                                                                             \
+// One chunk, whose inputs are in KV and W, its decay in D; those of the chunk after next, ENTRY's, take their place.
+#define FOLLOW(CHUNK, BASE, ENTRY, KV, W, D)                                                                      \
     {                                                                                                             \
         PUT(BASE, KV, W)                                                                                          \
         barrier();                                                                                                \
-        FETCH((CHUNK) + 2u, KV, W)                                                                                \
+        FETCH((CHUNK) + 2u, ENTRY, KV, W)                                                                         \
         FRAG_C sum[EACH];                                                                                         \
         [[unroll]] for (uint e = 0u; e < EACH; e++) {                                                             \
             FRAG_C bounded = h[e];                                                                                \
@@ -143,10 +142,10 @@ void main()
 
     uvec4 kv_even[N_KV], w_even[N_W], kv_odd[N_KV], w_odd[N_W];
     FRAG_C h[EACH], decay_even[EACH], decay_odd[EACH];
-    fetch_entry(first);
-    FETCH(first, kv_even, w_even)
+    uvec2 even = entry_of(first), odd = entry_of(first + 1u);
+    FETCH(first, even, kv_even, w_even)
     FETCH_DECAY(first, decay_even)
-    FETCH(first + 1u, kv_odd, w_odd)
+    FETCH(first + 1u, odd, kv_odd, w_odd)
     FETCH_DECAY(first + 1u, decay_odd)
 
     for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
@@ -159,9 +158,9 @@ void main()
     barrier();
 
     for (uint c = first; c <= last; c += 2u) {
-        FOLLOW(c, 0u, kv_even, w_even, decay_even)
+        FOLLOW(c, 0u, even, kv_even, w_even, decay_even)
         if (c == last) break;
-        FOLLOW(c + 1u, STAGE, kv_odd, w_odd, decay_odd)
+        FOLLOW(c + 1u, STAGE, odd, kv_odd, w_odd, decay_odd)
     }
     barrier();
     [[unroll]] for (uint e = 0u; e < EACH; e++)

@@ -1,5 +1,5 @@
-/* Chunks of many rows on matrix units: decays and f16 copies of each chunk, what its own rows contribute to the scores,
- * beside that one scan of the joint state along each span, then all reads at once. */
+/* Chunks of many rows on matrix units: decays and f16 copies of each chunk, one scan of the joint state along each span,
+ * beside that what a chunk's own rows contribute to the scores, then all reads at once. */
 #include "ops/op_util.h"
 
 #include "ops/matmul_cm.h"
@@ -133,15 +133,7 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
         },
         &push, false);
     push.half_base = mapped ? x->rows.offset : 0;
-    record(r, "gsa_cm_pairs",
-        (gsai_call){
-            .groups = {GSA_CHUNK / GSA_CM_TILE, c->H, n_chunks},
-            .bind = {work_table, half, table, GSAI_BIND(score, GSAI_WRITE)},
-            .n_bind = 4,
-            .bytes = T * ((c->H + c->G) * c->K * 2ull + gm * 20ull + c->H * c->M * 4ull),
-            .flops = 2 * T * c->H * (GSA_CHUNK * ((uint64_t)c->K + c->M) / GSAI_MATRIX_SPEEDUP + 16ull * c->M),
-        },
-        &push, true);
+    /* The scan is the longer of two that wait for nothing of each other, and has few workgroups: it begins. */
     record(r, GSAI_STATE_OP(c, "gsa_cm_scan"),
         (gsai_call){
             .groups = {(uint32_t)(both / GSA_CM_TILE), c->G, work->n_spans},
@@ -150,6 +142,15 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
             .bytes = (n_chunks * 2 + work->n_spans * 2ull * gsai_state_element(c)) * gm * both +
                      T * (c->G * both * 2 + gm * 2),
             .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP + n_chunks * gm * both * 4,
+        },
+        &push, true);
+    record(r, "gsa_cm_pairs",
+        (gsai_call){
+            .groups = {GSA_CHUNK / GSA_CM_TILE, c->H, n_chunks},
+            .bind = {work_table, half, table, GSAI_BIND(score, GSAI_WRITE)},
+            .n_bind = 4,
+            .bytes = T * ((c->H + c->G) * c->K * 2ull + gm * 20ull + c->H * c->M * 4ull),
+            .flops = 2 * T * c->H * (GSA_CHUNK * ((uint64_t)c->K + c->M) / GSAI_MATRIX_SPEEDUP + 16ull * c->M),
         },
         &push, true);
     record(r, "gsa_cm_read",
