@@ -232,15 +232,6 @@ void main()
     const uint at_wrote = (at_write() + gate_row(chunk) + ((block0 + block) * GSA_BLOCK + 2u * pair) * gm() + g * SLOTS) / 4u;
     vec4 next0, next1;
     OWN_FETCH(0u)
-    FRAG_B wrote[CROSS * STATE_STEPS]; // and what earlier blocks wrote
-    [[unroll]] for (uint e = 0u; e < CROSS; e++) {
-        const uint f = gl_SubgroupID + e * SUBS, column = f % WIDE_FRAGS * FRAG_N;
-        const uint b = block0 + f / WIDE_FRAGS * FRAG_M / GSA_BLOCK, j = column / GSA_BLOCK;
-        if (f >= TILE_FRAGS * WIDE_FRAGS || j >= b) continue;
-        const uint from = later_row(chunk, b, j) + column % GSA_BLOCK * gm() + g * SLOTS;
-        [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++)
-            coopMatLoad(wrote[e * STATE_STEPS + k], table_vec, (from + k * FRAG_K) / 8u, gm() / 8u, COLUMN_MAJOR);
-    }
     barrier();
 
     // B: inside the blocks
@@ -286,12 +277,17 @@ void main()
         const uint b = block0 + t / GSA_BLOCK, j = column / GSA_BLOCK;
         FRAG_C between = FRAG_C(0.0);
         if (f >= TILE_FRAGS * WIDE_FRAGS || j == b) continue;
-        if (j < b)
+        if (j < b) {
+            const uint from = later_row(chunk, b, j) + column % GSA_BLOCK * gm() + g * SLOTS;
+            FRAG_B wrote[STATE_STEPS];
+            [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++)
+                coopMatLoad(wrote[k], table_vec, (from + k * FRAG_K) / 8u, gm() / 8u, COLUMN_MAJOR);
             [[unroll]] for (uint k = 0u; k < STATE_STEPS; k++) {
                 FRAG_A a;
                 coopMatLoad(a, pool, AT_PRE + t * SLOT_PITCH + k * FRAG_K / 8u, SLOT_PITCH, ROW_MAJOR);
-                between = coopMatMulAdd(a, wrote[e * STATE_STEPS + k], between);
+                between = coopMatMulAdd(a, wrote[k], between);
             }
+        }
         coopMatStore(FRAG_H(between), pool, AT_VALUES + t * CHUNK_PITCH + column / 8u, CHUNK_PITCH, ROW_MAJOR);
     }
     barrier();
