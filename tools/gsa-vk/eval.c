@@ -14,7 +14,7 @@ gsa_status eval_tokens(gsa_session *session, const int32_t *tokens, size_t n, gs
             .want = left <= most ? want : GSA_WANT_NOTHING,
             .sampler = sampler};
         gsa_step *step = NULL;
-        gsa_status status = gsa_step_submit(gsa_session_model(session), &item, 1, 0, &step);
+        gsa_status status = gsa_step_submit(gsa_session_model(session), &item, 1, EVAL_STEP_US, &step);
         if (status != GSA_OK) return status;
         status = gsa_step_wait(step, UINT64_MAX);
         if (status == GSA_OK) out->gpu_ns += gsa_step_gpu_ns(step);

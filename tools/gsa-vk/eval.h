@@ -4,6 +4,9 @@
 
 #include "gsa/gsa.h"
 
+/* Of a step where Ctrl-C and progress are to be looked at in between; where steps end changes no bit. */
+#define EVAL_STEP_US 300000
+
 typedef struct eval_result {
     size_t n_done;
     int32_t token; /* GSA_WANT_TOKEN: chosen after the last token; else -1 */

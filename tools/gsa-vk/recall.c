@@ -1,5 +1,6 @@
 #include "recall.h"
 
+#include "eval.h"
 #include "inn.h"
 #include "text.h"
 
@@ -76,7 +77,7 @@ static int evaluate(recall *r, gsa_step_item *items, uint32_t n, const char *wha
                 part[n_part++] = items[i];
             }
         gsa_step *step = NULL;
-        if (gsa_step_submit(r->a->model, part, n_part, 0, &step) != GSA_OK) return fail_library();
+        if (gsa_step_submit(r->a->model, part, n_part, EVAL_STEP_US, &step) != GSA_OK) return fail_library();
         gsa_status status = gsa_step_wait(step, UINT64_MAX);
         const gsa_status collected = gsa_step_collect(step);
         if (status == GSA_OK) status = collected;
