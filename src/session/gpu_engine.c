@@ -239,7 +239,12 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     if (status == GSA_OK)
         status = gsai_weights_create(
             dev, params->checkpoint, packs ? &packing : NULL, upload_progress, (void *)(uintptr_t)params, &e->weights);
-    if (status == GSA_OK) e->speedup = gsai_matmul_cm_has(dev, &e->weights.layers[0].gate_up) ? GSAI_MATRIX_SPEEDUP : 1;
+    if (status == GSA_OK) {
+        const gsai_matrix *m = &e->weights.layers[0].gate_up;
+        e->speedup = gsai_matmul_cm_has(dev, m) ? GSAI_MATRIX_SPEEDUP : 1;
+        /* Matrix units take two rows of halves sooner than two passes take; of blocks, which are fewer bytes, they do not. */
+        e->k.pairs_apart = !limits.cpu_driver && (e->speedup == 1 || gsai_type_is_quantised(m->parts[0].type));
+    }
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);
     if (status == GSA_OK)
