@@ -74,7 +74,7 @@ uvec4 vec_of(uint block, uint r, uint at)
 
 void main()
 {
-    const uint n_steps = push.n_frags * FRAG_K / 64u, group = grid_group();
+    const uint n_steps = (push.n_frags * FRAG_K + 63u) / 64u, group = grid_group();
     const uint block = group / n_steps, step_index = group % n_steps;
     if (block >= push.n_blocks) return;
 
@@ -87,6 +87,7 @@ void main()
 
     for (uint k = 0u; k < VECS; k += FRAG_K / 8u) {
         const uint frag = step_index * (64u / FRAG_K) + k / (FRAG_K / 8u);
+        if (frag >= push.n_frags) break;
         FRAG m;
         coopMatLoad(m, tile, gl_SubgroupID * FRAG_R * PITCH + k, PITCH, LAYOUT);
         const uint to = ((block * push.n_frags + frag) * 4u + gl_SubgroupID) * FRAG_VECS;

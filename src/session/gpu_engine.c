@@ -163,8 +163,7 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         status = gsai_gpu_record_pass(e, &resident, &plan);
         gsai_plan_destroy(e->dev, &plan);
     }
-    const bool packs = e->weights.packed.n_blocks > 0 || gsai_matmul_cm_packs_x(e->dev);
-    return status == GSA_OK && packs ? record_longest(e) : status;
+    return status == GSA_OK && e->weights.packed.n_blocks > 0 ? record_longest(e) : status;
 }
 
 /* Every pipeline exists and its kernel has answered a known question on this device before the first token. A kernel
@@ -180,10 +179,7 @@ static gsa_status prewarm(gsai_gpu_engine *e, const gsai_engine_params *params)
         if (n_dropped == 0) break;
     }
     if (!gsai_device_tunes(e->dev)) return GSA_OK;
-    const bool packs_x = gsai_matmul_cm_packs_x(e->dev);
-    gsa_status status = gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
-    if (status == GSA_OK) status = gsai_gpu_tune_prompts(e);
-    if (status == GSA_OK && !packs_x && gsai_matmul_cm_packs_x(e->dev)) status = record_longest(e);
+    const gsa_status status = gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
     return status == GSA_OK ? gsai_gpu_resident_weigh(e) : status;
 }
 
