@@ -5,7 +5,8 @@
 
 enum { STEP = 2, BLOCK = GSAI_CM_BLOCK }; /* fragments along the columns of a step, along the rows of a block */
 
-static const char *const pack_of_type[GSAI_N_TYPES] = {NULL, "matmul_pack_f16", "matmul_pack_bf16"};
+static const char *const pack_of_type[GSAI_N_TYPES] = {NULL, "matmul_pack_f16", "matmul_pack_bf16", "matmul_pack_q8_0",
+    "matmul_pack_q4_0", "matmul_pack_q4_k", "matmul_pack_q6_k"};
 
 /* Times as in matmul_cm.c, by the same measurement on an H200: the products of a layer of 2048 columns in 676 us, where
  * rows through shared memory take 964. A step of more than two fragments, or subgroups of more, spill. */
@@ -37,22 +38,30 @@ bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
     gsai_cm_choice c;
 
     if (dev->is_cpu_reference || !gsai_matmul_packed_choice(dev, &c)) return false;
-    *out = (gsai_packing){BLOCK * c.frag.m, BLOCK * c.frag.n, STEP * c.frag.k};
+    *out = (gsai_packing){BLOCK * c.frag.m, BLOCK * c.frag.n, STEP * c.frag.k, 0};
+    for (int type = 0; type < GSAI_N_TYPES; type++)
+        if (pack_of_type[type] && gsai_variant_pick(dev, pack_of_type[type])) out->types |= 1u << type;
     return true;
 }
 
-void gsai_packing_use(gsa_device *dev)
+static void use(gsa_device *dev, const char *op)
 {
-    static const char *const ops[] = {"matmul_pack_x", "matmul_packed", "matmul_packed_swiglu"};
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        const gsai_variant *v = gsai_variant_pick(dev, ops[i]);
-        if (v) dev->variant_used[v - gsai_variants] = 1;
-    }
+    const gsai_variant *v = gsai_variant_pick(dev, op);
+    if (v) dev->variant_used[v - gsai_variants] = 1;
 }
 
-bool gsai_packing_has(gsai_type type, uint32_t n_cols)
+void gsai_packing_use(gsa_device *dev, const gsai_packing *p)
 {
-    return pack_of_type[type] && n_cols % 8 == 0;
+    use(dev, "matmul_pack_x");
+    use(dev, "matmul_packed");
+    use(dev, "matmul_packed_swiglu");
+    for (int type = 0; type < GSAI_N_TYPES; type++)
+        if (p->types >> type & 1) use(dev, pack_of_type[type]);
+}
+
+bool gsai_packing_has(const gsai_packing *p, gsai_type type, uint32_t n_cols)
+{
+    return (p->types >> type & 1) && n_cols % 8 == 0;
 }
 
 uint64_t gsai_packed_bytes(const gsai_packing *p, uint32_t n_rows, uint32_t n_cols, bool in_pairs)
@@ -100,8 +109,10 @@ static void pack(gsai_recorder *r, const gsai_cm_choice *c, const image *m)
 
 void gsai_op_pack(gsai_recorder *r, const gsai_matrix_part *part, uint32_t n_cols)
 {
+    const gsa_device *dev = gsai_recorder_device(r);
     gsai_cm_choice c;
-    if (!gsai_matmul_packed_choice(gsai_recorder_device(r), &c) || !gsai_packing_has(part->type, n_cols)) {
+    gsai_packing p;
+    if (!gsai_matmul_packed_choice(dev, &c) || !gsai_packing_of(dev, &p) || !gsai_packing_has(&p, part->type, n_cols)) {
         gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED, "pack: this device has no products of packed rows"));
         return;
     }

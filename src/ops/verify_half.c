@@ -132,6 +132,12 @@ static const gsai_verify_case pack_cases[] = {
     {"T 128 N 128 C 256", TOLERANCE_SUM, {128, 128, 256, 0, 0, 0}},
 };
 
+static const gsai_verify_case pack_block_cases[] = {
+    {"T 70 N 70 C 768", TOLERANCE_HALF, {70, 70, 768, 0, 0, 0}},
+    {"T 128 N 131 C 512 in parts of 50", TOLERANCE_HALF, {128, 131, 512, 50, 0, 0}},
+    {"T 33 N 70 C 512 scales out of range", TOLERANCE_HALF, {33, 70, 512, 0, 0, HOSTILE}},
+};
+
 /* Rows of blocks; weights are turned into f16, whose rounding shows. */
 static const gsai_verify_case block_cases[] = {
     {"T 9 N 70 C 256", TOLERANCE_HALF, {9, 70, 256, 0, 0, 0}},
@@ -327,6 +333,10 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_pack_x", run_matmul, pack_cases, GSAI_F16),
     SET("matmul_pack_f16", run_matmul, pack_cases, GSAI_F16),
     SET("matmul_pack_bf16", run_matmul, pack_cases, GSAI_BF16),
+    SET("matmul_pack_q8_0", run_matmul, pack_block_cases, GSAI_Q8_0),
+    SET("matmul_pack_q4_0", run_matmul, pack_block_cases, GSAI_Q4_0),
+    SET("matmul_pack_q4_k", run_matmul, pack_block_cases, GSAI_Q4_K),
+    SET("matmul_pack_q6_k", run_matmul, pack_block_cases, GSAI_Q6_K),
     SET("matmul_packed", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_packed", run_maps, maps_cases, GSAI_F16),
     SET("matmul_packed_swiglu", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),

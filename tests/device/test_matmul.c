@@ -443,8 +443,7 @@ static void packed_known_questions_are_answered(void **state)
         return;
     }
     assert_op("matmul_pack_x");
-    assert_op("matmul_pack_f16");
-    assert_op("matmul_pack_bf16");
+    each_type_of(GSAI_F16, GSAI_Q6_K, "matmul_pack", NULL, 0);
     assert_op("matmul_packed");
     assert_op("matmul_packed_swiglu");
 }
@@ -521,9 +520,40 @@ static void packed_rows_give_the_bits_of_rows(void **state)
     if (!is_cpu()) assert_set("matmul_packed_swiglu", run_packed, gated, N_OF(gated), GSAI_BF16);
 }
 
+/* CPU drivers compile a kernel for seconds: there each type is asked one question, of another kind. */
+static void packed_rows_of_blocks_give_the_bits_of_rows(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"T 40 N 70 C 768", 0, {40, 70, 768, PLAIN}},
+        {"T 256 N 256 C 512", 0, {256, 256, 512, PLAIN}},
+        {"T 300 N 520 C 2304 added", 0, {300, 520, 2304, ADDED}},
+        {"T 1 N 3 C 256", 0, {1, 3, 256, PLAIN}},
+        {"T 128 N 256 C 512 maps", 0, {128, 256, 512, MAPPED}},
+    };
+    static const gsai_verify_case halves[] = {/* the last step is half of one: types of 32 only */
+        {"T 200 N 200 C 288 added", 0, {200, 200, 288, ADDED}}, {"T 131 N 250 C 352 maps", 0, {131, 250, 352, MAPPED}}};
+    static const gsai_verify_case gated[] = {
+        {"T 130 N 200 C 768", 0, {130, 200, 768, GATED}},
+        {"T 128 N 128 C 256", 0, {128, 128, 256, GATED}},
+        {"T 9 N 8 C 256", 0, {9, 8, 256, GATED}},
+    };
+    gsai_packing p;
+    (void)state;
+    if (!gsai_packing_of(dev, &p)) skip();
+    assert_set("matmul_packed", run_packed, &halves[0], 1, GSAI_Q4_0);
+    assert_set("matmul_packed", run_packed, &halves[1], 1, GSAI_Q8_0);
+    assert_set("matmul_packed", run_packed, cases, 1, GSAI_Q6_K);
+    assert_set("matmul_packed_swiglu", run_packed, gated, 1, GSAI_Q4_K);
+    for (gsai_type type = GSAI_Q8_0; type <= GSAI_Q6_K && !is_cpu(); type++) {
+        assert_set("matmul_packed", run_packed, cases, N_OF(cases), type);
+        assert_set("matmul_packed_swiglu", run_packed, gated, N_OF(gated), type);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(packed_known_questions_are_answered),
     cmocka_unit_test(packed_rows_give_the_bits_of_rows),
+    cmocka_unit_test(packed_rows_of_blocks_give_the_bits_of_rows),
     cmocka_unit_test(matmul_few_has_the_bits_of_matmul_cm),
     cmocka_unit_test(matmul_few_known_questions_are_answered),
     cmocka_unit_test(half_rows_known_questions_are_answered),
