@@ -4,7 +4,7 @@
 //
 //   weights [rows][row_vecs] 16-byte vectors   of any type but f32, turned into f16 on the way; rows first_row .. first_row + n_rows - 1 of a part; with SWIGLU also those
 //                                              up_rows further on
-//   x       [n_tokens, 8 x_vecs] f16           as 16-byte vectors; with X_PACKED in the order that matmul_pack has put them in
+//   x       [n_tokens, 8 x_vecs] f16           as 16-byte vectors
 //   y       [n_tokens, n_rows] f32             added to with ACCUMULATE; with SWIGLU f16; with MAPS the columns of the matrix
 //                                              below push.half_columns are f16 in the first half of their place in the
 //                                              row, mapped: below push.relu_columns rectified, the others silu
@@ -12,8 +12,7 @@
 // A workgroup owns TILE_T tokens x TILE_N weight rows, a subgroup SUB_T x SUB_N of them, in fragments of the shape that
 // the device's matrix units take. Columns are walked in steps of DEPTH through shared memory, in STAGES buffers; the next
 // step's vectors are fetched while this one's are multiplied, and made halves behind the multiplications, before the workgroup
-// waits. With X_PACKED only weights go that way, in two buffers: one barrier a step. Tokens come straight into registers, the
-// next run of FRAG_K columns while this one is multiplied. Every output takes its columns in ascending order in runs of
+// waits. Every output takes its columns in ascending order in runs of
 // FRAG_K: its bits depend neither on its place in the tile, nor on the tile, nor on the number of tokens.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -37,7 +36,6 @@ layout(constant_id = 9) const uint STAGES = 1u;
 layout(constant_id = 10) const bool EDGES = true;       // the tiles do not just fill the outputs
 layout(constant_id = 11) const bool ACCUMULATE = false; // y +=
 layout(constant_id = 12) const bool MAPS = false;
-layout(constant_id = 13) const uint K = 2048u; // X_PACKED: columns, filled up to whole steps: known, so that addresses fold
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weights.glsl"
@@ -45,9 +43,6 @@ layout(constant_id = 13) const uint K = 2048u; // X_PACKED: columns, filled up t
 #include "common/weight_halves.glsl"
 #endif
 #include "common/act.glsl"
-#if defined(X_PACKED)
-#include "common/fragments.glsl"
-#endif
 
 layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
 #if !defined(WEIGHT_BLOCKS)
@@ -65,13 +60,8 @@ layout(std430, set = 0, binding = 2) buffer YHalf { float16_t y_half[]; };
 
 const uint VECS = DEPTH / 8u;  // 16-byte vectors of a row of a tile
 const uint PITCH = VECS + 1u;  // odd, so that neighbouring rows lie in different banks
-const uint N_W = TILE_N * VECS;
-#if defined(X_PACKED)
-const uint X_ROWS = 0u; // in shared memory
-#else
-const uint X_ROWS = TILE_T;
-#endif
-const uint N_X = X_ROWS * VECS, X_EACH = (N_X + THREADS - 1u) / THREADS; // of an invocation
+const uint N_X = TILE_T * VECS, N_W = TILE_N * VECS;
+const uint X_EACH = (N_X + THREADS - 1u) / THREADS; // of an invocation
 #if defined(WEIGHT_BLOCKS)
 const uint PIECES = VECS / 4u; // of a row's step
 const uint W_EACH = (TILE_N * PIECES + THREADS - 1u) / THREADS;
@@ -80,20 +70,17 @@ const uint W_EACH = (N_W + THREADS - 1u) / THREADS;
 #endif
 const uint ROWS = SUB_T / FRAG_T, COLUMNS = SUB_N / FRAG_N; // fragments of a subgroup
 const uint SIDE = TILE_N / SUB_N;                           // subgroups along the weight rows
-const uint STAGE = (X_ROWS + TILE_N) * PITCH;
-const uint RUNS = DEPTH / FRAG_K; // of columns, in a step
+const uint STAGE = (TILE_T + TILE_N) * PITCH;
 #if defined(SWIGLU)
 const uint OUT_N = TILE_N / 2u, OUT_SUB = SUB_N / 2u, OUT_COLUMNS = COLUMNS / 2u;
 #else
 const uint OUT_N = TILE_N, OUT_SUB = SUB_N, OUT_COLUMNS = COLUMNS;
 #endif
 
-shared uvec4 tile[STAGES * STAGE]; // row r of x at r * PITCH, of the weights at (X_ROWS + r) * PITCH
+shared uvec4 tile[STAGES * STAGE]; // row r of x at r * PITCH, of the weights at (TILE_T + r) * PITCH
 
 uint first_token, first_row; // of the tile, in y
-#if !defined(X_PACKED)
 uvec4 x_next[X_EACH];
-#endif
 #if defined(WEIGHT_BLOCKS)
 WeightPiece w_next[W_EACH];
 uvec4 w_halves[4u * W_EACH];
@@ -137,13 +124,11 @@ uint block_of(uint step_index, uint i)
 void fetch(uint step_index)
 {
     const uint lane = gl_LocalInvocationIndex;
-#if !defined(X_PACKED)
     [[unroll]] for (uint e = 0u; e < X_EACH; e++) {
         const uint i = lane + e * THREADS, at = step_index * VECS + i % VECS;
         const uint t = min(first_token + i / VECS, push.n_tokens - 1u);
         x_next[e] = at < push.x_vecs ? x[push.x_offset + t * push.x_stride + at] : uvec4(0u);
     }
-#endif
 #if defined(WEIGHT_BLOCKS)
     const uint units = weight_units(2u * push.x_vecs);
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
@@ -179,16 +164,14 @@ uint half_pair(uint word)
 void put(uint stage)
 {
     const uint lane = gl_LocalInvocationIndex, base = stage * STAGE;
-#if !defined(X_PACKED)
     [[unroll]] for (uint e = 0u; e < X_EACH; e++) {
         const uint i = lane + e * THREADS;
         if (N_X % THREADS == 0u || i < N_X) tile[base + i / VECS * PITCH + i % VECS] = x_next[e];
     }
-#endif
     [[unroll]] for (uint e = 0u; e < W_EACH; e++) {
         const uint i = lane + e * THREADS;
 #if defined(WEIGHT_BLOCKS)
-        const uint run = base + (X_ROWS + piece_row(i)) * PITCH + piece_of_row(i) / 2u * 8u + piece_of_row(i) % 2u * 2u;
+        const uint run = base + (TILE_T + piece_row(i)) * PITCH + piece_of_row(i) / 2u * 8u + piece_of_row(i) % 2u * 2u;
         if ((TILE_N * PIECES) % THREADS == 0u || i < TILE_N * PIECES)
             [[unroll]] for (uint v = 0u; v < 4u; v++) tile[run + v / 2u * 4u + v % 2u] = w_halves[4u * e + v];
     }
@@ -198,7 +181,7 @@ void put(uint stage)
 #else
         const uvec4 w = w_next[e];
 #endif
-        if (N_W % THREADS == 0u || i < N_W) tile[base + (X_ROWS + i / VECS) * PITCH + i % VECS] = w;
+        if (N_W % THREADS == 0u || i < N_W) tile[base + (TILE_T + i / VECS) * PITCH + i % VECS] = w;
     }
 #endif
 }
@@ -216,12 +199,6 @@ float mapped(float z, uint column)
 #define FRAG_H coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 #define FRAG_Y coopmat<VALUE, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 
-#if defined(X_PACKED)
-const uint LANES = THREADS / (TILE_T / SUB_T * SIDE);
-const uint T_VECS = FRAG_T * FRAG_K / 8u, T_EACH = T_VECS / LANES; // of a fragment, of a lane
-#define LOAD_A(m, i, g) { FRAGMENT(m, x, x_from + FRAGMENT_AT(i, g, x_block, push.x_blocks, T_VECS), T_EACH) }
-#endif
-
 // Matrices are variables of main and their loops short: an array that a driver does not unroll lands in slow memory.
 void main()
 {
@@ -232,16 +209,7 @@ void main()
     if (first_row >= push.n_rows) return;
 
     const uint sub_t = gl_SubgroupID / SIDE * SUB_T, sub = gl_SubgroupID % SIDE;
-#if defined(X_PACKED)
-    const uint n_steps = K / DEPTH;
-    uint x_block = push.x_block + (first_token + sub_t) / (4u * FRAG_T);
-    if (EDGES) x_block = min(x_block, push.x_blocks - 1u);
-    const uint x_from = x_block * (4u * T_VECS * (K / FRAG_K)) + gl_SubgroupInvocationID * T_EACH;
-    FRAG_A a_next[ROWS];
-    [[unroll]] for (uint i = 0u; i < ROWS; i++) LOAD_A(a_next[i], i, 0u);
-#else
     const uint n_steps = (push.x_vecs + VECS - 1u) / VECS;
-#endif
     FRAG_C sum[ROWS * COLUMNS];
     [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++) sum[i] = FRAG_C(0.0);
 
@@ -253,24 +221,13 @@ void main()
     barrier();
     for (uint s = 0u; s < n_steps; s++) {
         const bool more = s + 1u < n_steps;
-#if defined(X_PACKED)
-        fetch(more ? s + 1u : s); // the last one once more, for nothing: a condition would make it wait for what it loads
-#else
         if (more) fetch(s + 1u);
-#endif
         const uint stage = STAGES > 1u ? (s & 1u) * STAGE : 0u;
-        const uint x_at = stage + sub_t * PITCH, w_at = stage + (X_ROWS + sub * SUB_N) * PITCH;
+        const uint x_at = stage + sub_t * PITCH, w_at = stage + (TILE_T + sub * SUB_N) * PITCH;
         [[unroll]] for (uint k = 0u; k < VECS; k += FRAG_K / 8u) {
             FRAG_A a[ROWS];
-#if defined(X_PACKED)
-            [[unroll]] for (uint i = 0u; i < ROWS; i++) a[i] = a_next[i];
-            const uint run = s * RUNS + k * 8u / FRAG_K + 1u;
-            const uint next = k + FRAG_K / 8u < VECS ? run : min(run, K / FRAG_K - 1u);
-            [[unroll]] for (uint i = 0u; i < ROWS; i++) LOAD_A(a_next[i], i, next);
-#else
             [[unroll]] for (uint i = 0u; i < ROWS; i++)
                 coopMatLoad(a[i], tile, x_at + i * FRAG_T * PITCH + k, PITCH, gl_CooperativeMatrixLayoutRowMajor);
-#endif
             [[unroll]] for (uint j = 0u; j < COLUMNS; j++) {
                 FRAG_B b;
                 coopMatLoad(b, tile, w_at + j * FRAG_N * PITCH + k, PITCH, gl_CooperativeMatrixLayoutColumnMajor);
@@ -282,7 +239,7 @@ void main()
         convert(s + 1u); // also when there is no more: no branch keeps it from mixing with the multiplications
 #endif
         if (STAGES == 1u) barrier();
-        if (STAGES > 1u || more) put(STAGES > 1u ? (s + 1u) & 1u : 0u);
+        if (more) put(STAGES > 1u ? (s + 1u) & 1u : 0u);
         barrier();
     }
 

@@ -3,7 +3,6 @@
  *
  *   kernel_stats DEVICE MASK SHAPE TYPE     MASK: as gsa_device_params.mask, "" = none; SHAPE: 340m, 1.3b, .. */
 #include <stdio.h>
-#include <string.h>
 
 #include "model/checkpoint.h"
 #include "ops/ops.h"
@@ -54,13 +53,6 @@ static gsa_status load(gsa_device *dev, const char *shape, const char *type_name
     return status;
 }
 
-/* As if these had been measured and won: they serve nowhere else. */
-static void prefer_packed_tokens(gsa_device *dev)
-{
-    for (uint32_t i = 0; i < gsai_n_variants; i++)
-        if (strncmp(gsai_variants[i].op, "matmul_packed_x", 15) == 0) dev->variant_share[i] = 1;
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 5) {
@@ -77,10 +69,6 @@ int main(int argc, char **argv)
         .log = {print, NULL, GSA_LOG_INFO}};
     gsa_status status = gsa_device_create(&params, &dev);
     if (status == GSA_OK) status = load(dev, argv[3], argv[4]);
-    if (status == GSA_OK) {
-        prefer_packed_tokens(dev);
-        status = load(dev, argv[3], argv[4]);
-    }
     if (status != GSA_OK) fprintf(stderr, "kernel_stats: %s\n", gsa_error_text());
     gsa_device_destroy(dev);
     return status == GSA_OK ? 0 : 1;

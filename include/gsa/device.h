@@ -21,10 +21,9 @@ typedef enum gsa_self_test {
 } gsa_self_test;
 
 /* How work is cut into workgroups matters much for speed and depends on the device. When a model is loaded, the shapes of
- * its products for single tokens are measured on its own weights, a few around each default, in about a second, and with
- * block weights two kernels for long prompts, in less than half of one and their compilation; what was found is kept in
- * gsa_device_cache(), so that the next run does not search. Only choices that leave every bit of the results as it is are
- * tried: results are the same with and without the search, and whatever it finds. */
+ * its products for single tokens are measured on its own weights, a few around each default, in about a second; what was
+ * found is kept in gsa_device_cache(), so that the next run does not search. Only choices that leave every bit of the
+ * results as it is are tried: results are the same with and without the search, and whatever it finds. */
 typedef enum gsa_tuning {
     GSA_TUNING_DEFAULT = 0, /* on, but off for CPU drivers */
     GSA_TUNING_ON = 1,
@@ -97,9 +96,7 @@ typedef enum gsa_device_fact {
     GSA_FACT_LIMIT = 0,
     GSA_FACT_CAPABILITY = 1,
     GSA_FACT_VARIANT = 2,
-    GSA_FACT_SHAPE =
-        3 /* what was measured at first use: name "kernel rows x columns", value the shape, or how much of the
-                          time of another kernel this one takes */
+    GSA_FACT_SHAPE = 3 /* shapes found by the search: name "kernel rows x columns", value the shape */
 } gsa_device_fact;
 GSA_API bool gsa_device_fact_get(
     const gsa_device *device, gsa_device_fact kind, uint32_t i, const char **name, const char **value);
@@ -132,7 +129,7 @@ typedef struct gsa_device_startup {
     bool cache_fitted;    /* gsa_device_params.cache was of this library, device and driver */
     uint32_t n_self_tests;
     double self_test_ms; /* all in all */
-    uint32_t n_tuned;    /* products whose shape or kernel is known from a search, this one's or the cache's */
+    uint32_t n_tuned;    /* products whose shape is known from a search, this one's or the cache's */
     double tuning_ms;    /* searching, all in all */
 } gsa_device_startup;
 GSA_API void gsa_device_startup_get(const gsa_device *device, gsa_device_startup *startup);

@@ -55,10 +55,10 @@ struct gsa_matmul_cm_push {
     uint column, half_columns, relu_columns; /* MAPS: the matrix's column of the dispatch's first weight row */
 };
 
-/* matmul_pack: offsets and strides of rows in vectors of 8. */
+/* matmul_pack: offsets and strides of rows in 16-byte vectors. */
 struct gsa_matmul_pack_push {
     uint src_offset, row_vecs;
-    uint col_vecs; /* of a row that hold columns of the matrix */
+    uint col_vecs; /* eights of columns of the matrix */
     uint n_rows;
     uint half_rows; /* gates and ups take turns within a block: rows of each; 0 = rows as they come */
     uint n_blocks;  /* of four fragments' rows, in the image */

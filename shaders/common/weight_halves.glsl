@@ -6,9 +6,10 @@
 //   weight_halves(piece, block, v)   vector v: columns 16 j + 8 (v % 2) .. + 7 of run v / 2
 //
 // Numbers are put into the mantissas of two halves at once (1024 + n or 64 + n). Their distance to the zero point is exact,
-// and its product with the scale is rounded once, to f16. q4_k and q6_k, whose scales are products, multiply in f32, in which
-// what is added to cancel the 64 or 1024 loses nothing (q6_k) or 2^-19 of a step. No weight leaves the range of f16: a scale
-// is bounded so that its largest number stays within.
+// and its product with the scale is rounded once, to f16. q4_k and q6_k, whose scales are products, multiply in f32, which
+// loses nothing (q6_k), or 2^-19 of a step by what is added to cancel the 64 (q4_k). Drivers may take an fma apart, in one
+// kernel and not in another: here its product is exact, so that all have the same bits. No weight leaves the range of f16: a
+// scale is bounded so that its largest number stays within.
 struct WeightPiece {
 #if defined(WEIGHT_Q8_0)
     uvec4 even, odd; // units 2 j and 2 j + 1 of the quad
@@ -65,6 +66,13 @@ uint weight_scaled(uint halves, float zero, float16_t scale)
     precise const f16vec2 value = distance * scale;
     return packFloat2x16(value);
 }
+#elif defined(WEIGHT_Q6_K)
+uint weight_scaled(uint halves, float scale)
+{
+    precise const f16vec2 distance = unpackFloat2x16(halves) - float16_t(1056.0);
+    precise const vec2 value = vec2(distance) * scale;
+    return packHalf2x16(value);
+}
 #else
 // scale times what is above zero, less the minimum; both in x and y of line.
 uint weight_scaled(uint halves, vec2 line)
@@ -74,15 +82,17 @@ uint weight_scaled(uint halves, vec2 line)
 }
 #endif
 
-// The scale of run r, and for those in f32 what is to be added to scale times number.
+// The scale of run r, and of q4_k what is to be added to scale times number.
 #if defined(WEIGHT_Q8_0)
 #define WEIGHT_SCALE float16_t
 #define WEIGHT_SCALE_MOST 511.75 // 65504 / 128
 #elif defined(WEIGHT_Q4_0)
 #define WEIGHT_SCALE float16_t
 #define WEIGHT_SCALE_MOST 8188.0 // 65504 / 8
-#else
+#elif defined(WEIGHT_Q4_K)
 #define WEIGHT_SCALE vec2
+#else
+#define WEIGHT_SCALE float
 #endif
 WEIGHT_SCALE weight_piece_scale(WeightPiece piece, uint block, uint r)
 {
@@ -100,9 +110,7 @@ WEIGHT_SCALE weight_piece_scale(WeightPiece piece, uint block, uint r)
 #else
     const float d = clamp(unpackHalf2x16(piece.d >> block / 4u % 2u * 16u).x, -65504.0, 65504.0);
     precise const float scale = d * weight_signed_byte(piece.scales >> block % 2u * 16u, r);
-    const float bounded = clamp(scale, -2047.0, 2047.0);
-    precise const float add = -1056.0 * bounded;
-    return vec2(bounded, add);
+    return clamp(scale, -2047.0, 2047.0);
 #endif
 }
 

@@ -147,7 +147,7 @@ static gsa_status add_copies(planner *p, uint32_t first, uint32_t n_cols, bool i
     for (uint32_t i = first; p->packing && i < p->n_parts; i++) {
         const gsai_matrix_part *part = &p->w->parts[i];
         const uint64_t bytes = gsai_packed_bytes(p->packing, part->n_rows, n_cols, in_pairs);
-        if (!gsai_packing_has(part->type, n_cols) || bytes > p->packed_layout.max_place) continue;
+        if (!gsai_packing_has(p->packing, part->type, n_cols) || bytes > p->packed_layout.max_place) continue;
         if (!grow(&p->ck->allocator, &p->copies, &p->cap_copies, p->n_copies + 1, sizeof *p->copies))
             return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory while planning the upload");
         copy *c = &p->copies[p->n_copies++];

@@ -1,24 +1,23 @@
 #include "ops/matmul_cm.h"
 
 #include "ops/op_util.h"
-#include "ops/tune.h"
 #include "util/status.h"
 
 #include <string.h>
 
-#define OF_BLOCKS(NAME) NAME "_q8_0", NAME "_q4_0", NAME "_q4_k", NAME "_q6_k"
 #define OF_TYPES(NAME)                                                                                                 \
     {                                                                                                                  \
-        NULL, NAME "_f16", NAME "_bf16", OF_BLOCKS(NAME)                                                               \
+        NULL, NAME "_f16", NAME "_bf16", NAME "_q8_0", NAME "_q4_0", NAME "_q4_k", NAME "_q6_k"                        \
+    }
+#define FOR_TYPES(NAME)                                                                                                \
+    {                                                                                                                  \
+        NULL, NAME, NAME, NAME, NAME, NAME, NAME                                                                       \
     }
 /* Of a kernel, without and with SwiGLU, for weights of a type. */
 static const char *const ops[GSAI_N_CM_KERNELS][2][GSAI_N_TYPES] = {
     [GSAI_CM_MANY] = {OF_TYPES("matmul_cm"), OF_TYPES("matmul_cm_swiglu")},
     [GSAI_CM_FEW] = {OF_TYPES("matmul_few"), OF_TYPES("matmul_few_swiglu")},
-    [GSAI_CM_PACKED_X] = {{NULL, NULL, NULL, OF_BLOCKS("matmul_packed_x")},
-        {NULL, NULL, NULL, OF_BLOCKS("matmul_packed_x_swiglu")}},
-    [GSAI_CM_PACKED] = {{NULL, "matmul_packed", "matmul_packed"},
-        {NULL, "matmul_packed_swiglu", "matmul_packed_swiglu"}},
+    [GSAI_CM_PACKED] = {FOR_TYPES("matmul_packed"), FOR_TYPES("matmul_packed_swiglu")}, /* f16 by now */
 };
 
 bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
@@ -73,8 +72,6 @@ static const gsai_cm_tile few_gpu_tiles[] = {
 };
 /* CPU drivers compile every fragment's code one after the other, and gain nothing by the other kernel. */
 static const gsai_cm_tile cpu_tiles[] = {{32, 32, 64, 16, 16, 0, 0, 1, 1}};
-/* Subgroups that take packed tokens have whole blocks of them; gates and ups make two fragments of rows. */
-static const gsai_cm_tile cpu_packed_x_tiles[] = {{32, 32, 64, 32, 8, 0, 0, 1, 1}, {64, 32, 64, 32, 16, 0, 0, 1, 1}};
 static const gsai_cm_tile few_cpu_tiles[] = {{16, 16, 64, 8, 8, 4, 2, 1, 1}, {16, 16, 32, 8, 8, 4, 3, 2, 2}};
 
 /* With more tokens the weights are not what counts. */
@@ -102,19 +99,13 @@ static uint32_t subgroups_of(const gsai_cm_choice *c)
     return c->kernel == GSAI_CM_FEW ? c->tile.subgroups : multiplying(&c->tile);
 }
 
-/* Rows of a step in shared memory. */
-static uint32_t staged_rows(const gsai_cm_choice *c)
-{
-    return c->kernel == GSAI_CM_PACKED_X ? c->tile.n : c->tile.t + c->tile.n;
-}
-
 /* Registers of an invocation: its sums, its fragments, and what it loads ahead. */
 static uint32_t registers_of(const gsai_cm_choice *c)
 {
     const gsai_cm_tile *t = &c->tile;
-    const uint32_t ahead = t->ahead ? t->ahead : 1, sub_t = c->kernel == GSAI_CM_PACKED_X ? 2 * t->sub_t : t->sub_t;
-    const uint32_t sums = t->sub_t * t->sub_n, fragments = (sub_t + t->sub_n) * c->frag.k / 2;
-    return (sums + fragments + ahead * staged_rows(c) * t->depth / 2 / subgroups_of(c)) / c->lanes;
+    const uint32_t ahead = t->ahead ? t->ahead : 1;
+    const uint32_t sums = t->sub_t * t->sub_n, fragments = (t->sub_t + t->sub_n) * c->frag.k / 2;
+    return (sums + fragments + ahead * (t->t + t->n) * t->depth / 2 / subgroups_of(c)) / c->lanes;
 }
 
 /* By compilers' statistics: with more, kernels spill on Intel, and more than NVIDIA's largest tile has none was tried. */
@@ -124,55 +115,35 @@ enum { MOST_REGISTERS = 224, MOST_OF_FEW_REGISTERS = 76 };
 static bool fits(const gsa_device *dev, gsai_cm_choice *c, gsai_type type, bool swiglu)
 {
     const gsai_caps *caps = &dev->caps;
-    const bool many = c->kernel == GSAI_CM_MANY, few = c->kernel == GSAI_CM_FEW;
+    const bool few = c->kernel == GSAI_CM_FEW;
     const uint32_t block = gsai_type_is_quantised(type) ? 64 : 8; /* columns read together */
     const uint32_t columns = swiglu && !few ? 2 * c->frag.n : c->frag.n;
-    const uint32_t rows = c->kernel == GSAI_CM_PACKED_X ? GSAI_CM_BLOCK * c->frag.m : c->frag.m;
     const uint32_t most = caps->few_registers ? MOST_OF_FEW_REGISTERS : MOST_REGISTERS;
     gsai_cm_tile *t = &c->tile;
 
-    while (many && registers_of(c) > most && (t->sub_t > c->frag.m || t->sub_n > columns)) {
+    while (!few && registers_of(c) > most && (t->sub_t > c->frag.m || t->sub_n > columns)) {
         if (t->sub_t > c->frag.m && (t->sub_t >= t->sub_n || t->sub_n <= columns)) {
             t->sub_t /= 2;
         } else {
             t->sub_n /= 2;
         }
     }
-    const uint32_t subgroups = subgroups_of(c), step = staged_rows(c) * (t->depth / 8 + 1) * 16;
-    const uint32_t vectors = many ? step : 2 * step;
+    const uint32_t subgroups = subgroups_of(c), step = (t->t + t->n) * (t->depth / 8 + 1) * 16;
+    const uint32_t vectors = few ? 2 * step : step;
     const uint32_t sums = few ? t->t * t->n * 4 : subgroups * c->frag.m * c->frag.n * 4; /* on their way out */
     const uint32_t shared = vectors > sums ? vectors : sums;
     c->group_size = subgroups * c->lanes;
-    if (!many && caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && registers_of(c) > most) return false;
-    return t->sub_t % rows == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 && t->depth % block == 0 &&
+    if (few && caps->device_type != VK_PHYSICAL_DEVICE_TYPE_CPU && registers_of(c) > most) return false;
+    return t->sub_t % c->frag.m == 0 && t->sub_n % columns == 0 && t->depth % c->frag.k == 0 && t->depth % block == 0 &&
            multiplying(t) <= subgroups && subgroups <= caps->max_subgroups && c->group_size <= caps->max_invocations &&
            c->group_size <= caps->max_group_size[0] && shared <= caps->max_shared_bytes && (few || sums <= vectors);
 }
 
-static bool choice_for(const gsa_device *dev, gsai_cm_kernel kernel, const gsai_cm_tile *tile, gsai_type type,
-    bool swiglu, gsai_cm_choice *out)
-{
-    *out = (gsai_cm_choice){.kernel = kernel, .tile = *tile, .lanes = dev->caps.subgroup_size};
-    return gsai_caps_matrix_shape(&dev->caps, &out->frag) && fits(dev, out, type, swiglu);
-}
-
 static bool choice_of(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu, gsai_cm_choice *out)
 {
-    return choice_for(dev, tile->ahead ? GSAI_CM_FEW : GSAI_CM_MANY, tile, type, swiglu, out);
-}
-
-/* Packed tokens take the largest tile, in the share of its time that was measured; unmeasured, as long. */
-static bool packed_x_choice(const gsa_device *dev, gsai_type type, bool swiglu, double share, gsai_cm_choice *out)
-{
-    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-
-    if (!choice_for(dev, GSAI_CM_PACKED_X, cpu ? &cpu_packed_x_tiles[swiglu] : gpu_tiles, type, swiglu, out))
-        return false;
-    if (share > 0) {
-        out->tile.alone *= (float)share;
-        out->tile.each *= (float)share;
-    }
-    return gsai_matmul_packed_takes_x(dev, out);
+    *out = (gsai_cm_choice){
+        .kernel = tile->ahead ? GSAI_CM_FEW : GSAI_CM_MANY, .tile = *tile, .lanes = dev->caps.subgroup_size};
+    return gsai_caps_matrix_shape(&dev->caps, &out->frag) && fits(dev, out, type, swiglu);
 }
 
 bool gsai_matmul_cm_fits(const gsa_device *dev, const gsai_cm_tile *tile, gsai_type type, bool swiglu)
@@ -181,42 +152,28 @@ bool gsai_matmul_cm_fits(const gsa_device *dev, const gsai_cm_tile *tile, gsai_t
     return choice_of(dev, tile, type, swiglu, &c);
 }
 
-bool gsai_matmul_cm_pair(
-    const gsa_device *dev, gsai_type type, bool swiglu, const gsai_variant **packed_x, const gsai_variant **rows)
-{
-    const char *op = ops[GSAI_CM_PACKED_X][swiglu][type];
-    gsai_cm_choice c;
-    if (!op || !packed_x_choice(dev, type, swiglu, 0, &c)) return false;
-    *packed_x = gsai_variant_pick(dev, op);
-    *rows = gsai_variant_pick(dev, ops[GSAI_CM_MANY][swiglu][type]);
-    return *packed_x && *rows;
-}
-
-bool gsai_matmul_cm_packs_x(const gsa_device *dev)
-{
-    for (uint32_t i = 0; i < gsai_n_variants; i++)
-        if (gsai_tune_share(dev, &gsai_variants[i]) > 0 && gsai_tune_share(dev, &gsai_variants[i]) < 1) return true;
-    return false;
-}
-
-static double time_of(const gsa_device *dev, const gsai_cm_tile *t, uint32_t T, uint32_t n_rows)
-{
-    const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32;
-    const uint64_t groups = ((T + t->t - 1ull) / t->t) * ((n_rows + t->n - 1ull) / t->n);
-    const uint64_t turns = (groups + cores - 1) / cores;
-
-    return turns <= 1 ? t->alone : (double)turns * t->each;
-}
-
 /* Which kernels may serve a product. */
 typedef struct ladder {
     const gsa_device *dev;
     gsai_type type;
-    bool swiglu;
-    bool takes[GSAI_N_CM_KERNELS];
-    gsai_cm_choice packed[GSAI_N_CM_KERNELS]; /* of those that take packed operands */
-    bool asks_packed;                         /* however long that takes */
+    bool swiglu, many, few, packed;
+    bool asks_packed; /* however long that takes */
 } ladder;
+
+/* Blocks are turned into f16 on the way, unless that was done before: in the products of 2,048 tokens on an H200 it took
+ * this much (q4_k and q6_k were not measured). */
+static const float with_turning[GSAI_N_TYPES] = {1, 1, 1, 1.13f, 1.08f, 1.08f, 1.08f};
+
+static double time_of(const ladder *l, const gsai_cm_choice *c, uint32_t T, uint32_t n_rows)
+{
+    const gsai_cm_tile *t = &c->tile;
+    const uint64_t cores = l->dev->caps.n_cores ? l->dev->caps.n_cores : 32;
+    const uint64_t groups = ((T + t->t - 1ull) / t->t) * ((n_rows + t->n - 1ull) / t->n);
+    const uint64_t turns = (groups + cores - 1) / cores;
+    const double time = turns <= 1 ? t->alone : (double)turns * t->each;
+
+    return c->kernel == GSAI_CM_PACKED ? time : time * with_turning[l->type];
+}
 
 /* n_rows counts gates and ups. *time: as time_of. */
 static bool choose(const ladder *l, uint32_t T, uint32_t n_rows, gsai_cm_choice *out, double *time)
@@ -226,11 +183,11 @@ static bool choose(const ladder *l, uint32_t T, uint32_t n_rows, gsai_cm_choice 
     for (int few = 0; few < 2; few++) {
         uint32_t n_tiles;
         const gsai_cm_tile *tiles = gsai_matmul_cm_tiles(l->dev, few, &n_tiles);
-        if (!l->takes[few ? GSAI_CM_FEW : GSAI_CM_MANY] || (few && l->takes[GSAI_CM_MANY] && T > MOST_OF_FEW)) continue;
+        if (few ? !l->few || (l->many && T > MOST_OF_FEW) : !l->many) continue;
         for (uint32_t i = 0; i < n_tiles; i++) {
             gsai_cm_choice c;
             if (!choice_of(l->dev, &tiles[i], l->type, l->swiglu, &c)) continue;
-            const double of_tile = time_of(l->dev, &c.tile, T, n_rows);
+            const double of_tile = time_of(l, &c, T, n_rows);
             if (best > 0 && of_tile >= best) continue;
             best = of_tile;
             *out = c;
@@ -244,8 +201,8 @@ static bool choose(const ladder *l, uint32_t T, uint32_t n_rows, gsai_cm_choice 
  * all. Counts gates and ups. */
 static uint32_t whole_turns(const ladder *l, const gsai_cm_choice *c, uint32_t T, uint32_t n_rows)
 {
-    const gsa_device *dev = l->dev;
-    const uint64_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32, tiles_t = (T + c->tile.t - 1ull) / c->tile.t;
+    const uint64_t cores = l->dev->caps.n_cores ? l->dev->caps.n_cores : 32;
+    const uint64_t tiles_t = (T + c->tile.t - 1ull) / c->tile.t;
     const uint64_t turns = (tiles_t * ((n_rows + c->tile.n - 1ull) / c->tile.n) + cores - 1) / cores;
     const uint64_t rows = (turns - 1) * cores / tiles_t * c->tile.n;
     gsai_cm_choice rest;
@@ -253,8 +210,8 @@ static uint32_t whole_turns(const ladder *l, const gsai_cm_choice *c, uint32_t T
 
     if (c->tile.ahead || rows == 0 || rows >= n_rows || !choose(l, T, n_rows - (uint32_t)rows, &rest, &time))
         return n_rows;
-    const double all = time_of(dev, &c->tile, T, n_rows);
-    return time_of(dev, &c->tile, T, (uint32_t)rows) + time < 0.96 * all ? (uint32_t)rows : n_rows;
+    const double all = time_of(l, c, T, n_rows);
+    return time_of(l, c, T, (uint32_t)rows) + time < 0.96 * all ? (uint32_t)rows : n_rows;
 }
 
 static uint32_t blocks_of(uint32_t n_rows, uint32_t block)
@@ -267,13 +224,13 @@ static void record(
     gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T, bool beside)
 {
     const gsai_cm_tile *t = &c->tile;
-    const bool packed = c->kernel == GSAI_CM_PACKED, packed_x = packed || c->kernel == GSAI_CM_PACKED_X;
+    const bool packed = c->kernel == GSAI_CM_PACKED;
     const gsai_variant *v = gsai_op_variant(r, ops[c->kernel][a->swiglu][a->part->type]);
     if (!v) return;
-    const gsai_range x = packed_x ? gsai_matmul_packed_x(r, a, c) : a->x.range;
+    const gsai_range x = packed ? gsai_matmul_packed_x(r, a, c) : a->x.range;
     const uint32_t each = a->swiglu ? 2 : 1, tile_n = t->n / each;
     const uint32_t block_t = GSAI_CM_BLOCK * c->frag.m, block_n = GSAI_CM_BLOCK * c->frag.n / each;
-    const uint32_t columns = packed_x ? (uint32_t)gsai_round_up(a->n_cols, GSAI_CM_STEP) : 0;
+    const uint32_t columns = packed ? gsai_matmul_packed_columns(c, a->n_cols) : 0;
     const uint32_t row_bytes = packed ? columns * 2 : (uint32_t)gsai_matrix_row_bytes(a->part->type, a->n_cols);
     const struct gsa_matmul_cm_push push = {
         .n_tokens = T,
@@ -300,11 +257,8 @@ static void record(
         c->kernel == GSAI_CM_FEW || T % t->t != 0 || a->n_rows % tile_n != 0 ||
         (push.y_offset | push.y_stride) % 8 != 0 ||
         (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
-    const uint32_t ahead = t->ahead                        ? t->ahead
-                           : c->kernel == GSAI_CM_PACKED_X ? 2
-                                                           : 1; /* steps; there are two at most */
     const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
-        ahead, edges, a->accumulate, a->maps != NULL, columns};
+        t->ahead ? t->ahead : 1, edges, a->accumulate, a->maps != NULL, columns};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push, .beside = beside};
     call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, sized ? c->lanes : 0);
@@ -319,54 +273,37 @@ static void record(
     gsai_recorder_call(r, &call);
 }
 
-/* For tokens first .. first + T - 1: packed operands where they are at hand and sooner done. */
-static bool choose_for(const gsai_matmul_cm_args *a, const ladder *l, uint32_t first, uint32_t T, gsai_cm_choice *out)
+/* For so many tokens: packed operands where they are at hand and sooner done. Known questions ask for one or the other. */
+static bool choose_for(
+    const gsai_matmul_cm_args *a, const ladder *l, uint32_t T, const gsai_cm_choice *packed, gsai_cm_choice *out)
 {
     const uint32_t n_rows = (a->swiglu ? 2 : 1) * a->n_rows;
     double time;
     if (a->tile) return choice_of(l->dev, a->tile, l->type, l->swiglu, out);
-    bool found = choose(l, T, n_rows, out, &time);
-    for (int k = GSAI_CM_PACKED_X; k <= GSAI_CM_PACKED; k++) {
-        const gsai_cm_choice *c = &l->packed[k];
-        if (!l->takes[k] || first % (GSAI_CM_BLOCK * c->frag.m) != 0) continue;
-        const double of_packed = time_of(l->dev, &c->tile, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
-        if (found && !l->asks_packed && of_packed >= time) continue;
-        found = true;
-        time = of_packed;
-        *out = *c;
-    }
-    return found;
+    const bool found = choose(l, T, n_rows, out, &time);
+    if (!packed) return found;
+    const double of_packed = time_of(l, packed, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
+    if (!found || l->asks_packed || of_packed < time) *out = *packed;
+    return true;
 }
 
-/* Tokens are packed for weights that are not only where it was measured how long that takes. Known questions ask for a
- * kernel. */
 static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
-    const gsai_variant *forced = gsai_recorder_forced(r), *v[GSAI_N_CM_KERNELS];
+    const gsai_variant *forced = gsai_recorder_forced(r);
+    const char *const op[2] = {ops[GSAI_CM_MANY][a->swiglu][a->part->type], ops[GSAI_CM_FEW][a->swiglu][a->part->type]};
     const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
     ladder l = {.dev = dev, .type = a->part->type, .swiglu = a->swiglu};
-    int asked = GSAI_N_CM_KERNELS;
 
-    for (int k = 0; k < GSAI_N_CM_KERNELS; k++) {
-        const char *op = ops[k][a->swiglu][a->part->type];
-        v[k] = op ? gsai_variant_pick(dev, op) : NULL;
-        if (op && forced && strcmp(forced->op, op) == 0) asked = k;
+    if (forced && (strcmp(forced->op, op[0]) == 0 || strcmp(forced->op, op[1]) == 0)) {
+        l.few = strcmp(forced->op, op[1]) == 0;
+        l.many = !l.few;
+        return l;
     }
-    const double share = v[GSAI_CM_PACKED_X] ? gsai_tune_share(dev, v[GSAI_CM_PACKED_X]) : 0;
-    const bool alone = asked < GSAI_CM_PACKED; /* others do what packed operands do not cover */
+    l.many = gsai_variant_pick(dev, op[0]) != NULL;
+    l.few = !is_cpu && gsai_variant_pick(dev, op[1]) != NULL;
+    l.packed = true;
     l.asks_packed = forced && strncmp(forced->op, "matmul_pack", 11) == 0;
-    l.takes[GSAI_CM_MANY] = v[GSAI_CM_MANY] != NULL;
-    l.takes[GSAI_CM_FEW] = !is_cpu && v[GSAI_CM_FEW];
-    l.takes[GSAI_CM_PACKED_X] = share > 0 && !l.asks_packed;
-    l.takes[GSAI_CM_PACKED] = true;
-    for (int k = 0; k < GSAI_N_CM_KERNELS && alone; k++) l.takes[k] = k == asked;
-    l.takes[GSAI_CM_PACKED_X] = l.takes[GSAI_CM_PACKED_X] &&
-                                packed_x_choice(dev, l.type, l.swiglu, share, &l.packed[GSAI_CM_PACKED_X]) &&
-                                gsai_matmul_packed_serves(dev, &l.packed[GSAI_CM_PACKED_X], a);
-    l.takes[GSAI_CM_PACKED] = l.takes[GSAI_CM_PACKED] && gsai_matmul_packed_choice(dev, &l.packed[GSAI_CM_PACKED]) &&
-                              gsai_matmul_packed_serves(dev, &l.packed[GSAI_CM_PACKED], a);
-    if (asked == GSAI_CM_PACKED_X && !l.takes[asked]) l.takes[GSAI_CM_MANY] = v[GSAI_CM_MANY] != NULL;
     return l;
 }
 
@@ -375,17 +312,20 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
     const ladder l = ladder_for(r, a);
     const uint32_t each = a->swiglu ? 2 : 1; /* weight rows of an output */
     bool has_packed_x = false;
-    gsai_cm_choice c;
+    gsai_cm_choice c, packed;
     double time;
     gsai_matmul_cm_args run = *a;
     if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
+    const bool packs =
+        l.packed && gsai_matmul_packed_choice(l.dev, &packed) && gsai_matmul_packed_serves(l.dev, &packed, a);
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
         const uint32_t left = a->T - first;
+        const bool may_pack = packs && first % packed.tile.sub_t == 0;
         run.first_row = a->first_row;
         run.n_rows = a->n_rows;
-        if (!choose_for(&run, &l, first, left, &c)) {
+        if (!choose_for(&run, &l, left, may_pack ? &packed : NULL, &c)) {
             gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED,
                                       "%s: no tile of a kernel for matrix units fits this device", a->label));
             return;

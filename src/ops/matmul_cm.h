@@ -38,18 +38,10 @@ typedef struct gsai_matmul_cm_args {
 /* x and y are checked by the caller. */
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
 
-/* The kernel for weights of a type that takes tokens packed, and the one that takes the same from rows: which is faster
- * is to be measured (gsai_tune_weigh), until then the second serves. False where the device has one of them at most. */
-bool gsai_matmul_cm_pair(
-    const gsa_device *dev, gsai_type type, bool swiglu, const gsai_variant **packed_x, const gsai_variant **rows);
-/* Has it been found that packed tokens are faster for some type? */
-bool gsai_matmul_cm_packs_x(const gsa_device *dev);
-
 typedef enum gsai_cm_kernel {
-    GSAI_CM_MANY,     /* matmul_cm.comp */
-    GSAI_CM_FEW,      /* matmul_few.comp */
-    GSAI_CM_PACKED_X, /* matmul_cm.comp with X_PACKED: tokens lie in the order of fragments */
-    GSAI_CM_PACKED,   /* matmul_packed.comp: both operands do */
+    GSAI_CM_MANY,   /* matmul_cm.comp */
+    GSAI_CM_FEW,    /* matmul_few.comp */
+    GSAI_CM_PACKED, /* matmul_packed.comp: both operands lie in the order of fragments */
     GSAI_N_CM_KERNELS
 } gsai_cm_kernel;
 
@@ -60,17 +52,17 @@ typedef struct gsai_cm_choice {
     uint32_t lanes, group_size;
 } gsai_cm_choice;
 
-/* The order of fragments: rows of a block, in fragments, and columns of a step, by which operands are filled up. */
-enum { GSAI_CM_BLOCK = 4, GSAI_CM_STEP = 64 };
+/* The order of fragments: rows of a block in fragments. */
+enum { GSAI_CM_BLOCK = 4 };
 
-/* matmul_packed.c. Can tokens be put in that order? frag and lanes are set. */
-bool gsai_matmul_packed_takes_x(const gsa_device *dev, const gsai_cm_choice *c);
-/* The tile of packed operands; false where the device takes none. */
+/* matmul_packed.c. The tile of packed operands; false where the device takes none. */
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
-/* Do the operands that this kernel wants packed lie ready, or is there room? */
+/* Do these operands lie ready, or is there room? */
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a);
 /* What putting x in order takes, in the unit of a tile's times. */
 double gsai_matmul_packed_x_time(const gsa_device *dev, const gsai_matmul_cm_args *a);
+/* Columns of an operand there: filled up to whole steps. */
+uint32_t gsai_matmul_packed_columns(const gsai_cm_choice *c, uint32_t n_cols);
 /* x in that order, put there now unless it is. */
 gsai_range gsai_matmul_packed_x(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c);
 

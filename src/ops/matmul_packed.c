@@ -3,29 +3,16 @@
 #include "ops/op_util.h"
 #include "util/status.h"
 
-enum { STEP = GSAI_CM_STEP, BLOCK = GSAI_CM_BLOCK };
+enum { STEP = 2, BLOCK = GSAI_CM_BLOCK }; /* fragments along the columns of a step, along the rows of a block */
 
-static const char *const pack_of_type[GSAI_N_TYPES] = {NULL, "matmul_pack_f16", "matmul_pack_bf16"};
+static const char *const pack_of_type[GSAI_N_TYPES] = {NULL, "matmul_pack_f16", "matmul_pack_bf16", "matmul_pack_q8_0",
+    "matmul_pack_q4_0", "matmul_pack_q4_k", "matmul_pack_q6_k"};
 
 /* Times as in matmul_cm.c, by the same measurement on an H200: the products of a layer of 2048 columns in 676 us, where
  * rows through shared memory take 964. A step of more than two fragments, or subgroups of more, spill. */
 static const gsai_cm_tile gpu_tile = {128, 128, 0, 64, 64, 0, 0, 1.27f, 0.92f};
 /* CPU drivers: for those who ask for it. */
 static const gsai_cm_tile cpu_tile = {64, 64, 0, 32, 32, 0, 0, 0.5f, 0.5f};
-
-static bool group_fits(const gsai_caps *caps, uint32_t subgroups, uint32_t lanes)
-{
-    return subgroups <= caps->max_subgroups && subgroups * lanes <= caps->max_invocations &&
-           subgroups * lanes <= caps->max_group_size[0];
-}
-
-/* A lane has whole vectors of a fragment, a step whole fragments. */
-bool gsai_matmul_packed_takes_x(const gsa_device *dev, const gsai_cm_choice *c)
-{
-    return !dev->caps.few_registers && gsai_variant_pick(dev, "matmul_pack_x") &&
-           c->frag.m * c->frag.k / 8 % c->lanes == 0 && STEP % c->frag.k == 0 &&
-           group_fits(&dev->caps, BLOCK, c->lanes);
-}
 
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out)
 {
@@ -34,14 +21,16 @@ bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out)
 
     c.tile = caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ? cpu_tile : gpu_tile;
     const gsai_cm_tile *t = &c.tile;
-    if (!gsai_caps_matrix_shape(caps, &c.frag) || !gsai_matmul_packed_takes_x(dev, &c) ||
+    if (caps->few_registers || !gsai_caps_matrix_shape(caps, &c.frag) || !gsai_variant_pick(dev, "matmul_pack_x") ||
         !gsai_variant_pick(dev, "matmul_packed") || !gsai_variant_pick(dev, "matmul_packed_swiglu"))
         return false;
-    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n);
+    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n), most = BLOCK > subgroups ? BLOCK : subgroups;
     c.group_size = subgroups * c.lanes;
     *out = c;
-    return c.frag.n * c.frag.k / 8 % c.lanes == 0 && t->sub_t % (BLOCK * c.frag.m) == 0 &&
-           t->sub_n % (BLOCK * c.frag.n) == 0 && group_fits(caps, subgroups, c.lanes);
+    /* A lane has whole vectors of a fragment, a subgroup whole blocks. */
+    return c.frag.m * c.frag.k / 8 % c.lanes == 0 && c.frag.n * c.frag.k / 8 % c.lanes == 0 && 64 % c.frag.k == 0 &&
+           t->sub_t % (BLOCK * c.frag.m) == 0 && t->sub_n % (BLOCK * c.frag.n) == 0 && most <= caps->max_subgroups &&
+           most * c.lanes <= caps->max_invocations && most * c.lanes <= caps->max_group_size[0];
 }
 
 bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
@@ -49,28 +38,41 @@ bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
     gsai_cm_choice c;
 
     if (dev->is_cpu_reference || !gsai_matmul_packed_choice(dev, &c)) return false;
-    *out = (gsai_packing){BLOCK * c.frag.m, BLOCK * c.frag.n, STEP};
+    *out = (gsai_packing){BLOCK * c.frag.m, BLOCK * c.frag.n, STEP * c.frag.k, 0};
+    for (int type = 0; type < GSAI_N_TYPES; type++)
+        if (pack_of_type[type] && gsai_variant_pick(dev, pack_of_type[type])) out->types |= 1u << type;
     return true;
 }
 
-void gsai_packing_use(gsa_device *dev)
+static void use(gsa_device *dev, const char *op)
 {
-    static const char *const ops[] = {"matmul_pack_x", "matmul_packed", "matmul_packed_swiglu"};
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        const gsai_variant *v = gsai_variant_pick(dev, ops[i]);
-        if (v) dev->variant_used[v - gsai_variants] = 1;
-    }
+    const gsai_variant *v = gsai_variant_pick(dev, op);
+    if (v) dev->variant_used[v - gsai_variants] = 1;
 }
 
-bool gsai_packing_has(gsai_type type, uint32_t n_cols)
+void gsai_packing_use(gsa_device *dev, const gsai_packing *p)
 {
-    return pack_of_type[type] && n_cols % 8 == 0;
+    use(dev, "matmul_pack_x");
+    use(dev, "matmul_packed");
+    use(dev, "matmul_packed_swiglu");
+    for (int type = 0; type < GSAI_N_TYPES; type++)
+        if (p->types >> type & 1) use(dev, pack_of_type[type]);
+}
+
+bool gsai_packing_has(const gsai_packing *p, gsai_type type, uint32_t n_cols)
+{
+    return (p->types >> type & 1) && n_cols % 8 == 0;
 }
 
 uint64_t gsai_packed_bytes(const gsai_packing *p, uint32_t n_rows, uint32_t n_cols, bool in_pairs)
 {
     const uint32_t each = in_pairs ? 2 : 1;
     return each * gsai_round_up(n_rows / each, p->rows / each) * gsai_round_up(n_cols, p->columns) * 2;
+}
+
+uint32_t gsai_matmul_packed_columns(const gsai_cm_choice *c, uint32_t n_cols)
+{
+    return (uint32_t)gsai_round_up(n_cols, STEP * c->frag.k);
 }
 
 typedef struct image {
@@ -85,7 +87,7 @@ static void pack(gsai_recorder *r, const gsai_cm_choice *c, const image *m)
 {
     const gsai_variant *v = gsai_op_variant(r, m->op);
     const uint32_t group_size = BLOCK * c->lanes;
-    const uint64_t columns = gsai_round_up(m->n_cols, STEP);
+    const uint64_t columns = gsai_matmul_packed_columns(c, m->n_cols);
     const struct gsa_matmul_pack_push push = {.src_offset = m->offset,
         .row_vecs = m->stride,
         .col_vecs = m->n_cols / 8,
@@ -98,7 +100,7 @@ static void pack(gsai_recorder *r, const gsai_cm_choice *c, const image *m)
     gsai_call call = {.label = m->label, .n_bind = 2, .push = &push, .push_bytes = sizeof push};
     if (!v) return;
     call.pipeline = gsai_op_pipeline(r, v, spec, 3, sized ? c->lanes : 0);
-    if (!call.pipeline || !gsai_op_grid(r, m->n_blocks * (columns / STEP), group_size, call.groups)) return;
+    if (!call.pipeline || !gsai_op_grid(r, m->n_blocks * ((columns + 63) / 64), group_size, call.groups)) return;
     call.bind[0] = GSAI_BIND(m->rows, GSAI_READ);
     call.bind[1] = GSAI_BIND(m->to, GSAI_WRITE);
     call.bytes = 2 * m->n_blocks * BLOCK * m->frag_rows * columns * 2;
@@ -107,8 +109,10 @@ static void pack(gsai_recorder *r, const gsai_cm_choice *c, const image *m)
 
 void gsai_op_pack(gsai_recorder *r, const gsai_matrix_part *part, uint32_t n_cols)
 {
+    const gsa_device *dev = gsai_recorder_device(r);
     gsai_cm_choice c;
-    if (!gsai_matmul_packed_choice(gsai_recorder_device(r), &c) || !gsai_packing_has(part->type, n_cols)) {
+    gsai_packing p;
+    if (!gsai_matmul_packed_choice(dev, &c) || !gsai_packing_of(dev, &p) || !gsai_packing_has(&p, part->type, n_cols)) {
         gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED, "pack: this device has no products of packed rows"));
         return;
     }
@@ -128,15 +132,14 @@ void gsai_op_pack(gsai_recorder *r, const gsai_matrix_part *part, uint32_t n_col
 
 static uint64_t room_for(const gsai_cm_choice *c, const gsai_matmul_cm_args *a)
 {
-    return gsai_round_up(a->T, BLOCK * c->frag.m) * gsai_round_up(a->n_cols, STEP) * 2;
+    return gsai_round_up(a->T, BLOCK * c->frag.m) * gsai_matmul_packed_columns(c, a->n_cols) * 2;
 }
 
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a)
 {
     const uint32_t each = a->swiglu ? 2 : 1;
-    const bool has_weights =
-        a->part->packed.size > 0 && a->part->in_pairs == a->swiglu && each * a->first_row % (BLOCK * c->frag.n) == 0;
-    return (has_weights || c->kernel == GSAI_CM_PACKED_X) && a->x.room.size >= room_for(c, a) &&
+    return a->part->packed.size > 0 && a->part->in_pairs == a->swiglu &&
+           each * a->first_row % (BLOCK * c->frag.n) == 0 && a->x.room.size >= room_for(c, a) &&
            a->x.room.offset % dev->caps.offset_align == 0;
 }
 

@@ -87,13 +87,14 @@ gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_cla
  * product. Rows fill up blocks, columns steps. */
 typedef struct gsai_packing {
     uint32_t tokens, rows, columns; /* of a block, of a step */
+    uint32_t types;                 /* of weights that have such an image, of f16: a bit 1 << gsai_type each */
 } gsai_packing;
 /* False where the device takes no such products. */
 bool gsai_packing_of(const gsa_device *dev, gsai_packing *out);
 /* Its kernels count as chosen: the next self-test of what is used asks them, before memory is taken for their sake. */
-void gsai_packing_use(gsa_device *dev);
-/* Of weights: f16 and bf16 have such products. n_rows of a part. */
-bool gsai_packing_has(gsai_type type, uint32_t n_cols);
+void gsai_packing_use(gsa_device *dev, const gsai_packing *p);
+/* n_rows of a part. */
+bool gsai_packing_has(const gsai_packing *p, gsai_type type, uint32_t n_cols);
 uint64_t gsai_packed_bytes(const gsai_packing *p, uint32_t n_rows, uint32_t n_cols, bool in_pairs);
 /* part->packed = the part's rows; in_pairs as the part says. */
 void gsai_op_pack(gsai_recorder *r, const gsai_matrix_part *part, uint32_t n_cols);

@@ -11,9 +11,8 @@ typedef struct shape_note {
     uint64_t kernel;
     uint32_t n_out, n_cols, kind;
     uint32_t group_size, rows, unroll;
-    uint32_t per_mille, unused;
 } shape_note;
-_Static_assert(sizeof(shape_note) == 40, "shape_note has no padding");
+_Static_assert(sizeof(shape_note) == 32, "shape_note has no padding");
 
 static uint32_t kind_of(const gsai_tunable *p)
 {
@@ -71,26 +70,15 @@ void gsai_tune_apply(gsai_recorder *r, const gsai_tunable *p, gsai_knobs *knobs)
     if (gsai_tune_fits(dev, p, &known)) *knobs = known;
 }
 
-double gsai_tune_share(const gsa_device *dev, const gsai_variant *v)
-{
-    return atomic_load(&dev->variant_share[v - gsai_variants]) / 1000.0;
-}
-
-static void add(gsa_device *dev, const gsai_tuned *row, const gsai_variant *v)
+static void add(gsa_device *dev, const gsai_tuned *row, const char *kernel)
 {
     const uint32_t n = atomic_load(&dev->n_tuned);
     if (n == GSAI_MAX_TUNED) return; /* the rest keep their defaults */
     gsai_tuned *t = &dev->tuned[n];
     *t = *row;
-    snprintf(t->fact.name, sizeof t->fact.name, "%s %ux%u", v->shader, t->n_out, t->n_cols);
-    if (t->per_mille) {
-        atomic_store(&dev->variant_share[v - gsai_variants], (uint16_t)t->per_mille);
-        snprintf(t->fact.value, sizeof t->fact.value, "%.3f of the time with tokens from rows: %s (measured)",
-            t->per_mille / 1000.0, t->per_mille < 1000 ? "used for long prompts" : "not used");
-    } else {
-        snprintf(t->fact.value, sizeof t->fact.value, "%u invocations, %u rows each, %u loads in flight (measured)",
-            t->knobs.group_size, t->knobs.rows, t->knobs.unroll);
-    }
+    snprintf(t->fact.name, sizeof t->fact.name, "%s %ux%u", kernel, t->n_out, t->n_cols);
+    snprintf(t->fact.value, sizeof t->fact.value, "%u invocations, %u rows each, %u loads in flight (measured)",
+        t->knobs.group_size, t->knobs.rows, t->knobs.unroll);
     atomic_store(&dev->n_tuned, n + 1);
 }
 
@@ -111,30 +99,28 @@ void gsai_tune_read(gsa_device *dev)
                 .n_out = n.n_out,
                 .n_cols = n.n_cols,
                 .kind = n.kind,
-                .knobs = {n.group_size, n.rows, n.unroll, 1},
-                .per_mille = n.per_mille};
-            add(dev, &row, &gsai_variants[i]);
+                .knobs = {n.group_size, n.rows, n.unroll, 1}};
+            add(dev, &row, gsai_variants[i].shader);
             break;
         }
     }
 }
 
-gsa_status gsai_tune_keep(gsa_device *dev, const gsai_tunable *p, const gsai_knobs *knobs, double share)
+gsa_status gsai_tune_keep(gsa_device *dev, const gsai_tunable *p, const gsai_knobs *knobs)
 {
     shape_note notes[GSAI_MAX_TUNED];
-    gsai_tuned row = {
-        .kernel = gsai_variant_hash(p->variant), .n_out = p->n_out, .n_cols = p->n_cols, .kind = kind_of(p)};
+    const gsai_tuned row = {.kernel = gsai_variant_hash(p->variant),
+        .n_out = p->n_out,
+        .n_cols = p->n_cols,
+        .kind = kind_of(p),
+        .knobs = *knobs};
 
-    if (knobs)
-        row.knobs = *knobs;
-    else
-        row.per_mille = share < 0.001 ? 1 : share > 60 ? 60000 : (uint32_t)(share * 1000 + 0.5);
-    add(dev, &row, p->variant);
+    add(dev, &row, p->variant->shader);
     const uint32_t n = atomic_load(&dev->n_tuned);
     for (uint32_t i = 0; i < n; i++) {
         const gsai_tuned *t = &dev->tuned[i];
-        notes[i] = (shape_note){t->kernel, t->n_out, t->n_cols, t->kind, t->knobs.group_size, t->knobs.rows,
-            t->knobs.unroll, t->per_mille, 0};
+        notes[i] =
+            (shape_note){t->kernel, t->n_out, t->n_cols, t->kind, t->knobs.group_size, t->knobs.rows, t->knobs.unroll};
     }
     return gsai_pipelines_set_notes(dev, GSAI_NOTE_SHAPES, notes, n * sizeof *notes);
 }

@@ -27,20 +27,6 @@ void gsai_tune_apply(gsai_recorder *r, const gsai_tunable *p, gsai_knobs *knobs)
 bool gsai_tune_fits(const gsa_device *dev, const gsai_tunable *p, const gsai_knobs *knobs);
 bool gsai_tune_same(const gsai_knobs *a, const gsai_knobs *b);
 
-/* Of the time of another kernel with the same bits v takes this much, as measured on this device; 0 = not known. */
-double gsai_tune_share(const gsa_device *dev, const gsai_variant *v);
-
-typedef struct gsai_tune_pair {
-    gsai_tunable product; /* its variant is the kernel that may stand in for the other */
-    const gsai_variant *other;
-    void (*record)(
-        void *user, gsai_recorder *r); /* the product, by the kernel that is forced; it may run any number of times */
-    void *user;
-    uint64_t budget_ns; /* wall time without compiling; passed by a few runs at most */
-} gsai_tune_pair;
-/* Measures the share, unless it is known or the device has no timestamps, and keeps it as shapes are kept. Blocks. */
-gsa_status gsai_tune_weigh(gsa_device *dev, const gsai_tune_pair *pair);
-
 /* A measured shape, for gsai_tune_search's result. */
 typedef struct gsai_tune_result {
     const gsai_tunable *product;
@@ -72,8 +58,7 @@ bool gsai_tune_fact(const gsa_device *dev, uint32_t index, const char **name, co
 
 /* tune_search.c asks tune.c; not for ops. */
 const gsai_tuned *gsai_tune_find(const gsa_device *dev, const gsai_tunable *p);
-/* tuned_mutex is held. knobs, or with NULL a share. */
-gsa_status gsai_tune_keep(gsa_device *dev, const gsai_tunable *p, const gsai_knobs *knobs, double share);
+gsa_status gsai_tune_keep(gsa_device *dev, const gsai_tunable *p, const gsai_knobs *knobs); /* tuned_mutex is held */
 /* During a search: the shape that is being tried for p, and p is noted. False: nothing to say about it. */
 bool gsai_tuner_ask(void *tuner, const gsai_tunable *p, gsai_knobs *knobs);
 

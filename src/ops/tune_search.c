@@ -33,7 +33,6 @@ typedef struct tuner {
     const gsai_tune_args *args;
     uint32_t n_layers;
     bool is_noting;
-    uint32_t sure; /* sweeps over a batch however late it gets */
     product products[MAX_PRODUCTS];
     uint32_t n_products;
     const candidate *trying;
@@ -132,7 +131,7 @@ static gsa_status time_batch(tuner *t)
 {
     gsa_status status = warm_up(t);
     for (uint32_t sweep = 0; sweep < SWEEPS; sweep++)
-        for (uint32_t i = 0; status == GSA_OK && i < t->n_batch && (sweep < t->sure || !is_late(t)); i++) {
+        for (uint32_t i = 0; status == GSA_OK && i < t->n_batch && (t->args->result || !is_late(t)); i++) {
             candidate *c = &t->batch[i];
             double ns;
             status = run(t, &c->plan, &ns);
@@ -195,7 +194,7 @@ static gsa_status search(tuner *t)
     while (status == GSA_OK && improved && gsai_clock_ns() + t->args->budget_ns / 3 < t->end_ns)
         status = round_of(t, &improved);
     for (uint32_t i = 0; status == GSA_OK && i < t->n_products; i++)
-        status = gsai_tune_keep(t->dev, &t->products[i].p, &t->products[i].best, 0);
+        status = gsai_tune_keep(t->dev, &t->products[i].p, &t->products[i].best);
     return status;
 }
 
@@ -296,7 +295,6 @@ gsa_status gsai_tune_search(gsa_device *dev, const gsai_tune_args *args)
     const uint64_t start = gsai_clock_ns();
     t->dev = dev;
     t->args = args;
-    t->sure = args->result ? SWEEPS : 0;
     t->end_ns = start + args->budget_ns;
     gsa_status status = prepare(t);
     if (status == GSA_OK && t->n_products > 0) {
@@ -307,52 +305,6 @@ gsa_status gsai_tune_search(gsa_device *dev, const gsai_tune_args *args)
         gsai_log(&dev->log, GSA_LOG_INFO, "search over the shapes of %u products: %.1f ms", t->n_products,
             (double)took * 1e-6);
     }
-    gsai_mutex_unlock(&dev->tuned_mutex);
-    gsai_free(&dev->allocator, t);
-    return status;
-}
-
-/* --- two kernels --- */
-
-static gsa_status record_forced(gsa_device *dev, const gsai_tune_pair *pair, const gsai_variant *v, gsai_plan *plan)
-{
-    gsai_recorder *r = NULL;
-    const gsa_status status = gsai_recorder_begin(dev, 0, &r);
-    if (status != GSA_OK) return status;
-    gsai_recorder_force(r, v);
-    pair->record(pair->user, r);
-    return gsai_recorder_finish(r, plan);
-}
-
-static gsa_status weigh(tuner *t, const gsai_tune_pair *pair)
-{
-    const gsai_variant *kernels[] = {pair->other, pair->product.variant};
-    gsa_status status = GSA_OK;
-    for (int i = 0; status == GSA_OK && i < 2; i++) {
-        t->batch[i] = (candidate){0};
-        status = record_forced(t->dev, pair, kernels[i], &t->batch[i].plan);
-        if (status == GSA_OK) t->n_batch++;
-    }
-    t->end_ns = gsai_clock_ns() + pair->budget_ns; /* compiling may take longer */
-    if (status == GSA_OK) status = time_batch(t);
-    const double others_ns = t->batch[0].ns, ns = t->batch[1].ns;
-    if (status == GSA_OK && others_ns > 0 && ns > 0)
-        status = gsai_tune_keep(t->dev, &pair->product, NULL, ns / others_ns);
-    clear_batch(t);
-    return status == GSA_ERROR_DRIVER || status == GSA_ERROR_UNSUPPORTED ? GSA_OK : status; /* as in a search */
-}
-
-gsa_status gsai_tune_weigh(gsa_device *dev, const gsai_tune_pair *pair)
-{
-    if (!gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS)) return GSA_OK;
-    tuner *t = gsai_alloc(&dev->allocator, sizeof *t);
-    if (!t) return gsai_fail(GSA_ERROR_HOST_MEMORY, "no host memory to compare kernels");
-    gsai_mutex_lock(&dev->tuned_mutex);
-    const uint64_t start = gsai_clock_ns();
-    t->dev = dev;
-    t->sure = 1;
-    gsa_status status = gsai_tune_share(dev, pair->product.variant) > 0 ? GSA_OK : weigh(t, pair);
-    atomic_fetch_add(&dev->tuning_ns, gsai_clock_ns() - start);
     gsai_mutex_unlock(&dev->tuned_mutex);
     gsai_free(&dev->allocator, t);
     return status;

@@ -94,16 +94,12 @@
     X("matmul_pack_x", "matmul_pack_x", CM, 128, 9216, CM_WANTS)                                                       \
     X("matmul_pack_f16", "matmul_pack_f16", CM, 128, 9216, CM_WANTS)                                                   \
     X("matmul_pack_bf16", "matmul_pack_bf16", CM, 128, 9216, CM_WANTS)                                                 \
+    X("matmul_pack_q8_0", "matmul_pack_q8_0", CM, 128, 9216, CM_WANTS)                                                 \
+    X("matmul_pack_q4_0", "matmul_pack_q4_0", CM, 128, 9216, CM_WANTS)                                                 \
+    X("matmul_pack_q4_k", "matmul_pack_q4_k", CM, 128, 9216, CM_WANTS)                                                 \
+    X("matmul_pack_q6_k", "matmul_pack_q6_k", CM, 128, 9216, CM_WANTS)                                                 \
     X("matmul_packed", "matmul_packed", CM, 128, 4096, CM_WANTS)                                                       \
     X("matmul_packed_swiglu", "matmul_packed_swiglu", CM, 128, 4096, CM_WANTS)                                         \
-    X("matmul_packed_x_q8_0", "matmul_packed_x_q8_0", CM, 32, 16384, CM_WANTS)                                         \
-    X("matmul_packed_x_q4_0", "matmul_packed_x_q4_0", CM, 32, 16384, CM_WANTS)                                         \
-    X("matmul_packed_x_q4_k", "matmul_packed_x_q4_k", CM, 32, 16384, CM_WANTS)                                         \
-    X("matmul_packed_x_q6_k", "matmul_packed_x_q6_k", CM, 32, 16384, CM_WANTS)                                         \
-    X("matmul_packed_x_swiglu_q8_0", "matmul_packed_x_swiglu_q8_0", CM, 32, 16384, CM_WANTS)                           \
-    X("matmul_packed_x_swiglu_q4_0", "matmul_packed_x_swiglu_q4_0", CM, 32, 16384, CM_WANTS)                           \
-    X("matmul_packed_x_swiglu_q4_k", "matmul_packed_x_swiglu_q4_k", CM, 32, 16384, CM_WANTS)                           \
-    X("matmul_packed_x_swiglu_q6_k", "matmul_packed_x_swiglu_q6_k", CM, 32, 16384, CM_WANTS)                           \
     X("matmul_few_f16", "matmul_few_f16", CM, 32, 16384, CM_WANTS)                                                     \
     X("matmul_few_bf16", "matmul_few_bf16", CM, 32, 16384, CM_WANTS)                                                   \
     X("matmul_few_q8_0", "matmul_few_q8_0", CM, 32, 16384, CM_WANTS)                                                   \

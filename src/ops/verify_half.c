@@ -66,14 +66,12 @@ static void check_finite(gsai_check *c, gsai_rows rows, uint32_t T, uint32_t N, 
         }
 }
 
-/* For questions to packed rows: room for both operands, or for x alone. After begin, pack puts the weights there. */
+/* For questions to packed rows: room for both operands. After begin, pack puts the weights there. */
 static void place_packed(gsai_check *c, const gsai_matrix *w, gsai_rows *x, uint32_t T, bool in_pairs)
 {
-    const bool only_x = strncmp(gsai_check_op(c), "matmul_packed_x", 15) == 0;
-    gsai_packing p = {.tokens = 64, .columns = 64}; /* at most */
-    if (strncmp(gsai_check_op(c), "matmul_pack", 11) != 0) return;
-    if (!only_x && !gsai_packing_of(gsai_check_device(c), &p)) return;
-    for (uint32_t i = 0; i < w->n_parts && !only_x; i++) {
+    gsai_packing p;
+    if (strncmp(gsai_check_op(c), "matmul_pack", 11) != 0 || !gsai_packing_of(gsai_check_device(c), &p)) return;
+    for (uint32_t i = 0; i < w->n_parts; i++) {
         gsai_matrix_part *part = &w->parts[i];
         const uint64_t bytes = gsai_packed_bytes(&p, part->n_rows, w->n_cols, in_pairs);
         part->packed = gsai_check_place(c, NULL, bytes, GSAI_CHECK_OUT);
@@ -134,21 +132,18 @@ static const gsai_verify_case pack_cases[] = {
     {"T 128 N 128 C 256", TOLERANCE_SUM, {128, 128, 256, 0, 0, 0}},
 };
 
+static const gsai_verify_case pack_block_cases[] = {
+    {"T 70 N 70 C 768", TOLERANCE_HALF, {70, 70, 768, 0, 0, 0}},
+    {"T 128 N 131 C 512 in parts of 50", TOLERANCE_HALF, {128, 131, 512, 50, 0, 0}},
+    {"T 33 N 70 C 512 scales out of range", TOLERANCE_HALF, {33, 70, 512, 0, 0, HOSTILE}},
+};
+
 /* Rows of blocks; weights are turned into f16, whose rounding shows. */
 static const gsai_verify_case block_cases[] = {
     {"T 9 N 70 C 256", TOLERANCE_HALF, {9, 70, 256, 0, 0, 0}},
     {"T 65 N 67 C 512 accumulate", TOLERANCE_HALF, {65, 67, 512, 0, 1, 0}},
     {"T 128 N 131 C 768 in parts of 50", TOLERANCE_HALF, {128, 131, 768, 50, 0, 0}},
     {"T 192 N 256 C 1280", TOLERANCE_HALF, {192, 256, 1280, 0, 0, 0}},
-    {"T 33 N 70 C 512 scales out of range", TOLERANCE_HALF, {33, 70, 512, 0, 0, HOSTILE}},
-};
-
-/* The same with packed tokens, where a row is several steps in the first question, too. */
-static const gsai_verify_case packed_x_cases[] = {
-    {"T 40 N 70 C 768", TOLERANCE_HALF, {40, 70, 768, 0, 0, 0}},
-    {"T 65 N 67 C 512 accumulate", TOLERANCE_HALF, {65, 67, 512, 0, 1, 0}},
-    {"T 128 N 131 C 768 in parts of 50", TOLERANCE_HALF, {128, 131, 768, 50, 0, 0}},
-    {"T 256 N 256 C 1280", TOLERANCE_HALF, {256, 256, 1280, 0, 0, 0}},
     {"T 33 N 70 C 512 scales out of range", TOLERANCE_HALF, {33, 70, 512, 0, 0, HOSTILE}},
 };
 
@@ -254,11 +249,6 @@ static const gsai_verify_case swiglu_block_cases[] = {
     {"T 128 F 128 C 512 powlu", TOLERANCE_HALF, {128, 128, 512, GSAI_FFN_POWLU, 1}},
 };
 
-static const gsai_verify_case packed_x_swiglu_cases[] = {
-    {"T 40 F 72 C 768", TOLERANCE_HALF, {40, 72, 768, GSAI_FFN_SWISH, 2}},
-    {"T 128 F 128 C 512 powlu", TOLERANCE_HALF, {128, 128, 512, GSAI_FFN_POWLU, 1}},
-};
-
 /* T, D, silu before, scale */
 static void run_rmsnorm(gsai_check *c, const gsai_verify_case *k)
 {
@@ -343,6 +333,10 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_pack_x", run_matmul, pack_cases, GSAI_F16),
     SET("matmul_pack_f16", run_matmul, pack_cases, GSAI_F16),
     SET("matmul_pack_bf16", run_matmul, pack_cases, GSAI_BF16),
+    SET("matmul_pack_q8_0", run_matmul, pack_block_cases, GSAI_Q8_0),
+    SET("matmul_pack_q4_0", run_matmul, pack_block_cases, GSAI_Q4_0),
+    SET("matmul_pack_q4_k", run_matmul, pack_block_cases, GSAI_Q4_K),
+    SET("matmul_pack_q6_k", run_matmul, pack_block_cases, GSAI_Q6_K),
     SET("matmul_packed", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_packed", run_maps, maps_cases, GSAI_F16),
     SET("matmul_packed_swiglu", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
@@ -356,14 +350,6 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_cm_swiglu_q4_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q4_K),
     SET("matmul_cm_q6_k", run_matmul, block_cases, GSAI_Q6_K),
     SET("matmul_cm_swiglu_q6_k", run_swiglu_matmul, swiglu_block_cases, GSAI_Q6_K),
-    SET("matmul_packed_x_q8_0", run_matmul, packed_x_cases, GSAI_Q8_0),
-    SET("matmul_packed_x_swiglu_q8_0", run_swiglu_matmul, packed_x_swiglu_cases, GSAI_Q8_0),
-    SET("matmul_packed_x_q4_0", run_matmul, packed_x_cases, GSAI_Q4_0),
-    SET("matmul_packed_x_swiglu_q4_0", run_swiglu_matmul, packed_x_swiglu_cases, GSAI_Q4_0),
-    SET("matmul_packed_x_q4_k", run_matmul, packed_x_cases, GSAI_Q4_K),
-    SET("matmul_packed_x_swiglu_q4_k", run_swiglu_matmul, packed_x_swiglu_cases, GSAI_Q4_K),
-    SET("matmul_packed_x_q6_k", run_matmul, packed_x_cases, GSAI_Q6_K),
-    SET("matmul_packed_x_swiglu_q6_k", run_swiglu_matmul, packed_x_swiglu_cases, GSAI_Q6_K),
     SET("matmul_few_f16", run_matmul, few_cases, GSAI_F16),
     SET("matmul_few_f16", run_maps, maps_cases, GSAI_F16),
     SET("matmul_few_swiglu_f16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),

@@ -23,7 +23,7 @@ static uint32_t stride_of(uint64_t columns)
  * whole steps of columns. */
 static uint64_t product_stride_of(uint64_t columns)
 {
-    return gsai_round_up(columns, 64);
+    return gsai_round_up(columns, 32);
 }
 
 static gsa_status too_large(const char *what, uint64_t bytes, uint64_t max)

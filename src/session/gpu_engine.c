@@ -163,8 +163,7 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         status = gsai_gpu_record_pass(e, &resident, &plan);
         gsai_plan_destroy(e->dev, &plan);
     }
-    const bool packs = e->weights.packed.n_blocks > 0 || gsai_matmul_cm_packs_x(e->dev);
-    return status == GSA_OK && packs ? record_longest(e) : status;
+    return status == GSA_OK && e->weights.packed.n_blocks > 0 ? record_longest(e) : status;
 }
 
 /* Every pipeline exists and its kernel has answered a known question on this device before the first token. A kernel
@@ -180,10 +179,7 @@ static gsa_status prewarm(gsai_gpu_engine *e, const gsai_engine_params *params)
         if (n_dropped == 0) break;
     }
     if (!gsai_device_tunes(e->dev)) return GSA_OK;
-    const bool packs_x = gsai_matmul_cm_packs_x(e->dev);
-    gsa_status status = gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
-    if (status == GSA_OK) status = gsai_gpu_tune_prompts(e);
-    if (status == GSA_OK && !packs_x && gsai_matmul_cm_packs_x(e->dev)) status = record_longest(e);
+    const gsa_status status = gsai_gpu_tune(&e->base, TUNING_NS, NULL, NULL);
     return status == GSA_OK ? gsai_gpu_resident_weigh(e) : status;
 }
 
@@ -206,15 +202,20 @@ static gsa_status check_cap(const gsai_engine_params *params, const gsa_memory_p
             : "take fewer slots, smaller max_rows or a smaller type, or allow more");
 }
 
+/* *packing: of the types that get a copy for prompts. */
+static gsa_status plan_engine(
+    const gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan, gsai_packing *packing);
+
 /* What the kernels that passed their questions need: none that fails gets a copy of the weights. */
-static gsa_status plan_of_right_kernels(gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan)
+static gsa_status plan_of_right_kernels(
+    gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan, gsai_packing *packing)
 {
     uint32_t n_dropped = 0;
-    gsa_status status = gsai_engine_plan(dev, params, plan);
+    gsa_status status = plan_engine(dev, params, plan, packing);
     if (status != GSA_OK || plan->prompt_weight_bytes == 0) return status;
-    gsai_packing_use(dev);
+    gsai_packing_use(dev, packing);
     status = gsai_ops_self_test_used(dev, &n_dropped);
-    return status == GSA_OK && n_dropped > 0 ? gsai_engine_plan(dev, params, plan) : status;
+    return status == GSA_OK && n_dropped > 0 ? plan_engine(dev, params, plan, packing) : status;
 }
 
 gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *params, gsai_engine **out)
@@ -222,10 +223,9 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     gsa_memory_plan plan;
     gsai_packing packing;
     *out = NULL;
-    gsa_status status = plan_of_right_kernels(dev, params, &plan);
+    gsa_status status = plan_of_right_kernels(dev, params, &plan, &packing);
     if (status == GSA_OK) status = check_cap(params, &plan);
     if (status != GSA_OK) return status;
-    const bool packs = plan.prompt_weight_bytes > 0 && gsai_packing_of(dev, &packing);
     gsai_gpu_engine *e = gsai_alloc(&dev->allocator, sizeof *e);
     if (!e) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     e->base.ops = &gpu_ops;
@@ -237,8 +237,8 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     gsai_upload *up = NULL;
     status = gsai_capacity_of(e->config, &limits, params->n_slots, params->max_rows, &e->k);
     if (status == GSA_OK)
-        status = gsai_weights_create(
-            dev, params->checkpoint, packs ? &packing : NULL, upload_progress, (void *)(uintptr_t)params, &e->weights);
+        status = gsai_weights_create(dev, params->checkpoint, plan.prompt_weight_bytes > 0 ? &packing : NULL,
+            upload_progress, (void *)(uintptr_t)params, &e->weights);
     if (status == GSA_OK) {
         const gsai_matrix *m = &e->weights.layers[0].gate_up;
         e->speedup = gsai_matmul_cm_has(dev, m) ? GSAI_MATRIX_SPEEDUP : 1;
@@ -269,28 +269,64 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     return GSA_OK;
 }
 
-/* With a second copy of the weights for prompts, if this device and model have one: what is planned, plus what that takes. */
-static gsa_status plan_packed(
-    const gsa_device *dev, const gsai_engine_params *params, const gsai_limits *limits, gsa_memory_plan *plan)
+static uint32_t types_of_layers(const gsai_checkpoint *ck)
 {
-    gsai_packing packing;
-    uint64_t bytes, packed;
-    if (!dev || params->prompt_weights == GSA_PROMPT_WEIGHTS_OFF || !gsai_packing_of(dev, &packing)) return GSA_OK;
-    const gsa_status status = gsai_weights_plan(
-        params->checkpoint, limits->max_range, limits->max_allocation, limits->align, &packing, &bytes, &packed);
-    if (status != GSA_OK) return status;
-    const uint64_t sum = plan->device_bytes + packed;
-    const bool fits = !limits->cpu_driver && sum <= dev->caps.device_heap_bytes / 2 &&
-                      (params->max_device_bytes == 0 || sum <= params->max_device_bytes);
-    if (params->prompt_weights == GSA_PROMPT_WEIGHTS_DEFAULT && !fits) return GSA_OK;
-    plan->prompt_weight_bytes = packed;
-    plan->device_bytes = sum;
+    uint32_t types = 0;
+    for (uint32_t i = 0; i < ck->config.n_layers; i++) {
+        const gsai_layer_tensors *t = &ck->layers[i];
+        const gsai_tensor *const matrices[] = {&t->q, &t->k, &t->v, &t->f, &t->o, &t->gate, &t->up, &t->down};
+        for (size_t m = 0; m < sizeof matrices / sizeof *matrices; m++) types |= 1u << matrices[m]->type;
+    }
+    return types;
+}
+
+/* Bytes that second copies of the layers' matrices take, of these types. */
+static gsa_status copies_of(
+    const gsai_engine_params *params, const gsai_limits *limits, const gsai_packing *p, uint32_t types, uint64_t *bytes)
+{
+    gsai_packing packing = *p;
+    uint64_t weights;
+    packing.types = types;
+    return gsai_weights_plan(
+        params->checkpoint, limits->max_range, limits->max_allocation, limits->align, &packing, &weights, bytes);
+}
+
+/* With second copies for prompts: what is planned, plus what they take. Where nobody asked, block types get one only where
+ * it is small: who takes them wants to save memory. */
+static gsa_status plan_copies(const gsa_device *dev, const gsai_engine_params *params, const gsai_limits *limits,
+    gsa_memory_plan *plan, gsai_packing *packing)
+{
+    static const uint32_t plain = (1u << GSAI_N_PLAIN_TYPES) - 1, choices[] = {UINT32_MAX, plain, ~plain};
+    const bool is_asked = params->prompt_weights == GSA_PROMPT_WEIGHTS_ON;
+    gsai_packing p;
+    if (!dev || params->prompt_weights == GSA_PROMPT_WEIGHTS_OFF || (!is_asked && limits->cpu_driver)) return GSA_OK;
+    if (!gsai_packing_of(dev, &p)) return GSA_OK;
+    p.types &= types_of_layers(params->checkpoint);
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const uint32_t types = p.types & choices[i];
+        const uint64_t memory = dev->caps.device_heap_bytes;
+        uint64_t bytes, of_blocks;
+        gsa_status status = copies_of(params, limits, &p, types, &bytes);
+        if (status == GSA_OK) status = copies_of(params, limits, &p, types & ~plain, &of_blocks);
+        if (status != GSA_OK) return status;
+        const uint64_t sum = plan->device_bytes + bytes;
+        const bool fits = sum <= memory / 2 && of_blocks <= memory / 8 &&
+                          (params->max_device_bytes == 0 || sum <= params->max_device_bytes);
+        if (!is_asked && !fits) continue;
+        plan->prompt_weight_bytes = bytes;
+        plan->device_bytes = sum;
+        *packing = p;
+        packing->types = types;
+        break;
+    }
     return GSA_OK;
 }
 
-gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan)
+static gsa_status plan_engine(
+    const gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan, gsai_packing *packing)
 {
     *plan = (gsa_memory_plan){0};
+    *packing = (gsai_packing){0};
     const gsai_checkpoint *ck = params->checkpoint;
     const gsai_config *c = &ck->config;
     const gsa_allocator *a = &ck->allocator;
@@ -331,5 +367,11 @@ gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *par
     plan->device_bytes = plan->weight_bytes + plan->arena_bytes + plan->scratch_bytes;
     plan->n_slots = k.n_slots;
     plan->max_rows = k.max_rows;
-    return status == GSA_OK ? plan_packed(dev, params, &limits, plan) : status;
+    return status == GSA_OK ? plan_copies(dev, params, &limits, plan, packing) : status;
+}
+
+gsa_status gsai_engine_plan(const gsa_device *dev, const gsai_engine_params *params, gsa_memory_plan *plan)
+{
+    gsai_packing packing;
+    return plan_engine(dev, params, plan, &packing);
 }

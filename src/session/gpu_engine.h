@@ -96,9 +96,6 @@ gsa_status gsai_gpu_plan_for(gsai_gpu_engine *e, const gsai_plan_key *key, const
 gsa_status gsai_gpu_tune(
     gsai_engine *base, uint64_t budget_ns, void (*result)(void *user, const gsai_tune_result *result), void *user);
 
-/* Whether products of many tokens take them packed, measured for each type of weights unless that is known. */
-gsa_status gsai_gpu_tune_prompts(gsai_gpu_engine *e);
-
 /* gpu_step.c: jobs, as in gsai_engine_ops. */
 gsa_status gsai_gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans, uint64_t budget_us, gsai_job **out);
 gsa_status gsai_gpu_wait(gsai_engine *base, gsai_job *job, uint64_t timeout_ns);

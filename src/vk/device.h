@@ -34,7 +34,7 @@ typedef struct gsai_instance_table {
 struct gsai_pipelines; /* vk/pipeline.h */
 struct gsai_queue;     /* vk/queue.h */
 
-#define GSAI_MAX_VARIANTS 160
+#define GSAI_MAX_VARIANTS 128
 #define GSAI_MAX_TUNED    64
 
 typedef enum gsai_resident_use {
@@ -60,7 +60,6 @@ typedef struct gsai_tuned {
     uint64_t kernel; /* hash of name and code */
     uint32_t n_out, n_cols, kind;
     gsai_knobs knobs;
-    uint32_t per_mille; /* instead of knobs: of the time of another kernel with the same bits */
     gsai_fact fact;
 } gsai_tuned;
 
@@ -110,7 +109,6 @@ struct gsa_device {
     _Atomic uint8_t variant_off[GSAI_MAX_VARIANTS];     /* why it may not be used; 0 = usable */
     _Atomic uint8_t variant_verdict[GSAI_MAX_VARIANTS]; /* of its known question */
     _Atomic uint8_t variant_used[GSAI_MAX_VARIANTS];    /* a recording has chosen it */
-    _Atomic uint16_t variant_share[GSAI_MAX_VARIANTS];  /* see gsai_tune_share; in thousandths */
     gsa_self_test self_test;
     gsai_mutex self_test_mutex;
     _Atomic uint32_t n_self_tests; /* questions asked so far */

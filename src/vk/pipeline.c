@@ -41,7 +41,7 @@ const gsai_shader *gsai_shader_find(const char *name)
 /* --- cache --- */
 
 /* Header, notes of the layers above, the driver's blob; the hash is of all that follows the header. */
-#define CACHE_MAGIC "GSAVKPC4"
+#define CACHE_MAGIC "GSAVKPC5"
 
 typedef struct cache_header { /* no padding; read on the same machine that wrote it, anything else is a miss */
     char magic[8];

@@ -1,11 +1,7 @@
-/* The search over kernel shapes and kernels: bounded, remembered, and never seen in a result. */
+/* The search over kernel shapes: bounded, remembered, and never seen in a result. */
 #include "golden_models.h"
 
-#include "ops/matmul_cm.h"
-#include "ops/tune.h"
-#include "session/engine.h"
 #include "support/device.h"
-#include "util/alloc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -207,98 +203,6 @@ static void table_of_shapes_is_told_and_nothing_kept(void **state)
     gsa_device_destroy(dev);
 }
 
-/* --- tokens packed or from rows --- */
-
-#define PROMPT 70
-
-/* Logits of a prompt's last token, of a model of q4_0 whose passes are long enough to be measured. */
-static void prompt_of_blocks(gsa_device *dev, float *logits, uint32_t n_vocab)
-{
-    const gsai_config config = {.n_vocab = n_vocab,
-        .n_layers = 1,
-        .D = 128,
-        .H = 2,
-        .G = 2,
-        .K = 32,
-        .V = 64,
-        .M = 16,
-        .F = 96, /* filled up to 128 columns, as many as o has */
-        .norm_eps = 1e-6f,
-        .g_norm_eps = 1e-5f,
-        .gate_normalizer = 8,
-        .scale = 1,
-        .feature_map = GSAI_FEATURE_SWISH,
-        .bos_id = 1,
-        .eos_id = 2};
-    const gsai_checkpoint_options options = {.allocator = gsai_allocator_or_default(NULL)};
-    gsai_checkpoint *ck = NULL;
-    gsai_engine *e = NULL;
-    gsai_job *job = NULL;
-    int32_t ids[PROMPT];
-    for (int i = 0; i < PROMPT; i++) ids[i] = (i * 37 + 5) % (int)n_vocab;
-    OK(gsai_checkpoint_open_synthetic(&config, GSAI_Q4_0, 7, &options, &ck));
-    OK(gsai_engine_gpu_create(dev, &(gsai_engine_params){.checkpoint = ck, .n_slots = 1, .max_rows = 512}, &e));
-    OK(e->ops->slot_zero(e, 0));
-    gsai_span span = {.tokens = ids, .n_tokens = PROMPT, .want = GSA_WANT_LOGITS, .last_logits = logits};
-    OK(e->ops->submit(e, &span, 1, 0, &job));
-    OK(e->ops->wait(e, job, UINT64_MAX));
-    OK(e->ops->collect(e, job));
-    e->ops->destroy(e);
-    gsai_checkpoint_close(ck);
-}
-
-/* Which of two kernels serves is measured for each type, and kept; the bits are the same from both. */
-static void tokens_are_packed_where_that_is_faster_and_bits_stay(void **state)
-{
-    enum { N_VOCAB = 300 };
-    static const char *const names[] = {"matmul_packed_x_q4_0 128x96", "matmul_packed_x_swiglu_q4_0 96x128"};
-    float plain[N_VOCAB], found[N_VOCAB];
-    const gsai_variant *v[2], *other;
-    (void)state;
-    gsa_device *dev = open_with(GSA_TUNING_OFF, NULL, NULL, 0);
-    bool can = can_search(dev);
-    for (int i = 0; i < 2; i++) can = can && gsai_matmul_cm_pair(dev, GSAI_Q4_0, i, &v[i], &other);
-    if (can) {
-        prompt_of_blocks(dev, plain, N_VOCAB);
-        assert_int_equal(dev->n_tuned, 0);
-        for (int i = 0; i < 2; i++) assert_false(dev->variant_used[v[i] - gsai_variants]);
-    }
-    gsa_device_destroy(dev);
-    if (!can) skip();
-
-    dev = open_with(GSA_TUNING_ON, NULL, NULL, 0);
-    prompt_of_blocks(dev, found, N_VOCAB);
-    assert_memory_equal(found, plain, sizeof plain);
-    size_t size = 0;
-    char *cache = cache_of(dev, &size);
-    double share[2];
-    for (int i = 0; i < 2; i++) {
-        bool is_told = false;
-        const char *name, *value;
-        for (uint32_t f = 0; gsa_device_fact_get(dev, GSA_FACT_SHAPE, f, &name, &value); f++)
-            is_told = is_told || (strcmp(name, names[i]) == 0 && strstr(value, "(measured)"));
-        share[i] = gsai_tune_share(dev, v[i]);
-        if (!is_told || share[i] <= 0) fail_msg("%s: share %g", names[i], share[i]);
-    }
-
-    static const uint16_t shares[] = {1, 60000}; /* much faster, much slower */
-    for (int s = 0; s < 2; s++) {
-        for (int i = 0; i < 2; i++) {
-            dev->variant_share[v[i] - gsai_variants] = shares[s];
-            dev->variant_used[v[i] - gsai_variants] = 0;
-        }
-        prompt_of_blocks(dev, found, N_VOCAB);
-        assert_memory_equal(found, plain, sizeof plain);
-        for (int i = 0; i < 2; i++) assert_int_equal(dev->variant_used[v[i] - gsai_variants], s == 0);
-    }
-    gsa_device_destroy(dev);
-
-    dev = open_with(GSA_TUNING_OFF, NULL, cache, size);
-    for (int i = 0; i < 2; i++) assert_true(gsai_tune_share(dev, v[i]) == share[i]);
-    gsa_device_destroy(dev);
-    free(cache);
-}
-
 int main(void)
 {
     gsa_device *dev = NULL;
@@ -306,7 +210,6 @@ int main(void)
     if (absent) return absent;
     const int broken = test_device_close(dev, 0);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tokens_are_packed_where_that_is_faster_and_bits_stay),
         cmocka_unit_test(search_is_bounded_remembered_and_never_changes_bits),
         cmocka_unit_test(search_is_off_by_default_on_cpu_drivers),
         cmocka_unit_test(table_of_shapes_is_told_and_nothing_kept),

@@ -40,8 +40,9 @@ typedef struct app {
             "(where that is\nmeasured to be faster), always;\nalways,KEY=N,... to measure (gsa/device.h)",             \
             &(a)->resident},                                                                                           \
         {CLI_TEXT, 0, "prompt-weights", "WORD",                                                                        \
-            "a second copy of f16 weights in the order of matrix\nunits, for prompts: auto (the default: where it "    \
-            "fits\nhalf the device's memory), on, off",                                                                \
+            "a second copy of weights, as f16 in the order of matrix\nunits, for prompts: auto (the default: where "   \
+            "all fits\nhalf the device's memory; of q8_0, q4_0, q4_k, q6_k\nonly where it takes an eighth at most), "  \
+            "on, off",                                                                                                 \
             &(a)->prompt_weights},                                                                                     \
         {CLI_TEXT, 0, "state", "TYPE",                                                                                 \
             "how sessions keep their memory: f32 (the default), or f16:\nhalf the bytes, rounded after every chunk",   \
