@@ -11,6 +11,7 @@
 // registers: a row is read once, with all of an invocation's loads in flight together. Squares are summed in f32, by
 // lane and then over lanes, in an order that depends on GROUP and EACH only. An element is read and written by the same
 // invocation, so y may lie on x. ADD and ROWS exclude each other. Rows begin at multiples of four floats.
+// rmsnorm_pack.comp gives the same bits.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -23,6 +24,7 @@ layout(constant_id = 1) const uint EACH = 1u; // EACH GROUP runs cover a row
 #include "common/reduce.glsl"
 
 layout(push_constant) uniform Push { gsa_rmsnorm_push push; };
+#include "common/norm.glsl"
 layout(std430, set = 0, binding = 0) buffer X { float x[]; };
 layout(std430, set = 0, binding = 0) buffer X4 { vec4 x4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer W { float w[]; };
@@ -76,21 +78,19 @@ void main()
         const uint i = (lane + e * GROUP) * 4u;
         [[unroll]] for (uint n = 0u; n < 4u; n++)
             if (i + n >= push.width) a[e][n] = 0.0; // padding holds any value
-        if ((push.flags & GSA_NORM_SILU) != 0u) a[e] = vec4(silu(a[e].x), silu(a[e].y), silu(a[e].z), silu(a[e].w));
+        a[e] = norm_input(a[e]);
         squares += dot(a[e], a[e]);
     }
     vec4 factor[EACH]; // on their way while the squares are summed
     [[unroll]] for (uint e = 0u; e < EACH; e++)
         factor[e] = (push.flags & GSA_NORM_WEIGHT) != 0u ? weights((lane + e * GROUP) * 4u) : vec4(1.0);
-    const float scale = 1.0 / sqrt(group_sum(squares) / float(push.width) + push.eps);
+    const float scale = norm_scale(group_sum(squares));
 
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
         const uint i = (lane + e * GROUP) * 4u;
-        vec4 b = a[e] * scale * factor[e];
+        const vec4 b = a[e] * scale * factor[e];
 #if defined(HALF)
-        b = clamp(b, vec4(-65504.0), vec4(65504.0));
-        if (i < (push.width + 7u) / 8u * 8u)
-            y[(push.y_offset + t * push.y_stride + i) / 4u] = uvec2(packHalf2x16(b.xy), packHalf2x16(b.zw));
+        if (i < (push.width + 7u) / 8u * 8u) y[(push.y_offset + t * push.y_stride + i) / 4u] = norm_half(b);
 #else
         const uint to = push.y_offset + t * push.y_stride + i;
         if (i + 4u <= push.width)

@@ -28,6 +28,18 @@ struct gsa_rmsnorm_push {
 #define GSA_NORM_SILU   2u
 #define GSA_NORM_ADD    4u
 #define GSA_NORM_ROWS   8u
+#define GSA_NORM_BOTH   16u
+
+/* rmsnorm_pack: flags are WEIGHT, SILU, and BOTH: y is written, too. */
+struct gsa_rmsnorm_pack_push {
+    uint n_rows;
+    uint width; /* a multiple of 8 */
+    float eps;
+    uint flags;
+    uint x_offset, x_stride;
+    uint y_offset, y_stride; /* in vectors of 8 */
+    uint n_blocks, n_frags;  /* of the image, as of matmul_pack */
+};
 
 /* One product with a run of rows of one part of a weight matrix. */
 struct gsa_matmul_push {

@@ -24,5 +24,34 @@ const uint REDUCE_FAN = GROUP >= 512u ? 32u : 16u;
         return value;                                                                        \
     }
 
+// The same for several rows at once, in the same order each, with as many barriers: ROWS REDUCE_FAN invocations at least
+// call. Value i of row r is put into name_part[r * REDUCE_PITCH + i] before the call, i < GROUP; behind it the row's result
+// is name_part[r * REDUCE_PITCH].
+const uint REDUCE_PITCH = GROUP + REDUCE_FAN; // neighbouring rows lie in different banks
+
+#define REDUCE_ROWS_DEFINE(NAME, TYPE, COMBINE, ROWS)                                        \
+    shared TYPE NAME##_part[ROWS * REDUCE_PITCH];                                            \
+    void NAME()                                                                              \
+    {                                                                                        \
+        const uint lane = gl_LocalInvocationIndex % REDUCE_FAN;                              \
+        uint row = gl_LocalInvocationIndex / REDUCE_FAN;                                     \
+        barrier();                                                                           \
+        if (row < ROWS) {                                                                    \
+            TYPE value = NAME##_part[row * REDUCE_PITCH + lane];                             \
+            for (uint i = lane + REDUCE_FAN; i < GROUP; i += REDUCE_FAN)                     \
+                value = COMBINE(value, NAME##_part[row * REDUCE_PITCH + i]);                 \
+            NAME##_part[row * REDUCE_PITCH + lane] = value;                                  \
+        }                                                                                    \
+        barrier();                                                                           \
+        row = gl_LocalInvocationIndex;                                                       \
+        if (row < ROWS) {                                                                    \
+            TYPE value = NAME##_part[row * REDUCE_PITCH];                                    \
+            for (uint i = 1u; i < REDUCE_FAN; i++)                                           \
+                value = COMBINE(value, NAME##_part[row * REDUCE_PITCH + i]);                 \
+            NAME##_part[row * REDUCE_PITCH] = value;                                         \
+        }                                                                                    \
+        barrier();                                                                           \
+    }
+
 #define REDUCE_ADD(a, b) ((a) + (b))
 #define REDUCE_MAX(a, b) max(a, b)

@@ -304,10 +304,25 @@ static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
     l.few = !is_cpu && gsai_variant_pick(dev, op[1]) != NULL;
     l.packed = true;
     l.asks_packed = forced && strncmp(forced->op, "matmul_pack", 11) == 0;
+    if (a->x.only_in_room) l.many = l.few = false;
     return l;
 }
 
-void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
+/* One call of those that make up a product; with reads it is only noted. */
+static void take(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T,
+    bool beside, bool *reads)
+{
+    const bool packed_x = c->kernel == GSAI_CM_PACKED;
+
+    if (!reads) {
+        record(r, a, c, first, T, beside);
+        return;
+    }
+    reads[packed_x] = true;
+    *a->has_packed_x = *a->has_packed_x || packed_x;
+}
+
+static void product(gsai_recorder *r, const gsai_matmul_cm_args *a, bool *reads)
 {
     const ladder l = ladder_for(r, a);
     const uint32_t each = a->swiglu ? 2 : 1; /* weight rows of an output */
@@ -316,6 +331,7 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
     double time;
     gsai_matmul_cm_args run = *a;
     if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
+    if (a->x.in_room) *run.has_packed_x = true;
     const bool packs =
         l.packed && gsai_matmul_packed_choice(l.dev, &packed) && gsai_matmul_packed_serves(l.dev, &packed, a);
 
@@ -332,13 +348,23 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
         }
         const uint32_t n = left >= c.tile.t && !c.tile.ahead ? left / c.tile.t * c.tile.t : left;
         run.n_rows = a->tile ? a->n_rows : whole_turns(&l, &c, n, each * a->n_rows) / each;
-        record(r, &run, &c, first, n, false);
+        take(r, &run, &c, first, n, false, reads);
         if (run.n_rows < a->n_rows) {
             run.first_row += run.n_rows;
             run.n_rows = a->n_rows - run.n_rows;
             choose(&l, n, each * run.n_rows, &c, &time);
-            record(r, &run, &c, first, n, true);
+            take(r, &run, &c, first, n, true, reads);
         }
         first += n;
     }
+}
+
+void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a)
+{
+    product(r, a, NULL);
+}
+
+void gsai_matmul_cm_reads(gsai_recorder *r, const gsai_matmul_cm_args *a, bool reads[2])
+{
+    product(r, a, reads);
 }

@@ -37,6 +37,9 @@ typedef struct gsai_matmul_cm_args {
 } gsai_matmul_cm_args;
 /* x and y are checked by the caller. */
 void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
+/* Records nothing, but tells what that would read of x: reads[false] is set if it is the rows as they come, reads[true] if
+ * it is those in x.room. has_packed_x is kept up as if it were recorded. */
+void gsai_matmul_cm_reads(gsai_recorder *r, const gsai_matmul_cm_args *a, bool reads[2]);
 
 typedef enum gsai_cm_kernel {
     GSAI_CM_MANY,   /* matmul_cm.comp */

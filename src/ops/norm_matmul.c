@@ -70,6 +70,28 @@ static void record(
     gsai_recorder_call(r, &call);
 }
 
+/* Normed rows go straight into the order in which the product will want them, when it will; where some of its kernels
+ * want them as they come, both ways. The product is of gates and ups with gated only. */
+static void choose_order(gsai_recorder *r, const gsai_norm_matmul_args *a, bool gated, gsai_rows *h)
+{
+    bool reads[2] = {false, false}, has_packed_x = false;
+
+    if (!gsai_rmsnorm_packs(gsai_recorder_device(r), h, a->T, a->w->n_cols)) return;
+    for (uint32_t i = 0; i < a->w->n_parts && gsai_recorder_status(r) == GSA_OK; i++)
+        gsai_matmul_cm_reads(r,
+            &(gsai_matmul_cm_args){.x = *h,
+                .part = &a->w->parts[i],
+                .n_cols = a->w->n_cols,
+                .T = a->T,
+                .n_rows = a->w->parts[i].n_rows / (gated ? 2 : 1),
+                .swiglu = gated,
+                .has_packed_x = &has_packed_x,
+                .label = a->label},
+            reads);
+    h->in_room = reads[true];
+    h->only_in_room = reads[true] && !reads[false];
+}
+
 static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
@@ -78,10 +100,12 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
 
     if (a->half.size > 0 && a->rows == GSAI_ROWS_MANY && gsai_matmul_cm_has(dev, a->w))
         h = gsai_half_rows(a->half, a->w->n_cols);
+    const bool gated = h.half && a->swiglu && a->y.half && gsai_matmul_cm_has_swiglu(dev, a->w);
+    choose_order(r, a, gated, &h);
     gsai_op_rmsnorm(
         r, &(gsai_rmsnorm_args){
                .x = a->x, .y = h, .w = a->norm, .T = a->T, .D = a->w->n_cols, .eps = a->eps, .pre_silu = a->pre_silu});
-    if (h.half && a->swiglu && a->y.half && gsai_matmul_cm_has_swiglu(dev, a->w)) {
+    if (gated) {
         if (!gsai_op_check_rows(r, a->label, "y", &a->y, a->T, a->w->n_rows / 2)) return;
         gsai_matmul_cm(r, &(gsai_matmul_cm_args){.y = a->y,
                               .x = h,

@@ -21,6 +21,8 @@ typedef struct gsai_rows {
     bool half; /* elements are f16, input of a product on matrix units: offset and stride in f16, multiples of 8; the
                   columns from the width up to a multiple of 8 are zero. Written by rmsnorm, swiglu and norm_matmul */
     gsai_range room; /* half only: a product may put the rows there in an order of its own; size 0 = nowhere */
+    bool in_room, only_in_room; /* rmsnorm puts them there already, where it can (gsai_rmsnorm_packs); and nowhere else:
+                                   products then read them there */
 } gsai_rows;
 /* Rows of f16 from the start of a range that has room for as many of f32: the second half of it is room. */
 gsai_rows gsai_half_rows(gsai_range range, uint32_t width);
@@ -76,6 +78,8 @@ typedef struct gsai_rmsnorm_args {
     bool pre_silu;
 } gsai_rmsnorm_args;
 void gsai_op_rmsnorm(gsai_recorder *r, const gsai_rmsnorm_args *a);
+/* Can it put rows into y's room, in the order of products of packed operands? Not with add or rows. */
+bool gsai_rmsnorm_packs(const gsa_device *dev, const gsai_rows *y, uint32_t T, uint32_t D);
 /* y[T,N] = x[T,C] w^T, or y += with accumulate. label names the role. */
 void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matrix *w, uint32_t T, gsai_row_class rows,
     bool accumulate, const char *label);

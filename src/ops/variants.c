@@ -27,6 +27,7 @@
     X("embed_q4_k", "embed_q4_k", 0, 128, 0, "runs anywhere")                                                          \
     X("embed_q6_k", "embed_q6_k", 0, 128, 0, "runs anywhere")                                                          \
     X("rmsnorm_half", "rmsnorm_half", 0, 128, 4096, "runs anywhere")                                                   \
+    X("rmsnorm_pack", "rmsnorm_pack", CM, 512, 25856, CM_WANTS)                                                        \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
     X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \

@@ -279,6 +279,58 @@ static const gsai_verify_case rmsnorm_cases[] = {
     {"T 4 D 130 beyond what f16 holds", TOLERANCE_HALF, {4, 130, 0, 100000}},
 };
 
+/* T, D, silu before, scale, with weights, 0 = nowhere but in order. Against the two kernels whose work it does, to the bit. */
+static void run_rmsnorm_pack(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], D = k->n[1];
+    float *x = gsai_check_random(c, (uint64_t)T * D, 2, false), *w = gsai_check_random(c, D, (float)k->n[3], false);
+    float *want = gsai_check_alloc(c, (uint64_t)T * D);
+    const gsa_device *dev = gsai_check_device(c);
+    gsai_packing p;
+    gsai_cm_choice choice;
+    if (!x || !w || !want || !gsai_packing_of(dev, &p) || !gsai_matmul_packed_choice(dev, &choice)) return;
+    gsai_rmsnorm_args a = {.T = T, .D = D, .eps = 1e-6f, .pre_silu = k->n[2]}, both[2];
+    a.x = gsai_check_rows(c, x, T, D, GSAI_CHECK_IN);
+    if (k->n[4]) a.w = gsai_check_place(c, w, D * 4ull, GSAI_CHECK_IN);
+    const uint64_t bytes = gsai_round_up(T, p.tokens) * gsai_round_up(D, p.columns) * 2;
+    for (int i = 0; i < 2; i++) {
+        both[i] = a;
+        both[i].y = place_half(c, NULL, T, D);
+        both[i].y.room = gsai_check_place(c, NULL, bytes, GSAI_CHECK_OUT);
+    }
+    both[1].y.in_room = true;
+    both[1].y.only_in_room = !k->n[5];
+    if (!gsai_rmsnorm_packs(dev, &both[1].y, T, D)) return;
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    bool has_packed_x = false;
+    gsai_op_rmsnorm(r, &both[0]);
+    gsai_matmul_packed_x(
+        r, &(gsai_matmul_cm_args){.x = both[0].y, .n_cols = D, .T = T, .has_packed_x = &has_packed_x}, &choice);
+    gsai_op_rmsnorm(r, &both[1]);
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    const void *two = gsai_check_data(c, both[0].y.room), *one = gsai_check_data(c, both[1].y.room);
+    if (!two || !one || memcmp(two, one, bytes) != 0) gsai_check_fail(c);
+    if (k->n[2]) gsai_ref_silu(x, x, (size_t)T * D);
+    gsai_ref_rmsnorm(want, x, k->n[4] ? w : NULL, T, D, a.eps);
+    for (uint64_t i = 0; i < (uint64_t)T * D; i++)
+        want[i] = want[i] > 65504 ? 65504 : want[i] < -65504 ? -65504 : want[i];
+    compare_half(c, both[0].y, want, T, D);
+    two = gsai_check_data(c, both[0].y.range);
+    one = gsai_check_data(c, both[1].y.range);
+    for (uint64_t i = 0; two && one && !k->n[5] && i < both[1].y.range.size / 2; i++)
+        if (((const uint16_t *)one)[i] != 0x7bff) gsai_check_fail(c);
+    if (two && one && k->n[5] && memcmp(two, one, both[1].y.range.size) != 0) gsai_check_fail(c);
+}
+
+static const gsai_verify_case rmsnorm_pack_cases[] = {
+    {"T 70 D 72", TOLERANCE_HALF, {70, 72, 0, 2, 1, 1}},
+    {"T 64 D 2048 silu before, in order only", TOLERANCE_HALF, {64, 2048, 1, 2, 1, 0}},
+    {"T 5 D 3000 no weights", TOLERANCE_HALF, {5, 3000, 0, 2, 0, 1}},
+    {"T 130 D 136 beyond what f16 holds", TOLERANCE_HALF, {130, 136, 0, 100000, 1, 0}},
+};
+
 /* T, F, gsai_ffn_act, scale */
 static void run_swiglu(gsai_check *c, const gsai_verify_case *k)
 {
@@ -326,6 +378,7 @@ static const gsai_verify_case few_block_cases[] = {
     }
 const gsai_verify_set gsai_verify_half[] = {
     SET("rmsnorm_half", run_rmsnorm, rmsnorm_cases, 0),
+    SET("rmsnorm_pack", run_rmsnorm_pack, rmsnorm_pack_cases, 0),
     SET("swiglu_half", run_swiglu, swiglu_cases, 0),
     SET("matmul_cm_f16", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_cm_f16", run_maps, maps_cases, GSAI_F16),
