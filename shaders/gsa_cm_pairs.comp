@@ -30,7 +30,6 @@ const uint GROUP = GSA_MIXER_GROUP, ROWS = GSA_CM_TILE;
 const uint PAIR_FRAGS = GSA_CHUNK / FRAG_N, ITEMS = TILE_FRAGS * PAIR_FRAGS, PAIRS_EACH = (ITEMS + SUBS - 1u) / SUBS;
 const uint N_Q = ROWS * CHUNK_VECS / GROUP, N_K = GSA_CHUNK * CHUNK_VECS / GROUP;
 const uint SCORE_PITCH = SLOTS / 4u + 1u;
-const uint EARLIER = GSA_CHUNK / GSA_BLOCK - 1u, BLOCK_STEPS = GSA_BLOCK / FRAG_K; // most blocks before one; of a block
 
 // Shared memory in 16-byte vectors: two stages of 64 columns of q and k; then A as f16, A inside the blocks as f32, scores
 const uint STAGE = (ROWS + GSA_CHUNK) * CHUNK_PITCH;
@@ -77,7 +76,7 @@ uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
     const float wrote##T = table[at_write() + gate + uint(T) * gm()];
 #define OWN_ROW(T, W, C)                                                \
     {                                                                   \
-        const uint t = own_block * GSA_BLOCK + uint(T), own = AT_OWN + t * GSA_BLOCK / 4u; \
+        const uint t = b * GSA_BLOCK + uint(T), own = AT_OWN + t * GSA_BLOCK / 4u; \
         w0 *= keep##T;                                                  \
         w1 *= keep##T;                                                  \
         w2 *= keep##T;                                                  \
@@ -127,18 +126,6 @@ void main()
             }
         }
     }
-    // All that is still wanted of memory is asked for here: what earlier blocks wrote, and the gates of an own column
-    FRAG_B wrote[EACH * EARLIER * BLOCK_STEPS];
-    [[unroll]] for (uint e = 0u; e < EACH; e++)
-        [[unroll]] for (uint i = 0u; i < EARLIER * BLOCK_STEPS; i++) {
-            const uint j = i / BLOCK_STEPS, k = i % BLOCK_STEPS * FRAG_K, b = block0 + frag_row(e) / GSA_BLOCK;
-            if (j < b)
-                coopMatLoad(wrote[e * EARLIER * BLOCK_STEPS + i], table_vec,
-                    (later_row(chunk, b, j) + k * gm() + g * SLOTS + frag_column(e)) / 8u, gm() / 8u, ROW_MAJOR);
-        }
-    const uint own_block = min(lane / SLOTS, 1u), m = lane % SLOTS, own_row = chunk * GSA_CHUNK + (block0 + own_block) * GSA_BLOCK;
-    const uint gate = own_row * gm() + g * SLOTS + m;
-    ROWS_OF_BLOCK(LOAD_ROW)
     barrier();
     [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
         const uint f = gl_SubgroupID + e * SUBS, t = f / PAIR_FRAGS * FRAG_M, column = f % PAIR_FRAGS * FRAG_N;
@@ -154,21 +141,25 @@ void main()
 
     // Earlier blocks of the chunk
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
-        const uint t = frag_row(e), b = block0 + t / GSA_BLOCK;
+        const uint t = frag_row(e), m = frag_column(e), b = block0 + t / GSA_BLOCK;
         FRAG_C sum = FRAG_C(0.0);
-        [[unroll]] for (uint i = 0u; i < EARLIER * BLOCK_STEPS; i++)
-            if (i / BLOCK_STEPS < b) {
+        for (uint j = 0u; j < b; j++)
+            [[unroll]] for (uint k = 0u; k < GSA_BLOCK; k += FRAG_K) {
                 FRAG_A a;
-                coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + i * FRAG_K / 8u, CHUNK_PITCH, ROW_MAJOR);
-                sum = coopMatMulAdd(a, wrote[e * EARLIER * BLOCK_STEPS + i], sum);
+                FRAG_B w;
+                coopMatLoad(a, pool, AT_PAIRS + t * CHUNK_PITCH + (j * GSA_BLOCK + k) / 8u, CHUNK_PITCH, ROW_MAJOR);
+                coopMatLoad(w, table_vec, (later_row(chunk, b, j) + k * gm() + g * SLOTS + m) / 8u, gm() / 8u, ROW_MAJOR);
+                sum = coopMatMulAdd(a, w, sum);
             }
-        if (owns(e)) coopMatStore(sum, pool, AT_SCORES + t * SCORE_PITCH + frag_column(e) / 4u, SCORE_PITCH, ROW_MAJOR);
+        if (owns(e)) coopMatStore(sum, pool, AT_SCORES + t * SCORE_PITCH + m / 4u, SCORE_PITCH, ROW_MAJOR);
     }
     barrier();
 
-    if (lane < 2u * SLOTS) {
-        const uint to = (own_row * heads + h) * SLOTS + m;
+    for (uint i = lane; i < 2u * SLOTS; i += GROUP) {
+        const uint b = i / SLOTS, m = i % SLOTS, row = chunk * GSA_CHUNK + (block0 + b) * GSA_BLOCK;
+        const uint gate = row * gm() + g * SLOTS + m, to = (row * heads + h) * SLOTS + m;
         precise vec4 w0 = vec4(0.0), w1 = vec4(0.0), w2 = vec4(0.0), w3 = vec4(0.0);
+        ROWS_OF_BLOCK(LOAD_ROW)
         ROWS_OF_BLOCK(OWN_ROW)
     }
 }

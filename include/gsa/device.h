@@ -166,8 +166,8 @@ GSA_API gsa_status gsa_device_matrix_rate(gsa_device *device, const char *type, 
 
 /* Time of the recurrence of one layer alone, of one session with T tokens: from what the product q k v f leaves on this
  * device (its maps made or not, as kernels and shape want it; else gates made, too) to the outputs, states
- * read and written. Passes of 2,048 tokens, chunks as a prompt's; T = 1 is the step of decoding. us: time of each of
- * n_runs runs (1 to 1000), in microseconds. *error: before anything is timed, outputs of the first 2,048 tokens and, when
+ * read and written. Passes of 4,096 tokens, chunks as a prompt's; T = 1 is the step of decoding. us: time of each of
+ * n_runs runs (1 to 1000), in microseconds. *error: before anything is timed, outputs of the first 4,096 tokens and, when
  * there are no more, the state after them against the CPU reference, |out - reference| / |reference|, the larger one:
  * below 1e-5 where all is f32, 5e-3 where products are of f16. The reference takes about a millisecond a token. */
 typedef struct gsa_recurrence {

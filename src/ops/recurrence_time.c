@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#define PASS_ROWS 2048u
+#define PASS_ROWS 4096u
 #define MAX_ROWS  (1u << 20)
 
 typedef struct pass {

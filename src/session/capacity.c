@@ -4,14 +4,22 @@
 #include "util/status.h"
 
 #define TRANSFER_BYTES (16ull << 20)
-#define LARGE_BYTES    (16ull << 30)
+
+/* Tokens of a pass. Long ones spread what a dispatch costs before and after its work over more of them, by a few parts in
+ * a hundred from 2,048 on; they take memory for activations. */
+static uint32_t pass_rows_of(const gsai_caps *c)
+{
+    if (c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return 128;
+    if (c->unified || c->device_heap_bytes >> 30 < 16) return 512;
+    return c->device_heap_bytes >> 30 < 40 ? 2048 : 4096;
+}
 
 gsai_limits gsai_limits_of(const gsa_device *dev)
 {
-    if (!dev || dev->is_cpu_reference) return (gsai_limits){UINT32_MAX, UINT32_MAX, 256, false, false};
+    if (!dev || dev->is_cpu_reference) return (gsai_limits){UINT32_MAX, UINT32_MAX, 256, 512, false};
     const gsai_caps *c = &dev->caps;
-    return (gsai_limits){c->max_range_bytes, c->max_allocation_bytes, c->offset_align,
-        c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU, !c->unified && c->device_heap_bytes >= LARGE_BYTES};
+    return (gsai_limits){c->max_range_bytes, c->max_allocation_bytes, c->offset_align, pass_rows_of(c),
+        c->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU};
 }
 
 static uint32_t stride_of(uint64_t columns)
@@ -61,7 +69,7 @@ gsa_status gsai_capacity_of(
     if ((uint64_t)c->H * c->V > widest) widest = stride_of((uint64_t)c->H * c->V);
     if (c->D > widest) widest = stride_of(c->D);
     widest = product_stride_of(widest);
-    uint64_t rows = max_rows ? max_rows : limits->cpu_driver ? 128 : limits->large ? 2048 : 512;
+    uint64_t rows = max_rows ? max_rows : limits->pass_rows;
     if (rows > 4096) rows = 4096;
     rows = gsai_round_up(rows, GSA_CHUNK);
     if (rows > max / 4 / widest) rows = max / 4 / widest / GSA_CHUNK * GSA_CHUNK;

@@ -11,8 +11,8 @@
 typedef struct gsai_limits { /* of the device, or common ones for a plan without a device */
     uint64_t max_range, max_allocation;
     uint32_t align;
+    uint32_t pass_rows; /* unless asked for others */
     bool cpu_driver;
-    bool large; /* memory for long passes is no matter */
 } gsai_limits;
 
 gsai_limits gsai_limits_of(const gsa_device *dev); /* NULL = common limits */
