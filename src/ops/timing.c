@@ -4,8 +4,7 @@
 
 #include <stdlib.h>
 
-/* A GPU's clocks rise by steps when it was idle before: once an H200 stood at a half, a third or two thirds of its speed
- * after 200 ms of short work. */
+/* A GPU's clocks rise by steps when it was idle before: an H200 was seen at half its speed for a while. */
 #define WARM_UP_NS 600e6
 
 static gsa_status run_once(gsa_device *dev, const gsai_plan *plan, double *ns)
