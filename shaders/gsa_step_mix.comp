@@ -44,6 +44,11 @@ uint row() // of x
 #define STEP_PARTIAL4(R, T, I)                                                                                        \
     scratch[(((gl_WorkGroupID.z * push.G + gl_WorkGroupID.y) * HEADS + (R)) * push.k_tiles + (T)) * (push.M / 4u) + (I)]
 #define STEP_STATE(I) state[I]
+#define MIX_K push.K
+#define MIX_V push.V
+#define MIX_M push.M
+#define MIX_K_TILES push.k_tiles
+#define MIX_LANES gl_SubgroupSize
 #define MIX_SUBGROUPS gl_NumSubgroups
 #include "common/step_mix.glsl"
 

@@ -15,7 +15,7 @@ layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 
 void main()
 {
-    const uint layer = gl_WorkGroupID.y, at = layer * push.layer + GSA_RESIDENT_STATE;
+    const uint layer = gl_WorkGroupID.y, at = push.first + layer * GSA_RESIDENT_LAYER;
     if (work[push.chunk + 1u] == 0u) return;
     Vecs state = Vecs(uvec2(phases[at], phases[at + 1u])), spare = Vecs(uvec2(push.spare_lo, push.spare_hi));
     const uint slot = work[push.chunk + 2u] * push.n_vecs;

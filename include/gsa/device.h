@@ -42,13 +42,14 @@ typedef struct gsa_device_params {
     bool validation; /* VK_LAYER_KHRONOS_validation with synchronization checks; messages are logged and counted */
     gsa_log log;     /* zeroed = silent */
     const gsa_allocator *allocator; /* NULL = malloc; copied */
-    /* Single tokens of one session by the resident kernel: all layers in one dispatch whose workgroups wait for each other,
-     * with the same bits as without, for the memory of one more state a model. NULL or "never"; "always": wherever device and
-     * model can; "auto": on discrete GPUs whose number of cores is known, where it was faster when both were measured as
-     * the model was loaded (not with tuning off). For measuring, after a comma: groups=N (of the dispatch; needed where the
-     * number of cores is unknown), cores=N (groups for each core), invocations=N, depth=N (16-byte units that an
-     * invocation holds), clerks=0|1, polls=N (looks of one wait); for tests leave=N (workgroup 0 does not come beyond
-     * product N). */
+    /* Single tokens of one session by the resident kernel: all layers in one dispatch whose workgroups wait for each other's
+     * values, with the same bits as without, for the memory of one more state a model. NULL or "auto": on discrete GPUs
+     * whose number of cores is known, where its known question was answered and it was faster when both were measured as
+     * the model was loaded (not with tuning off); "always": wherever device and model can; "never". No wait is longer
+     * than 20 ms: then the step is repeated without it, from a copy of the state, a warning is logged, and it is not used
+     * again. For measuring, after a comma: groups=N (of the dispatch; needed where the number of cores is unknown),
+     * cores=N (groups for each core), invocations=N, depth=N (16-byte units that an invocation holds), polls=N (looks of
+     * one wait); for tests leave=N (workgroup 0 does not come beyond product N). */
     const char *resident;
     gsa_tuning tuning;
     /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */

@@ -1,63 +1,67 @@
-/* What the resident step (resident_step.comp) and its host share. The list of phases is an array of uints,
- * GSA_RESIDENT_STRIDE to a phase: one product of the pass, in order. Addresses take two uints, the lower first. Read by C
- * and GLSL. */
+/* What the resident step (resident_step.comp) and its host share. The list is an array of uints that tells the phases, one
+ * product of the pass each, GSA_RESIDENT_PHASES to a layer: what is the same in all layers [GSA_RESIDENT_PHASES]
+ * [GSA_RESIDENT_STRIDE]; a workgroup's pairs [n_groups][GSA_RESIDENT_PHASES][GSA_RESIDENT_SHARE]; addresses, which take two
+ * uints, the lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL. */
 #ifndef GSA_RESIDENT_H
 #define GSA_RESIDENT_H
 
 #include "mixer.h"
 
-#define GSA_RESIDENT_WEIGHTS    0u  /* address of row 0 */
-#define GSA_RESIDENT_NORM       2u  /* of the norm's weights; 0: ones */
-#define GSA_RESIDENT_X          4u  /* of the input's floats */
-#define GSA_RESIDENT_Y          6u  /* of the output's */
-#define GSA_RESIDENT_STATE      8u  /* of the layer's first slot; with STEP */
-#define GSA_RESIDENT_KIND       10u /* GSA_RESIDENT_STORE .. */
-#define GSA_RESIDENT_X_VECS     11u /* vectors of four floats of the input */
-#define GSA_RESIDENT_ROW_VECS   12u /* 16-byte vectors from one weight row to the next */
-#define GSA_RESIDENT_PAIR_ROWS  13u /* weight rows from one pair's first to the next's */
-#define GSA_RESIDENT_SECOND_ROW 14u /* weight rows from a pair's first to its second */
-#define GSA_RESIDENT_SPLIT      15u /* log2 of the subgroups that share a pair */
-#define GSA_RESIDENT_LOADS      16u /* units of a lane in a row, at most */
-#define GSA_RESIDENT_NORMED     17u
-#define GSA_RESIDENT_EPS        18u
-#define GSA_RESIDENT_SHARES     19u /* index of the pairs of each workgroup, GSA_RESIDENT_SHARE uints each */
-#define GSA_RESIDENT_STRIDE     20u
+#define GSA_RESIDENT_PHASES     4u /* q k v f with the GSA step, o, gate and up, down */
 
-#define GSA_RESIDENT_STORE      0u
-#define GSA_RESIDENT_ADD        1u /* to what y holds */
-#define GSA_RESIDENT_SWIGLU     2u /* one output of a pair: act(first) second */
-#define GSA_RESIDENT_STEP       3u /* q k v f, then the GSA step */
+/* Of a phase. */
+#define GSA_RESIDENT_KIND       0u  /* GSA_RESIDENT_ADD .. */
+#define GSA_RESIDENT_X          1u  /* place of the input in a layer of the post; of the first phase it is the layer before */
+#define GSA_RESIDENT_Y          2u  /* of the output */
+#define GSA_RESIDENT_BEFORE     3u  /* with ADD: of what it is added to, in the layer before for o */
+#define GSA_RESIDENT_X_VECS     4u  /* vectors of four floats of the input */
+#define GSA_RESIDENT_ROW_VECS   5u  /* 16-byte vectors from one weight row to the next */
+#define GSA_RESIDENT_PAIR_ROWS  6u  /* weight rows from one pair's first to the next's */
+#define GSA_RESIDENT_SECOND_ROW 7u  /* weight rows from a pair's first to its second */
+#define GSA_RESIDENT_SPLIT      8u  /* log2 of the subgroups that share a pair */
+#define GSA_RESIDENT_LOADS      9u  /* units of a lane in a row, at most */
+#define GSA_RESIDENT_NORMED     10u
+#define GSA_RESIDENT_EPS        11u
+#define GSA_RESIDENT_STRIDE     12u
 
-/* Pairs of a workgroup: two runs; with STEP the first has the queries, in whole tiles. */
-#define GSA_RESIDENT_SHARE      4u /* first pair and number of pairs of either run */
+/* Of a layer: addresses of each phase's weights, of its norm's (0: ones), and of the first slot of states. */
+#define GSA_RESIDENT_WEIGHTS    0u
+#define GSA_RESIDENT_NORM       8u
+#define GSA_RESIDENT_STATE      16u
+#define GSA_RESIDENT_LAYER      18u
 
-/* The counters of a submission: whether a wait was given up, then arrivals of each run, GSA_RESIDENT_LINE apart. */
+#define GSA_RESIDENT_ADD        0u /* to what x was */
+#define GSA_RESIDENT_SWIGLU     1u /* one output of a pair: act(first) second */
+#define GSA_RESIDENT_STEP       2u /* q k v f, then the GSA step */
+
+/* A workgroup's pairs in a phase: first pair and number of pairs of two runs; of q k v f the first has the queries, in
+ * whole tiles. */
+#define GSA_RESIDENT_SHARE      4u
+
+/* What workgroups tell each other, the post: word 0 is not 0 once a wait was given up; from GSA_RESIDENT_LINE on two
+ * sets of values, n_layers * layer_words words each. A run takes one and empties the other for the next run. A word
+ * that is 0 has not been written; else its complement is a float. Rows that are inputs of products lie so that lanes
+ * of a subgroup, LANES of them, which take four floats each, meet neighbouring words (GSA_RESIDENT_ROW_WORDS of them);
+ * q k v g and partial scores lie in order. */
 #define GSA_RESIDENT_LINE       64u
-#define GSA_RESIDENT_GIVEN_UP   0x80000000u
+#define GSA_RESIDENT_ROW_WORDS(N, LANES) (((N) + 4u * (LANES)-1u) / (4u * (LANES)) * (4u * (LANES)))
 
 struct gsa_resident_push {
-    uint n_phases;
-    uint counter;   /* index of this run's arrivals */
     uint max_polls; /* of one wait */
-    uint n_groups;  /* that must arrive */
+    uint n_groups;
     uint chunk;     /* the row's chunk in the work table */
-    uint K, V, M;
+    uint post_lo, post_hi; /* address of the run's set */
+    uint other;        /* word where the next run's begins */
+    uint layer_words;  /* of a set */
+    uint partial, o;   /* places of partial scores and of what the step reads, in a layer */
+    uint x_lo, x_hi;   /* address of the pass's x */
     uint state_stride, hk, hv;
-    uint k_row, v_row, f_row; /* weight rows and columns of y where k, v and f begin; queries are first */
-    uint tile;                /* rows of the key memory behind a partial score */
-    uint k_tiles;
-    uint tiles;                  /* rows of the key memory that a task of the step writes */
-    uint tasks, n_tasks;         /* of a kv head, of all */
-    uint partial_lo, partial_hi; /* addresses */
-    uint o_lo, o_hi;
     float scale, normalizer;
-    uint map; /* GSA_MAP_* */
-    uint act;   /* GSA_ACT_* */
     uint leave; /* for tests: the phase in which workgroup 0 leaves; 0: never */
 };
 
 struct gsa_resident_keep_push {
-    uint layer;              /* uints of the list for a layer */
+    uint first;              /* uint of the list where the first layer's address of states is */
     uint chunk;              /* as above */
     uint n_vecs;             /* of a layer's state */
     uint spare_lo, spare_hi; /* address of the copy */

@@ -1,63 +1,83 @@
-// The stream of weights of a lane: where its next two units come from. WORKERS is a multiple of every split, so that a
-// subgroup has the same part of each of its pairs.
-struct Loader {
-    uint at; // the phase's record
-    uint pair, n_pairs, left; // units of the pair, the current one counted
-    uint unit, units, stride;
-    uint row, second; // vecs: where the pair's first row begins, and from there to the second
+// The stream of weights of a lane: where its next units come from. A team takes its pairs in turn, each in chunks of STEPS
+// steps, of which the last may have fewer; a step is a unit of either row. SUBGROUPS is a multiple of every split, so that
+// a subgroup has the same part of each of its pairs.
+struct Stream {
+    uvec2 weights; // address
+    uint pair, n_pairs, pairs; // pairs: from one of the subgroup's to the next
+    uint chunk, chunks;        // of the pair
+    uint first_unit, units, stride;
+    uint n_first, first, second; // pairs below n_first lie from first on, others from second on
+    uint pair_vecs, other; // vecs from pair to pair, and from a pair's first row to its second
 };
 
-// The lane's first unit of each of its pairs; the rest follow LANES << split apart.
-uint first_unit(uint at)
-{
-    return (subgroup & (1u << field(at, GSA_RESIDENT_SPLIT)) - 1u) * LANES + gl_SubgroupInvocationID;
-}
-
 // Pairs: n_first of one run, then another.
-uint pair_index(uint at, uint i)
+uint pair_index(Phase p, uint i)
 {
-    const uint from = at * GSA_RESIDENT_SHARE, n_first = share[from + 1u];
+    const uint from = p.i * GSA_RESIDENT_SHARE, n_first = share[from + 1u];
     return i < n_first ? share[from] + i : share[from + 2u] + i - n_first;
 }
 
-uint n_pairs(uint at)
+uint n_pairs(Phase p)
 {
-    return share[at * GSA_RESIDENT_SHARE + 1u] + share[at * GSA_RESIDENT_SHARE + 3u];
+    return share[p.i * GSA_RESIDENT_SHARE + 1u] + share[p.i * GSA_RESIDENT_SHARE + 3u];
 }
 
-// What only a new pair needs is read again from shared memory: registers are for weights.
-void begin_pair(inout Loader l)
+// From the beginning of a phase on.
+Stream stream_of(Phase p)
 {
-    l.left = field(l.at, GSA_RESIDENT_LOADS);
-    l.unit = first_unit(l.at);
-    l.row = pair_index(l.at, l.pair) * field(l.at, GSA_RESIDENT_PAIR_ROWS) * field(l.at, GSA_RESIDENT_ROW_VECS);
+    const uint from = p.i * GSA_RESIDENT_SHARE, split = field(p, GSA_RESIDENT_SPLIT);
+    Stream s;
+    s.weights = address(p, GSA_RESIDENT_WEIGHTS);
+    s.pair = subgroup >> split;
+    s.n_pairs = n_pairs(p);
+    s.pairs = SUBGROUPS >> split;
+    s.chunk = 0u;
+    s.chunks = (field(p, GSA_RESIDENT_LOADS) + STEPS - 1u) / STEPS;
+    s.first_unit = (subgroup & (1u << split) - 1u) * LANES + gl_SubgroupInvocationID;
+    s.units = weight_units(field(p, GSA_RESIDENT_X_VECS));
+    s.stride = LANES << split;
+    s.first = share[from];
+    s.n_first = share[from + 1u];
+    s.second = share[from + 2u] - s.n_first;
+    s.pair_vecs = field(p, GSA_RESIDENT_PAIR_ROWS) * field(p, GSA_RESIDENT_ROW_VECS);
+    s.other = field(p, GSA_RESIDENT_SECOND_ROW) * field(p, GSA_RESIDENT_ROW_VECS);
+    return s;
 }
 
-// To the beginning of the phase whose record is at.
-void aim(out Loader l, uint at)
+// Chunks that the subgroup has in all.
+uint n_chunks(Phase p, Stream s)
 {
-    weights = WeightVecs(address(at, GSA_RESIDENT_WEIGHTS));
-    l.at = at;
-    l.pair = subgroup >> field(at, GSA_RESIDENT_SPLIT);
-    l.n_pairs = subgroup < WORKERS ? n_pairs(at) : 0u;
-    l.second = field(at, GSA_RESIDENT_SECOND_ROW) * field(at, GSA_RESIDENT_ROW_VECS);
-    l.units = weight_units(field(at, GSA_RESIDENT_X_VECS));
-    l.stride = LANES << field(at, GSA_RESIDENT_SPLIT);
-    begin_pair(l);
+    const uint n_parts = s.n_pairs << field(p, GSA_RESIDENT_SPLIT);
+    return subgroup < n_parts ? (n_parts - subgroup + SUBGROUPS - 1u) / SUBGROUPS * s.chunks : 0u;
 }
 
-// The next two units to held[2 D] and the one behind; lanes beyond the row's last unit load what they will not use. A
-// macro, because arrays that functions write may leave registers.
-#define LOAD_STEP(L, D)                                                      \
-    if (L.pair < L.n_pairs) {                                                \
-        const uint from = min(L.unit, L.units - 1u);                         \
-        held[2u * (D)] = weight_unit(L.row, L.units, from);                  \
-        held[2u * (D) + 1u] = weight_unit(L.row + L.second, L.units, from);  \
-    }                                                                        \
-    L.unit += L.stride;                                                      \
-    if (--L.left == 0u) {                                                    \
-        L.pair += WORKERS >> field(L.at, GSA_RESIDENT_SPLIT);                \
-        begin_pair(L);                                                       \
+// The next chunk of the stream: its first row, and the lane's first unit. Subgroups without another pair and lanes beyond
+// the row load what they will not use, for nothing here may be a branch: some compilers wait at once for what is loaded
+// under a condition.
+struct Chunk {
+    uint row, other, unit, most;
+};
+
+Chunk next_chunk(inout Stream s)
+{
+    const bool mine = s.pair < s.n_pairs, is_last = s.chunk + 1u == s.chunks;
+    Chunk c;
+    c.row = mine ? (s.pair + (s.pair < s.n_first ? s.first : s.second)) * s.pair_vecs : 0u;
+    c.other = c.row + s.other;
+    c.unit = s.first_unit + s.chunk * STEPS * s.stride;
+    c.most = mine ? s.units - 1u : 0u;
+    s.pair += is_last ? s.pairs : 0u;
+    s.chunk = is_last ? 0u : s.chunk + 1u;
+    return c;
+}
+
+// Step D of chunk C of stream S to held. A macro, because arrays that functions write may leave registers.
+#define LOAD_STEP(S, C, D)                                                \
+    {                                                                     \
+        const uint from = min(C.unit + (D) * S.stride, C.most);           \
+        weights = WeightVecs(S.weights);                                  \
+        held[2u * (D)] = weight_unit(C.row, S.units, from);               \
+        held[2u * (D) + 1u] = weight_unit(C.other, S.units, from);        \
     }
 
 #if defined(WEIGHT_BLOCKS)
@@ -76,10 +96,10 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
 {
 #if defined(WEIGHT_BLOCKS)
     WeightPart of_unit[2] = WeightPart[](WeightPart(0.0), WeightPart(0.0));
+    const WEIGHT_RUN_SUMS sums = run_sums[u];
     [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
-        const uint at_0 = weight_at(u, run * 2u), at_1 = weight_at(u, run * 2u + 1u);
-        const vec4 x_0 = staged[at_0 + at_0 / WEIGHT_QUAD_VECS * 2u], x_1 = staged[at_1 + at_1 / WEIGHT_QUAD_VECS * 2u];
-        const float of_x = run_sums[run * units + u];
+        const vec4 x_0 = staged[weight_staged(u, run * 2u)], x_1 = staged[weight_staged(u, run * 2u + 1u)];
+        const float of_x = sums[run];
         of_unit[0] = add_run(first, run, x_0, x_1, of_x, of_unit[0]);
         of_unit[1] = add_run(second, run, x_0, x_1, of_x, of_unit[1]);
     }
@@ -94,4 +114,29 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
         sum[1] = b;
     }
 #endif
+}
+
+// What a subgroup has summed of its part of a pair.
+struct Sums {
+    uint part;        // which part of the workgroup's
+    uint chunk, unit; // of the pair, and the lane's first of it
+    SUM sum[2];
+};
+
+#define MULTIPLY_STEP(S, SUMS, D)                                                                          \
+    {                                                                                                      \
+        const uint unit = SUMS.unit + (D) * S.stride;                                                      \
+        if (unit < S.units) multiply(held[2u * (D)], held[2u * (D) + 1u], unit, S.units, SUMS.sum);        \
+    }
+
+void end_chunk(Stream s, inout Sums sums)
+{
+    sums.unit += STEPS * s.stride;
+    if (++sums.chunk < s.chunks) return;
+    precise const float first = subgroupAdd(sum_of(sums.sum[0])), second = subgroupAdd(sum_of(sums.sum[1]));
+    if (gl_SubgroupInvocationID == 0u) {
+        part_sums[2u * sums.part] = first;
+        part_sums[2u * sums.part + 1u] = second;
+    }
+    sums = Sums(sums.part + SUBGROUPS, 0u, s.first_unit, SUM[](SUM(0.0), SUM(0.0)));
 }

@@ -1,13 +1,13 @@
-// What a phase reads of other workgroups' results, copied to shared memory once: x with its norm's weights as
+// What a phase reads of other workgroups' results, waited for and copied to shared memory once: x with its norm's weights as
 // staged_matvec.comp keeps it, or the inputs of the GSA step.
 void put(uint i, uint units, vec4 value)
 {
 #if defined(WEIGHT_BLOCKS)
-    staged[i + i / WEIGHT_QUAD_VECS * 2u] = value;
+    staged[i + i / WEIGHT_QUAD_VECS * 2u] = value; // as weight_staged
     const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
     precise const float both = mine + subgroupShuffleXor(mine, 2u);
     const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
-    if ((i & 2u) == 0u) run_sums[run * units + u] = both;
+    if ((i & 2u) == 0u) run_sums[u][run] = both;
 #else
     staged[i % WEIGHT_VECS * units + i / WEIGHT_VECS] = value;
 #endif
@@ -20,7 +20,7 @@ void put_padding(uint x_vecs, uint units)
     for (uint i = x_vecs + lane; i < units / 4u * WEIGHT_QUAD_VECS; i += INVOCATIONS) {
         const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
         staged[i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
-        if ((i & 2u) == 0u) run_sums[run * units + u] = 0.0;
+        if ((i & 2u) == 0u) run_sums[u][run] = 0.0;
     }
 #else
     if (lane < units * WEIGHT_VECS - x_vecs) staged[units * WEIGHT_VECS - 1u] = vec4(0.0); // at most one
@@ -28,83 +28,110 @@ void put_padding(uint x_vecs, uint units)
 }
 
 // Squares are summed by runs of LANES vecs.
-void stage_normed(uint at, uint x_vecs, uint units)
+void stage_normed_vec(uint i, uint units, vec4 value, vec4 weight)
 {
-    const uint AHEAD = 2u;
-    SharedVecs x = SharedVecs(address(at, GSA_RESIDENT_X));
-    const uvec2 norm = address(at, GSA_RESIDENT_NORM);
+    precise const vec4 square = value * value;
+    precise const float all = subgroupAdd(sum_of(square));
+    if (gl_SubgroupInvocationID == 0u) squares[i / LANES] = all;
+    put(i, units, value * weight);
+}
+
+void stage_normed(Phase p, uint x_vecs, uint units)
+{
+    const uint x = place(p, GSA_RESIDENT_X);
+    const uvec2 norm = address(p, GSA_RESIDENT_NORM);
     const bool weighted = (norm.x | norm.y) != 0u;
-    for (uint first = lane; first < x_vecs; first += AHEAD * INVOCATIONS) {
-        vec4 value[AHEAD], weight[AHEAD];
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++) {
-            value[j] = weight[j] = vec4(0.0);
-            if (first + j * INVOCATIONS < x_vecs) {
-                value[j] = x.v[first + j * INVOCATIONS];
-                weight[j] = weighted ? Vecs(norm).v[first + j * INVOCATIONS] : vec4(1.0);
-            }
+    for (uint first = lane; first < x_vecs; first += NORMED_AHEAD * INVOCATIONS) {
+        vec4 weight[NORMED_AHEAD];
+        uint from[4u * NORMED_AHEAD], word[4u * NORMED_AHEAD];
+        [[unroll]] for (uint j = 0u; j < NORMED_AHEAD; j++) {
+            const uint i = min(first + j * INVOCATIONS, x_vecs - 1u);
+            weight[j] = Vecs(weighted ? norm : uvec2(push.x_lo, push.x_hi)).v[weighted ? i : 0u];
+            [[unroll]] for (uint e = 0u; e < 4u; e++) from[4u * j + e] = x + post_vec(i) + e * LANES;
         }
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++)
-            if (first + j * INVOCATIONS < x_vecs) {
-                precise const vec4 square = value[j] * value[j];
-                precise const float all = subgroupAdd(sum_of(square));
-                if (gl_SubgroupInvocationID == 0u) squares[(first + j * INVOCATIONS) / LANES] = all;
-                put(first + j * INVOCATIONS, units, value[j] * weight[j]);
-            }
+        AWAIT(4u * NORMED_AHEAD, word, from)
+        [[unroll]] for (uint j = 0u; j < NORMED_AHEAD; j++) {
+            vec4 value;
+            [[unroll]] for (uint e = 0u; e < 4u; e++) value[e] = post_value(word[4u * j + e]);
+            if (first + j * INVOCATIONS < x_vecs)
+                stage_normed_vec(first + j * INVOCATIONS, units, value, weighted ? weight[j] : vec4(1.0));
+        }
     }
 }
 
-void stage_plain(uint at, uint x_vecs, uint units)
+// The first phase's, which lies ready.
+void stage_first(Phase p)
 {
-    const uint AHEAD = 4u;
-    SharedVecs x = SharedVecs(address(at, GSA_RESIDENT_X));
-    for (uint first = lane; first < x_vecs; first += AHEAD * INVOCATIONS) {
-        vec4 value[AHEAD];
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++) value[j] = vec4(0.0);
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++)
-            if (first + j * INVOCATIONS < x_vecs) value[j] = x.v[first + j * INVOCATIONS];
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++)
-            if (first + j * INVOCATIONS < x_vecs) put(first + j * INVOCATIONS, units, value[j]);
-    }
-}
-
-void stage(uint at)
-{
-    const uint x_vecs = field(at, GSA_RESIDENT_X_VECS), units = weight_units(x_vecs);
-    if (field(at, GSA_RESIDENT_NORMED) != 0u) {
-        stage_normed(at, x_vecs, units);
-    } else {
-        stage_plain(at, x_vecs, units);
+    const uint x_vecs = field(p, GSA_RESIDENT_X_VECS), units = weight_units(x_vecs);
+    const uvec2 norm = address(p, GSA_RESIDENT_NORM);
+    for (uint i = lane; i < x_vecs; i += INVOCATIONS) {
+        vec4 weight = vec4(1.0);
+        if ((norm.x | norm.y) != 0u) weight = Vecs(norm).v[i];
+        stage_normed_vec(i, units, Vecs(uvec2(push.x_lo, push.x_hi)).v[i], weight);
     }
     put_padding(x_vecs, units);
     barrier();
 }
 
-// Vec i of: partial scores of the kv head's queries, these queries, its key, its log decays.
-vec4 step_input(uint i)
+void stage_plain(Phase p, uint x_vecs, uint units)
 {
-    const uint partials = HEADS * push.k_tiles * push.M / 4u, queries = HEADS * push.K / 4u, keys = push.K / 4u;
-    if (i < partials) return SharedVecs(uvec2(push.partial_lo, push.partial_hi)).v[kv_head * partials + i];
-    i -= partials;
-    if (i < queries) return row.v[kv_head * queries + i];
-    i -= queries;
-    if (i < keys) return row.v[push.k_row / 4u + kv_head * keys + i];
-    return row.v[push.f_row / 4u + kv_head * push.M / 4u + i - keys];
+    const uint x = place(p, GSA_RESIDENT_X);
+    for (uint first = lane; first < x_vecs; first += PLAIN_AHEAD * INVOCATIONS) {
+        uint from[4u * PLAIN_AHEAD], word[4u * PLAIN_AHEAD];
+        [[unroll]] for (uint j = 0u; j < 4u * PLAIN_AHEAD; j++)
+            from[j] = x + post_vec(min(first + j / 4u * INVOCATIONS, x_vecs - 1u)) + j % 4u * LANES;
+        AWAIT(4u * PLAIN_AHEAD, word, from)
+        [[unroll]] for (uint j = 0u; j < PLAIN_AHEAD; j++) {
+            vec4 value;
+            [[unroll]] for (uint e = 0u; e < 4u; e++) value[e] = post_value(word[4u * j + e]);
+            if (first + j * INVOCATIONS < x_vecs) put(first + j * INVOCATIONS, units, value);
+        }
+    }
 }
 
-void stage_step()
+// The phase's x to shared memory, with a barrier behind. False: leave. And one before, here and below: all subgroups have
+// told what they had to before one waits, for it may be what the others wait for.
+bool stage(Phase p)
 {
-    const uint AHEAD = 4u;
-    q_at = HEADS * push.k_tiles * push.M;
-    k_at = q_at + HEADS * push.K;
-    g_at = k_at + push.K;
-    const uint n = (g_at + push.M) / 4u;
-    for (uint first = lane; first < n; first += AHEAD * INVOCATIONS) {
-        vec4 value[AHEAD];
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++) value[j] = vec4(0.0);
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++)
-            if (first + j * INVOCATIONS < n) value[j] = step_input(first + j * INVOCATIONS);
-        [[unroll]] for (uint j = 0u; j < AHEAD; j++)
-            if (first + j * INVOCATIONS < n) staged[first + j * INVOCATIONS] = value[j];
+    const uint x_vecs = field(p, GSA_RESIDENT_X_VECS), units = weight_units(x_vecs);
+    barrier();
+    if (field(p, GSA_RESIDENT_NORMED) != 0u) {
+        stage_normed(p, x_vecs, units);
+    } else {
+        stage_plain(p, x_vecs, units);
+    }
+    put_padding(x_vecs, units);
+    barrier();
+    return failed == 0u;
+}
+
+// Word i of a task's inputs beside partial scores: its queries, its key, its log decays, its values.
+uint step_input(uint i)
+{
+    const uint k = HEADS * K, g = k + K, v = g + M;
+    uint from = V_ROW + kv_head * V + min(4u * task.v0 + i - v, V - 1u);
+    from = i < v ? F_ROW + kv_head * M + i - g : from;
+    from = i < g ? K_ROW + kv_head * K + i - k : from;
+    return i < k ? kv_head * HEADS * K + i : from;
+}
+
+bool stage_step(Phase p)
+{
+    const uint PARTIALS = HEADS * K_TILES * M, INPUTS = HEADS * K + K + M + 4u * QUADS;
+    const uint PARTIAL_AHEAD = (PARTIALS + INVOCATIONS - 1u) / INVOCATIONS;
+    const uint AHEAD = PARTIAL_AHEAD + (INPUTS + INVOCATIONS - 1u) / INVOCATIONS;
+    const uint partial = p.layer * push.layer_words + push.partial + kv_head * PARTIALS, row = place(p, GSA_RESIDENT_Y);
+    uint from[AHEAD], word[AHEAD];
+    [[unroll]] for (uint j = 0u; j < AHEAD; j++)
+        from[j] = j < PARTIAL_AHEAD ? partial + min(lane + j * INVOCATIONS, PARTIALS - 1u)
+                                    : row + step_input(min(lane + (j - PARTIAL_AHEAD) * INVOCATIONS, INPUTS - 1u));
+    barrier();
+    AWAIT(AHEAD, word, from)
+    [[unroll]] for (uint j = 0u; j < AHEAD; j++) {
+        const uint i = j < PARTIAL_AHEAD ? min(lane + j * INVOCATIONS, PARTIALS - 1u)
+                                         : PARTIALS + min(lane + (j - PARTIAL_AHEAD) * INVOCATIONS, INPUTS - 1u);
+        staged[i / 4u][i % 4u] = post_value(word[j]);
     }
     barrier();
+    return failed == 0u;
 }

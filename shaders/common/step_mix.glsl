@@ -1,8 +1,9 @@
 // One GSA step, what is left after the product of q, k, v and log decay g: gsa_step_mix.comp tells the formulas. A task
 // is a run of columns of a kv head's value memory and the rows of its key memory that go with it; GROUP invocations
 // serve it, lane by lane. Subgroups are full, and a task's are the first MIX_SUBGROUPS of the workgroup, whose other
-// invocations call as well. The including shader declares push with K, V, M, k_tiles and tiles, and defines
-//   STEP_Q4(R, I) STEP_K4(I) STEP_V4(I)   fours of the task's heads: K, V and M are multiples of 4
+// invocations call as well. The including shader defines
+//   MIX_K MIX_V MIX_M MIX_K_TILES MIX_LANES   sizes, multiples of 4 but for the tiles of the key memory; lanes of a subgroup
+//   STEP_Q4(R, I) STEP_K4(I) STEP_V4(I)   fours of the task's heads
 //   STEP_K(K) STEP_G(M)                   single ones
 //   STEP_PARTIAL4(R, T, I)                what query head R read of tile T of the key memory, by fours of slots
 //   STEP_STATE(I)                         vec4 I of the state, read and written
@@ -21,18 +22,18 @@ shared float dot_part[HEADS * GROUP / 4u]; // no subgroup is smaller than 4
 // The task's columns of the value memory, which begins at vec hv and has v0 quads before the task.
 void step_load(uint lane, uint hv, uint v0, out vec4 held[HELD])
 {
-    const uint v_quads = push.V / 4u;
+    const uint v_quads = MIX_V / 4u;
     [[unroll]] for (uint i = 0u; i < HELD; i++) {
         const uint at = lane + i * GROUP, m = at / QUADS, v = v0 + at % QUADS;
         held[i] = vec4(0.0);
-        if (lane < GROUP && m < push.M && v < v_quads) held[i] = STEP_STATE(hv + m * v_quads + v);
+        if (lane < GROUP && m < MIX_M && v < v_quads) held[i] = STEP_STATE(hv + m * v_quads + v);
     }
 }
 
 // Gates, scores and their softmax. Everything that comes from memory is asked for before the first of it is used.
 void step_scores(uint lane)
 {
-    const uint M = push.M, K = push.K, slot_quads = M / 4u, key_quads = K / 4u;
+    const uint M = MIX_M, slot_quads = M / 4u, key_quads = MIX_K / 4u;
     const uint across = slot_quads <= 8u ? 8u : slot_quads <= 16u ? 16u : 32u, deep = GROUP / across;
     const uint AHEAD = HEADS <= 2u ? 8u : HEADS <= 4u ? 4u : 2u;
     if (lane < GROUP) {
@@ -44,12 +45,12 @@ void step_scores(uint lane)
             sum[r] = vec4(0.0);
         }
         const uint quad = lane % across;
-        for (uint t = lane / across; t < push.k_tiles; t += AHEAD * deep) {
+        for (uint t = lane / across; t < MIX_K_TILES; t += AHEAD * deep) {
             vec4 ahead[HEADS * AHEAD];
             [[unroll]] for (uint i = 0u; i < AHEAD; i++)
                 [[unroll]] for (uint r = 0u; r < HEADS; r++) {
                     ahead[i * HEADS + r] = vec4(0.0);
-                    if (t + i * deep < push.k_tiles && quad < slot_quads)
+                    if (t + i * deep < MIX_K_TILES && quad < slot_quads)
                         ahead[i * HEADS + r] = STEP_PARTIAL4(r, t + i * deep, quad);
                 }
             [[unroll]] for (uint i = 0u; i < AHEAD; i++)
@@ -88,15 +89,15 @@ void step_scores(uint lane)
     for (uint r = gl_SubgroupID; r < HEADS && lane < GROUP; r += MIX_SUBGROUPS) {
         float largest = -3.4e38;
         precise float sum = 0.0;
-        for (uint m = gl_SubgroupInvocationID; m < M; m += gl_SubgroupSize) largest = max(largest, score[r * M + m]);
+        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) largest = max(largest, score[r * M + m]);
         largest = subgroupMax(largest);
-        for (uint m = gl_SubgroupInvocationID; m < M; m += gl_SubgroupSize) {
+        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) {
             const float e = exp_neg(score[r * M + m] - largest);
             score[r * M + m] = e;
             sum += e;
         }
         precise const float all = subgroupAdd(sum);
-        for (uint m = gl_SubgroupInvocationID; m < M; m += gl_SubgroupSize) score[r * M + m] /= all;
+        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) score[r * M + m] /= all;
     }
     barrier();
 }
@@ -105,13 +106,13 @@ void step_scores(uint lane)
 vec4 step_value(uint lane, uint v0)
 {
     const uint v = v0 + lane % QUADS;
-    return lane < GROUP && v < push.V / 4u ? STEP_V4(v) : vec4(0.0);
+    return lane < GROUP && v < MIX_V / 4u ? STEP_V4(v) : vec4(0.0);
 }
 
 // The value memory, written and read: an invocation meets one quad of columns and every 32nd slot.
 void step_values(uint lane, uint hv, uint v0, vec4 value, vec4 held[HELD])
 {
-    const uint M = push.M, v_quads = push.V / 4u, v = v0 + lane % QUADS;
+    const uint M = MIX_M, v_quads = MIX_V / 4u, v = v0 + lane % QUADS;
     if (lane >= GROUP) return;
     precise vec4 mix_[HEADS];
     [[unroll]] for (uint r = 0u; r < HEADS; r++) mix_[r] = vec4(0.0);
@@ -126,7 +127,7 @@ void step_values(uint lane, uint hv, uint v0, vec4 value, vec4 held[HELD])
         [[unroll]] for (uint r = 0u; r < HEADS; r++) mix_[r] = fma(vec4(score[r * M + m]), h, mix_[r]);
     }
     [[unroll]] for (uint r = 0u; r < HEADS; r++) {
-        for (uint far = QUADS; far < gl_SubgroupSize; far *= 2u) {
+        for (uint far = QUADS; far < MIX_LANES; far *= 2u) {
             precise const vec4 other = mix_[r] + subgroupShuffleXor(mix_[r], far);
             mix_[r] = other;
         }
@@ -149,8 +150,8 @@ vec4 step_output(uint lane)
 // Vec at of the task's rows of the key memory, of which k0 is the first: old, with this step's write.
 vec4 step_key(uint at, uint k0, vec4 old)
 {
-    const uint m = at * 4u % push.M;
-    const float key = STEP_K(k0 + at * 4u / push.M);
+    const uint m = at * 4u % MIX_M;
+    const float key = STEP_K(k0 + at * 4u / MIX_M);
     vec4 result;
     [[unroll]] for (uint i = 0u; i < 4u; i++)
         result[i] = decay_apply(vec2(base[m + i], small[m + i]), old[i], strength[m + i] * key);

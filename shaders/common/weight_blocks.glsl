@@ -48,6 +48,13 @@
 #define WEIGHT_HALVES_64 0x54005400u
 #define WEIGHT_HALVES_384 0x5e005e00u // and turns the sign bits over
 
+// Sums of x over what a unit has of each run.
+#if defined(WEIGHT_Q8_0)
+#define WEIGHT_RUN_SUMS vec2
+#else
+#define WEIGHT_RUN_SUMS vec4
+#endif
+
 // q4_k keeps the minima's part beside the scales'.
 #if defined(WEIGHT_Q4_K)
 #define WeightPart vec2
@@ -101,6 +108,13 @@ uint weight_units(uint x_vecs)
 uint weight_at(uint u, uint v)
 {
     return u / 4u * WEIGHT_QUAD_VECS + v / 2u * 8u + u / 2u % 2u * 4u + v % 2u * 2u + u % 2u;
+}
+
+// The same where x is copied to shared memory with two vecs of room behind each quad, so that neighbouring quads lie in
+// different banks.
+uint weight_staged(uint u, uint v)
+{
+    return u / 4u * (WEIGHT_QUAD_VECS + 2u) + u / 2u % 2u * 4u + u % 2u + (v / 2u * 8u + v % 2u * 2u);
 }
 
 float weight_half(uint word, uint i)

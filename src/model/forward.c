@@ -102,14 +102,14 @@ static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w
     }
 }
 
-/* The counters are new for each pass; that a wait was given up stays true for chained ones. */
-static void begin_resident(gsai_recorder *r, const gsai_pass *p)
+/* Nothing is told yet; that a wait was given up stays true for chained passes. */
+static void begin_resident(gsai_recorder *r, const gsai_config *c, const gsai_pass *p)
 {
     const uint64_t first = p->chained ? GSAI_RESIDENT_LINE_BYTES : 0;
-    gsai_range counters = p->resident->sync;
-    counters.offset += first;
-    counters.size -= first;
-    gsai_recorder_fill_zero(r, counters);
+    gsai_range post = p->resident->post;
+    post.offset += first;
+    post.size = GSAI_RESIDENT_LINE_BYTES - first + gsai_resident_set_words(c, p->resident->shape->lanes) * 4;
+    gsai_recorder_fill_zero(r, post);
     if (!p->chained) gsai_op_resident_keep(r, p->resident, p->spare);
 }
 
@@ -134,7 +134,7 @@ void gsai_forward(
     const gsai_table chosen = {{s->tokens.buffer, s->tokens.offset, p->tokens_stride}, 0};
     gsai_table ids = p->chained ? chosen : p->ids;
     if (!p->chained) gsai_recorder_copy(r, p->staging, 0, s->work, 0, p->staging_bytes);
-    if (p->resident) begin_resident(r, p);
+    if (p->resident) begin_resident(r, c, p);
     for (uint32_t run = 0; run < p->repeat; run++) {
         gsai_range tokens = chosen.range;
         tokens.offset += (p->repeat - 1 - run) * p->tokens_stride;
@@ -145,6 +145,6 @@ void gsai_forward(
         ids = (gsai_table){tokens, 0};
     }
     if (p->repeat > 1) gsai_recorder_copy(r, s->tokens, 0, p->readback, p->tokens_at, p->repeat * p->tokens_stride);
-    if (p->resident) gsai_recorder_copy(r, p->resident->sync, 0, p->readback, p->given_up_at, 4);
+    if (p->resident) gsai_recorder_copy(r, p->resident->post, 0, p->readback, p->given_up_at, 4);
     gsai_recorder_to_host(r);
 }

@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#define PHASES_OF_LAYER GSAI_RESIDENT_PHASES
-#define SHARES          3u /* q k v f; o and down; gate and up */
+#define PHASES     GSA_RESIDENT_PHASES
+#define LEAST_TILE 8u /* of the key memory, see gsa_step.c */
 
 static const char *const op_of_type[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
     "resident_q4_0", "resident_q4_k", "resident_q6_k"};
@@ -36,12 +36,11 @@ static uint32_t log2_of(uint32_t n)
     return log;
 }
 
-static void products_of(
-    const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l, product p[PHASES_OF_LAYER])
+static void products_of(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l, product p[PHASES])
 {
-    const product all[PHASES_OF_LAYER] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
+    const product all[PHASES] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
         {.w = l->gate_up, .is_normed = true, .swiglu = true}, {.w = l->down}};
-    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
+    for (uint32_t i = 0; i < PHASES; i++) {
         const gsai_type type = all[i].w->parts[0].type;
         p[i] = all[i];
         p[i].n_pairs = p[i].w->n_rows / 2;
@@ -61,7 +60,7 @@ static uint32_t share_begin(uint64_t n_pairs, uint32_t g, uint32_t n_groups)
     return (uint32_t)(n_pairs * g / n_groups);
 }
 
-/* Queries go out in whole tiles; the other rows fill groups up to the same number of pairs. */
+/* Shares of a phase lie PHASES apart. Queries go out in whole tiles; the other rows fill groups up to the same number of pairs. */
 static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint32_t n_pairs, uint32_t *shares)
 {
     const uint32_t n = s->n_groups, tiles = c->H * c->K / s->tile, n_q = c->H * c->K / 2;
@@ -80,7 +79,7 @@ static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint3
         }
     }
     uint32_t at = n_q;
-    for (uint32_t g = 0; g < n; g++, shares += GSA_RESIDENT_SHARE) {
+    for (uint32_t g = 0; g < n; g++, shares += PHASES * GSA_RESIDENT_SHARE) {
         const uint32_t first = share_begin(tiles, g, n) * s->tile / 2, end = share_begin(tiles, g + 1, n) * s->tile / 2;
         const uint32_t room = low > end - first ? (uint32_t)low - (end - first) : 0, left = n_pairs - at;
         shares[0] = first;
@@ -93,7 +92,7 @@ static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint3
 
 static void share_evenly(const gsai_resident_shape *s, uint32_t n_pairs, uint32_t *shares)
 {
-    for (uint32_t g = 0; g < s->n_groups; g++, shares += GSA_RESIDENT_SHARE) {
+    for (uint32_t g = 0; g < s->n_groups; g++, shares += PHASES * GSA_RESIDENT_SHARE) {
         shares[0] = shares[1] = 0;
         shares[2] = share_begin(n_pairs, g, s->n_groups);
         shares[3] = share_begin(n_pairs, g + 1, s->n_groups) - shares[2];
@@ -112,7 +111,7 @@ static gsa_status check_matrices(
 {
     for (uint32_t i = 0; i < c->n_layers; i++) {
         const gsai_matrix *all[] = {layers[i].qkvf, layers[i].o, layers[i].gate_up, layers[i].down};
-        for (uint32_t j = 0; j < PHASES_OF_LAYER; j++) {
+        for (uint32_t j = 0; j < PHASES; j++) {
             if (all[j]->n_parts != 1 || all[j]->parts[0].type != type)
                 return cannot("a layer's matrices are of several types or too large for one binding");
             if (all[j]->n_cols % 4 != 0 || all[j]->n_rows % 2 != 0) return cannot("odd rows or columns");
@@ -127,19 +126,26 @@ static gsa_status check_matrices(
 static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
     const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
-    const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries + s->keys +
-                            2 * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) + 8 + 3 * slots +
+    const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries +
+                            (uint64_t)s->queries * c->M + PHASES * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) +
+                            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 8 + 3 * slots +
                             heads * (slots + GSA_MIXER_GROUP * 5ull + GSA_MIXER_GROUP / 4);
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
 }
 
+static uint32_t at_a_time(uint32_t n, uint32_t invocations, uint32_t most)
+{
+    const uint32_t all = (n + invocations - 1) / invocations;
+    return all < most ? all : most;
+}
+
 /* Room in shared memory: the most that any phase of any group needs. */
-static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PHASES_OF_LAYER], uint32_t *shares)
+static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PHASES], uint32_t *shares)
 {
     const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
-    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M) / 4;
-    s->run_sums = s->parts = s->queries = s->keys = s->squares = 1;
-    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
+    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4;
+    s->run_sums = s->parts = s->queries = s->squares = 1;
+    for (uint32_t i = 0; i < PHASES; i++) {
         const uint32_t units = gsai_matrix_row_units(s->type, p[i].w->n_cols);
         const bool blocks = gsai_type_is_quantised(s->type);
         const uint32_t held = blocks ? units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? units : units * 2;
@@ -152,13 +158,15 @@ static void find_room(gsai_resident_shape *s, const gsai_config *c, const produc
         else
             share_evenly(s, p[i].n_pairs, shares);
         for (uint32_t g = 0; g < s->n_groups; g++) {
-            const uint32_t *share = shares + g * GSA_RESIDENT_SHARE;
+            const uint32_t *share = shares + g * PHASES * GSA_RESIDENT_SHARE;
             const uint32_t parts = (share[1] + share[3]) << p[i].split_log;
             if (parts > s->parts) s->parts = parts;
             if (2 * share[1] > s->queries) s->queries = 2 * share[1];
         }
     }
-    s->keys = s->queries * c->M;
+    const uint32_t widest = c->D > c->H * c->V ? c->D : c->H * c->V;
+    s->ahead[0] = at_a_time(widest / 4, s->invocations, 2);
+    s->ahead[1] = at_a_time(c->F / 4, s->invocations, 4);
 }
 
 static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, uint32_t groups, gsai_resident_shape *s)
@@ -168,19 +176,18 @@ static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, ui
     const bool cpu = caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU; /* compiles long, has few registers */
     const uint32_t lanes = caps->subgroup_size, at_most = caps->max_invocations / lanes;
     const uint32_t most = at_most < caps->max_subgroups ? at_most : caps->max_subgroups;
-    uint32_t workers = (w->invocations ? w->invocations : cpu ? 128 : 512) / lanes;
+    uint32_t subgroups = (w->invocations ? w->invocations : cpu ? 128 : 512) / lanes;
     if (!v) return cannot("its kernel is masked, lacks a capability, or failed its question");
     s->lanes = lanes;
-    s->clerks = w->clerks ? 1 : 0;
-    while (workers + s->clerks > most && workers > 1) workers /= 2;
-    s->invocations = (workers + s->clerks) * lanes;
+    while (subgroups > most && subgroups > 1) subgroups /= 2;
+    s->invocations = subgroups * lanes;
     if (s->invocations < GSA_MIXER_GROUP) return cannot("workgroups are too small");
     s->n_groups = w->groups ? w->groups : caps->n_cores * (w->cores ? w->cores : 1);
     if (s->n_groups == 0) s->n_groups = groups;
     if (s->n_groups == 0) return cannot("the number of cores is not known here");
     if (s->n_groups > caps->max_group_count[0] || s->n_groups > 65535) return cannot("too many workgroups");
-    /* In registers beside all else: 64 of 128. */
-    const uint32_t depth = w->depth ? w->depth : cpu ? 4 : gsai_type_is_quantised(s->type) ? 8 : 16;
+    /* In registers beside all else. Blocks are unpacked to more than they are, and wait for instructions, not memory. */
+    const uint32_t depth = w->depth ? w->depth : cpu || gsai_type_is_quantised(s->type) ? 4 : 8;
     s->steps = depth < 4 ? 1 : depth > 64 ? 32 : depth / 2;
     /* A look takes about a microsecond on a GPU; on a CPU a group may wait for its thread. */
     s->max_polls = w->polls ? w->polls : cpu ? 1u << 28 : 20000;
@@ -192,24 +199,24 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
 {
     const gsai_type type = layers[0].qkvf->parts[0].type;
     gsai_resident_shape s = {.type = type};
-    product p[PHASES_OF_LAYER];
+    product p[PHASES];
 
     if (c->half_state) return cannot("states of f16");
     gsa_status status = check_matrices(dev, c, layers, same_bits, type);
     if (status == GSA_OK) status = choose_groups(dev, gsai_resident_variant(dev, type), groups, &s);
     if (status != GSA_OK) return status;
     s.tile = gsai_gsa_step_tile(dev, c, layers[0].qkvf);
-    if (s.tile == 0 || s.tile % 2 != 0) return cannot("the model's shape, convolution or feature map");
+    if (s.tile < LEAST_TILE || s.tile % 2 != 0) return cannot("the model's shape, convolution or feature map");
     products_of(dev, c, &layers[0], p);
-    const uint32_t workers = s.invocations / s.lanes - s.clerks;
-    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++)
-        if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || workers % p[i].plain.split)
+    const uint32_t subgroups = s.invocations / s.lanes;
+    for (uint32_t i = 0; i < PHASES; i++)
+        if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || subgroups % p[i].plain.split)
             return cannot("the plain pass splits rows in a way that does not fit a workgroup");
-    for (uint32_t i = 0; i < PHASES_OF_LAYER; i++) {
+    for (uint32_t i = 0; i < PHASES; i++) {
         s.split_log[i] = p[i].split_log;
         s.loads[i] = p[i].loads;
     }
-    uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, GSA_RESIDENT_SHARE * sizeof *shares);
+    uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, PHASES * GSA_RESIDENT_SHARE * sizeof *shares);
     if (!shares) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     find_room(&s, c, p, shares);
     gsai_free(&dev->allocator, shares);
@@ -225,64 +232,90 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
 
 uint64_t gsai_resident_table_uints(const gsai_resident_shape *s, const gsai_config *c)
 {
-    return (uint64_t)c->n_layers * PHASES_OF_LAYER * GSA_RESIDENT_STRIDE + SHARES * s->n_groups * GSA_RESIDENT_SHARE;
+    return PHASES * (GSA_RESIDENT_STRIDE + (uint64_t)s->n_groups * GSA_RESIDENT_SHARE) +
+           (uint64_t)c->n_layers * GSA_RESIDENT_LAYER;
 }
 
-static void put_address(uint32_t *record, uint32_t field, uint64_t address)
+static void put_address(uint32_t *to, uint64_t address)
 {
-    record[field] = (uint32_t)address;
-    record[field + 1] = (uint32_t)(address >> 32);
+    to[0] = (uint32_t)address;
+    to[1] = (uint32_t)(address >> 32);
 }
 
-static uint64_t row_address(gsai_rows rows)
+/* Where the values of a layer lie in a set of the post, in words; partial scores by the smallest tiles there are. */
+typedef struct post_places {
+    uint32_t qkvf, partial, o, mixed, act, x, words;
+} post_places;
+
+static post_places places_of(const gsai_config *c, uint32_t lanes)
 {
-    return gsai_range_address(rows.range) + 4ull * rows.offset;
+    post_places p = {0};
+    p.partial = c->H * c->K + c->G * (c->K + c->V + c->M);
+    p.o = p.partial + c->H * (c->K / LEAST_TILE) * c->M;
+    p.mixed = p.o + GSA_RESIDENT_ROW_WORDS(c->H * c->V, lanes);
+    p.act = p.mixed + GSA_RESIDENT_ROW_WORDS(c->D, lanes);
+    p.x = p.act + GSA_RESIDENT_ROW_WORDS(c->F, lanes);
+    p.words = p.x + GSA_RESIDENT_ROW_WORDS(c->D, lanes);
+    return p;
 }
 
-void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers,
-    const gsai_resident_rows *rows, uint32_t *table)
+static void fill_phases(
+    const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layer, uint32_t *table)
 {
-    static const uint32_t kinds[PHASES_OF_LAYER] = {
-        GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD};
-    const uint64_t from[PHASES_OF_LAYER] = {row_address(rows->x), row_address(rows->o), row_address(rows->x),
-        row_address(rows->act)},
-                   to[PHASES_OF_LAYER] = {
-                       row_address(rows->qkvf), row_address(rows->x), row_address(rows->act), row_address(rows->x)};
-    const uint32_t shares = c->n_layers * PHASES_OF_LAYER * GSA_RESIDENT_STRIDE,
-                   size = s->n_groups * GSA_RESIDENT_SHARE;
-    share_step(s, c, layers[0].qkvf->n_rows / 2, table + shares);
-    share_evenly(s, layers[0].o->n_rows / 2, table + shares + size);
-    share_evenly(s, layers[0].gate_up->n_rows / 2, table + shares + 2 * size);
-    for (uint32_t l = 0; l < c->n_layers; l++) {
-        const gsai_vector norms[PHASES_OF_LAYER] = {layers[l].attn_norm, layers[l].g_norm, layers[l].ffn_norm, {0}};
-        const gsai_matrix *w[PHASES_OF_LAYER] = {layers[l].qkvf, layers[l].o, layers[l].gate_up, layers[l].down};
-        for (uint32_t i = 0; i < PHASES_OF_LAYER; i++, table += GSA_RESIDENT_STRIDE) {
-            const float eps = i == 1 ? c->g_norm_eps : c->norm_eps;
-            memset(table, 0, GSA_RESIDENT_STRIDE * sizeof *table);
-            put_address(table, GSA_RESIDENT_WEIGHTS, gsai_range_address(w[i]->parts[0].range));
-            if (norms[i].size) put_address(table, GSA_RESIDENT_NORM, gsai_range_address(norms[i]));
-            put_address(table, GSA_RESIDENT_X, from[i]);
-            put_address(table, GSA_RESIDENT_Y, to[i]);
-            put_address(table, GSA_RESIDENT_STATE, gsai_range_address(layers[l].state));
-            table[GSA_RESIDENT_KIND] = kinds[i];
-            table[GSA_RESIDENT_X_VECS] = w[i]->n_cols / 4;
-            table[GSA_RESIDENT_ROW_VECS] = (uint32_t)(gsai_matrix_row_bytes(s->type, w[i]->n_cols) / 16);
-            table[GSA_RESIDENT_PAIR_ROWS] = i == 2 ? 1 : 2;
-            table[GSA_RESIDENT_SECOND_ROW] = i == 2 ? w[i]->n_rows / 2 : 1;
-            table[GSA_RESIDENT_SPLIT] = s->split_log[i];
-            table[GSA_RESIDENT_LOADS] = s->loads[i];
-            table[GSA_RESIDENT_NORMED] = kinds[i] != GSA_RESIDENT_ADD || i == 1;
-            memcpy(&table[GSA_RESIDENT_EPS], &eps, sizeof eps);
-            table[GSA_RESIDENT_SHARES] = shares + (i == 0 ? 0 : i == 2 ? 2 : 1) * size;
-        }
+    static const uint32_t kinds[PHASES] = {GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD};
+    const gsai_matrix *w[PHASES] = {layer->qkvf, layer->o, layer->gate_up, layer->down};
+    const post_places p = places_of(c, s->lanes);
+    const uint32_t layer_before = p.x - p.words; /* wraps around, as the sum with the layer's place does */
+    const uint32_t x[PHASES] = {layer_before, p.o, p.mixed, p.act}, y[PHASES] = {p.qkvf, p.mixed, p.act, p.x};
+    for (uint32_t i = 0; i < PHASES; i++, table += GSA_RESIDENT_STRIDE) {
+        const float eps = i == 1 ? c->g_norm_eps : c->norm_eps;
+        table[GSA_RESIDENT_KIND] = kinds[i];
+        table[GSA_RESIDENT_X] = x[i];
+        table[GSA_RESIDENT_Y] = y[i];
+        table[GSA_RESIDENT_BEFORE] = i == 1 ? layer_before : p.mixed;
+        table[GSA_RESIDENT_X_VECS] = w[i]->n_cols / 4;
+        table[GSA_RESIDENT_ROW_VECS] = (uint32_t)(gsai_matrix_row_bytes(s->type, w[i]->n_cols) / 16);
+        table[GSA_RESIDENT_PAIR_ROWS] = i == 2 ? 1 : 2;
+        table[GSA_RESIDENT_SECOND_ROW] = i == 2 ? w[i]->n_rows / 2 : 1;
+        table[GSA_RESIDENT_SPLIT] = s->split_log[i];
+        table[GSA_RESIDENT_LOADS] = s->loads[i];
+        table[GSA_RESIDENT_NORMED] = i != 3;
+        memcpy(&table[GSA_RESIDENT_EPS], &eps, sizeof eps);
     }
 }
 
-_Static_assert(GSAI_RESIDENT_LINE_BYTES == 4 * GSA_RESIDENT_LINE, "the counters' first line");
-
-uint64_t gsai_resident_sync_uints(void)
+void gsai_resident_table_fill(
+    const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table)
 {
-    return GSA_RESIDENT_LINE * (1ull + GSAI_RESIDENT_RUNS);
+    fill_phases(s, c, layers, table);
+    table += PHASES * GSA_RESIDENT_STRIDE;
+    share_step(s, c, layers[0].qkvf->n_rows / 2, table);
+    share_evenly(s, layers[0].o->n_rows / 2, table + GSA_RESIDENT_SHARE);
+    share_evenly(s, layers[0].gate_up->n_rows / 2, table + 2 * GSA_RESIDENT_SHARE);
+    share_evenly(s, layers[0].down->n_rows / 2, table + 3 * GSA_RESIDENT_SHARE);
+    table += s->n_groups * PHASES * GSA_RESIDENT_SHARE;
+    for (uint32_t l = 0; l < c->n_layers; l++, table += GSA_RESIDENT_LAYER) {
+        const gsai_vector norms[PHASES] = {layers[l].attn_norm, layers[l].g_norm, layers[l].ffn_norm, {0}};
+        const gsai_matrix *w[PHASES] = {layers[l].qkvf, layers[l].o, layers[l].gate_up, layers[l].down};
+        for (uint32_t i = 0; i < PHASES; i++) {
+            put_address(table + GSA_RESIDENT_WEIGHTS + 2 * i, gsai_range_address(w[i]->parts[0].range));
+            put_address(table + GSA_RESIDENT_NORM + 2 * i, norms[i].size ? gsai_range_address(norms[i]) : 0);
+        }
+        put_address(table + GSA_RESIDENT_STATE, gsai_range_address(layers[l].state));
+    }
+}
+
+_Static_assert(GSAI_RESIDENT_PHASES == GSA_RESIDENT_PHASES, "products of a layer");
+_Static_assert(GSAI_RESIDENT_LINE_BYTES == 4 * GSA_RESIDENT_LINE, "where the post's first set begins");
+
+uint64_t gsai_resident_set_words(const gsai_config *c, uint32_t lanes)
+{
+    return (uint64_t)c->n_layers * places_of(c, lanes).words;
+}
+
+uint64_t gsai_resident_post_words(const gsai_config *c, uint32_t lanes)
+{
+    return GSA_RESIDENT_LINE + 2 * gsai_resident_set_words(c, lanes);
 }
 
 /* --- the calls --- */
@@ -291,48 +324,41 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
 {
     const gsai_resident_shape *s = a->shape;
     const gsai_config *c = a->config;
-    const uint32_t tasks = (c->V + 15) / 16;
-    const uint64_t partial = gsai_range_address(a->rows->partial), o = row_address(a->rows->o);
+    const uint64_t x = gsai_range_address(a->x.range) + 4ull * a->x.offset;
+    const uint32_t set = (uint32_t)gsai_resident_set_words(c, s->lanes), odd = a->run % 2;
+    const post_places places = places_of(c, s->lanes);
+    const uint64_t post = gsai_range_address(a->post) + 4ull * (GSA_RESIDENT_LINE + (odd ? set : 0));
     const gsai_variant *v = gsai_op_variant(r, op_of_type[s->type]);
     if (!v || !gsai_op_check_words(r, "resident", "work", &a->work->range, a->work->chunks, GSA_WORK_STRIDE)) return;
     const struct gsa_resident_push push = {
-        .n_phases = c->n_layers * PHASES_OF_LAYER,
-        .counter = GSA_RESIDENT_LINE * (1 + a->run),
         .max_polls = s->max_polls,
         .n_groups = s->n_groups,
         .chunk = a->work->chunks,
-        .K = c->K,
-        .V = c->V,
-        .M = c->M,
+        .post_lo = (uint32_t)post,
+        .post_hi = (uint32_t)(post >> 32),
+        .other = GSA_RESIDENT_LINE + (odd ? 0 : set),
+        .layer_words = places.words,
+        .partial = places.partial,
+        .o = places.o,
+        .x_lo = (uint32_t)x,
+        .x_hi = (uint32_t)(x >> 32),
         .state_stride = (uint32_t)a->state.n_floats,
         .hk = (uint32_t)a->state.hk,
         .hv = (uint32_t)a->state.hv,
-        .k_row = c->H * c->K,
-        .v_row = (c->H + c->G) * c->K,
-        .f_row = (c->H + c->G) * c->K + c->G * c->V,
-        .tile = s->tile,
-        .k_tiles = c->K / s->tile,
-        .tiles = (c->K + tasks - 1) / tasks,
-        .tasks = tasks,
-        .n_tasks = c->G * tasks,
-        .partial_lo = (uint32_t)partial,
-        .partial_hi = (uint32_t)(partial >> 32),
-        .o_lo = (uint32_t)o,
-        .o_hi = (uint32_t)(o >> 32),
         .scale = c->scale,
         .normalizer = c->gate_normalizer,
-        .map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU,
-        .act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
         .leave = gsai_recorder_forced(r) ? 0 : gsai_recorder_device(r)->resident.leave, /* never in a known question */
     };
-    const uint32_t spec[] = {s->invocations, s->lanes, s->steps, s->clerks, c->H / c->G, (c->M + 31) / 32, s->x_held,
-        s->run_sums, s->parts, s->queries, s->keys, s->squares};
+    const uint32_t map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU;
+    const uint32_t act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH;
+    const uint32_t spec[] = {s->invocations, s->lanes, s->steps, c->H / c->G, c->G, c->K, c->V, c->M, s->tile, map, act,
+        s->x_held, s->run_sums, s->parts, s->queries, s->squares, s->ahead[0], s->ahead[1], c->n_layers};
     gsai_call call = {
         .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 12, s->lanes);
+    call.pipeline = gsai_op_pipeline(r, v, spec, 19, s->lanes);
     call.bind[0] = GSAI_BIND(a->table, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
-    call.bind[2] = GSAI_BIND(a->sync, GSAI_READ_WRITE);
+    call.bind[2] = GSAI_BIND(a->post, GSAI_READ_WRITE);
     call.groups[0] = s->n_groups;
     call.bytes = a->bytes;
     if (call.pipeline) gsai_recorder_call(r, &call);
@@ -343,8 +369,10 @@ void gsai_op_resident_keep(gsai_recorder *r, const gsai_resident_args *a, gsai_r
     const uint64_t to = gsai_range_address(spare), vecs = a->state.n_floats / 4;
     const gsai_variant *v = gsai_op_variant(r, "resident_keep");
     if (!v) return;
+    const uint32_t first =
+        PHASES * (GSA_RESIDENT_STRIDE + a->shape->n_groups * GSA_RESIDENT_SHARE) + GSA_RESIDENT_STATE;
     const struct gsa_resident_keep_push push = {
-        PHASES_OF_LAYER * GSA_RESIDENT_STRIDE, a->work->chunks, (uint32_t)vecs, (uint32_t)to, (uint32_t)(to >> 32)};
+        first, a->work->chunks, (uint32_t)vecs, (uint32_t)to, (uint32_t)(to >> 32)};
     gsai_call call = {
         .label = "resident keep", .n_bind = 2, .push = &push, .push_bytes = sizeof push, .by_address = true};
     call.pipeline = gsai_op_pipeline(r, v, NULL, 0, 0);

@@ -5,8 +5,7 @@
 
 #include "ops/ops.h"
 
-#define GSAI_RESIDENT_RUNS   16u /* tokens of one submission */
-#define GSAI_RESIDENT_PHASES 4u  /* products of a layer: q k v f, o, gate and up, down */
+#define GSAI_RESIDENT_PHASES 4u /* products of a layer: q k v f, o, gate and up, down */
 
 typedef struct gsai_resident_layer {
     gsai_vector attn_norm, g_norm, ffn_norm;
@@ -14,19 +13,14 @@ typedef struct gsai_resident_layer {
     gsai_range state; /* slots of one page of the arena */
 } gsai_resident_layer;
 
-/* Activations of one row, as in the plain pass. */
-typedef struct gsai_resident_rows {
-    gsai_rows x, qkvf, o, act;
-    gsai_range partial; /* scores of tiles of the key memory */
-} gsai_resident_rows;
-
 /* The shape of the dispatch, fixed for a model on a device. */
 typedef struct gsai_resident_shape {
     gsai_type type; /* of all layers' matrices */
-    uint32_t n_groups, invocations, lanes, steps, clerks, max_polls;
+    uint32_t n_groups, invocations, lanes, steps, max_polls;
     uint32_t tile; /* rows of the key memory behind a partial score */
     uint32_t split_log[GSAI_RESIDENT_PHASES], loads[GSAI_RESIDENT_PHASES];
-    uint32_t x_held, run_sums, parts, queries, keys, squares; /* room in shared memory; see the shader */
+    uint32_t x_held, run_sums, parts, queries, squares; /* room in shared memory; see the shader */
+    uint32_t ahead[2]; /* vecs of x, with a norm and without, that an invocation waits for at a time */
 } gsai_resident_shape;
 
 /* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of
@@ -40,22 +34,24 @@ const gsai_variant *gsai_resident_variant(const gsa_device *dev, gsai_type type)
 
 /* The list of phases and what each workgroup has of them, for one page of states. */
 uint64_t gsai_resident_table_uints(const gsai_resident_shape *s, const gsai_config *c);
-void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers,
-    const gsai_resident_rows *rows, uint32_t *table);
+void gsai_resident_table_fill(
+    const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table);
 
-/* Words of the counters; the first is not zero once a wait was given up, from GSAI_RESIDENT_LINE_BYTES on they count.
- * Zeroed before the first run. */
+/* Words of the post, what workgroups tell each other. The first is not zero once a wait was given up; from
+ * GSAI_RESIDENT_LINE_BYTES on are two sets of values. A submission's first run needs zeros in the first set, and empties
+ * the second for the next. */
 #define GSAI_RESIDENT_LINE_BYTES 256u
-uint64_t gsai_resident_sync_uints(void);
+uint64_t gsai_resident_set_words(const gsai_config *c, uint32_t lanes);
+uint64_t gsai_resident_post_words(const gsai_config *c, uint32_t lanes);
 
 typedef struct gsai_resident_args {
     const gsai_resident_shape *shape;
     const gsai_config *config;
-    const gsai_resident_rows *rows;
-    gsai_range table, sync;
+    gsai_rows x; /* the residual stream's one row */
+    gsai_range table, post;
     gsai_layer_state state;
     const gsai_work *work; /* one chunk of one row */
-    uint32_t run;          /* of the submission, below GSAI_RESIDENT_RUNS: each has counters of its own */
+    uint32_t run;          /* of the submission: its sets take turns */
     uint64_t bytes;        /* weights and state, for the estimate */
 } gsai_resident_args;
 void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a);

@@ -107,12 +107,12 @@ static bool reference(gsai_check *c, const small_model *m, float *x, float *cons
     return c->status == GSA_OK;
 }
 
-/* The question itself; counters is memory of the device, where workgroups can count together. */
-static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape, const gsai_buffer *counters)
+/* The question itself; post is memory of the device, where workgroups can tell each other. */
+static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape, const gsai_buffer *post)
 {
     const gsai_config *f = &m->c;
     const gsai_layer_state at = gsai_config_layer_state(f, 0);
-    const uint32_t n = f->H * f->K + f->G * (f->K + f->V + f->M), slot = 1;
+    const uint32_t slot = 1;
     float *x = gsai_check_random(c, f->D, 2, false), *states[LAYERS];
     uint32_t *words = (uint32_t *)gsai_check_alloc(c, GSA_WORK_STRIDE);
     uint32_t *list = (uint32_t *)gsai_check_alloc(c, gsai_resident_table_uints(shape, f));
@@ -125,26 +125,22 @@ static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape,
         states[l] = all + slot * at.n_floats;
         m->layers[l].state = gsai_check_place(c, all, N_SLOTS * at.n_floats * 4, GSAI_CHECK_INOUT);
     }
-    const gsai_resident_rows rows = {.x = gsai_check_rows(c, x, 1, f->D, GSAI_CHECK_INOUT),
-        .qkvf = gsai_check_rows(c, NULL, 1, n, GSAI_CHECK_OUT),
-        .o = gsai_check_rows(c, NULL, 1, f->H * f->V, GSAI_CHECK_OUT),
-        .act = gsai_check_rows(c, NULL, 1, f->F, GSAI_CHECK_OUT),
-        .partial = gsai_check_place(c, NULL, 4ull * f->H * (f->K / shape->tile) * f->M, GSAI_CHECK_OUT)};
+    const gsai_rows residual = gsai_check_rows(c, x, 1, f->D, GSAI_CHECK_INOUT);
     const gsai_range chunks = gsai_check_place(c, words, GSA_WORK_STRIDE * 4, GSAI_CHECK_IN);
     const gsai_range spare = gsai_check_place(c, NULL, LAYERS * at.n_floats * 4, GSAI_CHECK_OUT);
     if (c->status != GSA_OK || c->skipped) return;
-    gsai_resident_table_fill(shape, f, m->layers, &rows, list);
+    gsai_resident_table_fill(shape, f, m->layers, list);
     const gsai_work work = {chunks, 0, 0, 1, 1, 1, GSAI_ROWS_ONE};
     const gsai_resident_args args = {.shape = shape,
         .config = f,
-        .rows = &rows,
+        .x = residual,
         .table = gsai_check_place(c, list, gsai_resident_table_uints(shape, f) * 4, GSAI_CHECK_IN),
-        .sync = {counters, 0, counters->size},
+        .post = {post, 0, post->size},
         .state = at,
         .work = &work};
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
-    gsai_recorder_fill_zero(r, args.sync);
+    gsai_recorder_fill_zero(r, args.post);
     gsai_op_resident_keep(r, &args, spare);
     gsai_op_resident(r, &args);
     if (gsai_check_end(c) != GSA_OK) return;
@@ -154,7 +150,7 @@ static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape,
         if (kept && memcmp(kept + l * at.n_floats, states[l], at.n_floats * 4) != 0) gsai_check_fail(c);
     }
     if (!reference(c, m, x, states)) return;
-    gsai_check_compare_rows(c, rows.x, x, 1, f->D);
+    gsai_check_compare_rows(c, residual, x, 1, f->D);
     for (uint32_t l = 0; l < LAYERS; l++) {
         const float *got = gsai_check_data(c, m->layers[l].state);
         if (got) gsai_check_compare(c, got + slot * at.n_floats, states[l], at.n_floats);
@@ -165,16 +161,17 @@ static void run_resident(gsai_check *c, const gsai_verify_case *k)
 {
     small_model m;
     gsai_resident_shape shape;
-    gsai_buffer counters = {0};
+    gsai_buffer post = {0};
     if (!make_model(c, k, &m)) return;
     const gsa_status status = gsai_resident_choose(c->dev, &m.c, m.layers, 1, false, &shape);
     if (status != GSA_OK) {
         c->skipped = true;
         return;
     }
-    gsai_check_status(c, gsai_buffer_create(c->dev, gsai_resident_sync_uints() * 4, GSAI_MEMORY_DEVICE, &counters));
-    if (c->status == GSA_OK) ask(c, &m, &shape, &counters);
-    gsai_buffer_destroy(c->dev, &counters);
+    gsai_check_status(
+        c, gsai_buffer_create(c->dev, gsai_resident_post_words(&m.c, shape.lanes) * 4, GSAI_MEMORY_DEVICE, &post));
+    if (c->status == GSA_OK) ask(c, &m, &shape, &post);
+    gsai_buffer_destroy(c->dev, &post);
 }
 
 static const gsai_verify_case cases[] = {

@@ -39,10 +39,9 @@ typedef struct gsai_lane {
 typedef struct gsai_gpu_resident {
     bool is_there; /* memory and list are; whether the kernel may still be used, the device's variants tell */
     gsai_resident_shape shape;
-    gsai_resident_rows rows;
     gsai_heap heap;
     gsai_range spare; /* [n_layers] states */
-    gsai_range sync;
+    gsai_range post;
     gsai_range *tables;  /* [n_pages] */
     const gsai_job *job; /* that runs it, or NULL */
     uint32_t slot;       /* of that job's session */

@@ -8,7 +8,7 @@
 
 /* What the memory of a resident step is laid out by; the same for the plan and the engine. */
 typedef struct places {
-    gsai_place spare, sync, table; /* the table of the first page; others follow, one place each */
+    gsai_place spare, post, table; /* the table of the first page; others follow, one place each */
 } places;
 
 static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
@@ -37,7 +37,8 @@ static gsa_status lay_out(
     const gsa_device *dev, const gsai_config *c, const gsai_capacity *k, gsai_layout *l, places *p, gsai_place *tables)
 {
     gsa_status status = gsai_layout_place(l, k->state_bytes, &p->spare);
-    if (status == GSA_OK) status = gsai_layout_place(l, gsai_resident_sync_uints() * 4, &p->sync);
+    if (status == GSA_OK)
+        status = gsai_layout_place(l, gsai_resident_post_words(c, dev->caps.subgroup_size) * 4, &p->post);
     for (uint32_t i = 0; status == GSA_OK && i < k->n_pages; i++) {
         status = gsai_layout_place(l, table_bytes(dev, c), &p->table);
         if (tables) tables[i] = p->table;
@@ -71,7 +72,7 @@ static gsa_status make_memory(gsai_gpu_engine *e)
     if (status == GSA_OK) status = gsai_heap_create(e->dev, &layout, GSAI_MEMORY_DEVICE, &s->heap);
     if (status == GSA_OK) {
         s->spare = gsai_heap_range(&s->heap, p.spare);
-        s->sync = gsai_heap_range(&s->heap, p.sync);
+        s->post = gsai_heap_range(&s->heap, p.post);
         for (uint32_t i = 0; i < e->k.n_pages; i++) s->tables[i] = gsai_heap_range(&s->heap, tables[i]);
     }
     gsai_free(a, tables);
@@ -88,7 +89,7 @@ static gsa_status upload_tables(gsai_gpu_engine *e, gsai_resident_layer *layers,
     gsa_status status = list ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     for (uint32_t page = 0; status == GSA_OK && page < e->k.n_pages; page++) {
         for (uint32_t i = 0; i < c->n_layers; i++) layers[i].state = e->states[(size_t)page * c->n_layers + i].range;
-        gsai_resident_table_fill(&s->shape, c, layers, &s->rows, list);
+        gsai_resident_table_fill(&s->shape, c, layers, list);
         status = gsai_upload_write(up, s->tables[page], 0, list, n * sizeof *list);
     }
     gsai_free(&e->dev->allocator, list);
@@ -108,7 +109,6 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
         layers[i] =
             (gsai_resident_layer){w->attn_norm, w->g_norm, w->ffn_norm, &w->qkvf, &w->o, &w->gate_up, &w->down, {0}};
     }
-    s->rows = (gsai_resident_rows){e->scratch.x, e->scratch.qkvf.rows, e->scratch.o, e->scratch.act, e->scratch.gsa};
     gsa_status status = is_wanted(e->dev, c) ? make_memory(e) : GSA_OK;
     if (status == GSA_OK || status == GSA_ERROR_LIMIT) {
         if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
@@ -128,7 +128,7 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     return status;
 }
 
-enum { WEIGH_TOKENS = 16, WEIGH_ROUNDS = 4 };
+enum { WEIGH_TOKENS = 8, WEIGH_ROUNDS = 4 };
 #define WEIGH_GAIN 0.02 /* less may be chance */
 
 /* Tokens of slot 0, as a session takes them. */
@@ -187,9 +187,9 @@ gsai_resident_args gsai_gpu_resident_args(gsai_gpu_engine *e, uint32_t page, con
     gsai_gpu_resident *s = &e->resident;
     return (gsai_resident_args){.shape = &s->shape,
         .config = e->config,
-        .rows = &s->rows,
+        .x = e->scratch.x,
         .table = s->tables[page],
-        .sync = s->sync,
+        .post = s->post,
         .state = e->states[0].at,
         .work = work,
         .bytes = e->weights.heap.n_bytes + e->k.state_bytes};

@@ -40,7 +40,7 @@ static gsa_status new_device(const gsa_device_params *p, gsa_device **out)
     dev->max_submit_us = p->max_submit_us ? p->max_submit_us : DEFAULT_SUBMIT_US;
     dev->profile = p->profile;
     dev->self_test = p->self_test;
-    const gsa_status status = gsai_resident_parse(p->resident, &dev->resident);
+    const gsa_status status = gsai_resident_parse(p->resident, GSAI_RESIDENT_AUTO, &dev->resident);
     if (status != GSA_OK) {
         gsai_free(&a, dev);
         return status;

@@ -44,7 +44,7 @@ typedef enum gsai_resident_use {
 } gsai_resident_use;
 typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */
     gsai_resident_use use;
-    uint32_t groups, cores, invocations, depth, clerks, polls, leave;
+    uint32_t groups, cores, invocations, depth, polls, leave;
 } gsai_resident_settings;
 
 typedef struct gsai_fact { /* one line for people */
@@ -133,8 +133,8 @@ struct gsa_device {
 gsa_status gsai_device_open(const gsa_device_params *params, gsa_device **out);
 gsa_status gsai_device_enumerate(const gsa_device_params *params, gsa_device_info *infos, uint32_t *count);
 void gsai_device_close(gsa_device *dev);
-/* ARGUMENT names the word that is not known. text NULL or "": auto. */
-gsa_status gsai_resident_parse(const char *text, gsai_resident_settings *out);
+/* ARGUMENT names the word that is not known. otherwise: the use where text, which may be NULL, has no word for it. */
+gsa_status gsai_resident_parse(const char *text, gsai_resident_use otherwise, gsai_resident_settings *out);
 
 /* One macro turns a VkResult into a status and says which call failed and where:
  *     GSAI_VK(dev, dev->vk.vkCreateFence(dev->device, &info, NULL, &fence)) -> gsa_status */

@@ -29,7 +29,7 @@ static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
         const char *key;
         uint32_t *value;
     } keys[] = {{"groups=", &s->groups}, {"cores=", &s->cores}, {"invocations=", &s->invocations},
-        {"depth=", &s->depth}, {"clerks=", &s->clerks}, {"polls=", &s->polls}, {"leave=", &s->leave}};
+        {"depth=", &s->depth}, {"polls=", &s->polls}, {"leave=", &s->leave}};
 
     static const char *const uses[] = {
         [GSAI_RESIDENT_AUTO] = "auto", [GSAI_RESIDENT_NEVER] = "never", [GSAI_RESIDENT_ALWAYS] = "always"};
@@ -45,14 +45,14 @@ static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
     return false;
 }
 
-gsa_status gsai_resident_parse(const char *text, gsai_resident_settings *out)
+gsa_status gsai_resident_parse(const char *text, gsai_resident_use otherwise, gsai_resident_settings *out)
 {
-    *out = (gsai_resident_settings){.use = GSAI_RESIDENT_NEVER};
+    *out = (gsai_resident_settings){.use = otherwise};
     for (const char *at = text ? text : ""; *at;) {
         const size_t n = strcspn(at, ",");
         if (!take_word(at, n, out))
             return gsai_fail(GSA_ERROR_ARGUMENT,
-                "resident: '%.*s' is none of always, never, auto, groups=N, cores=N, invocations=N, depth=N, clerks=N, "
+                "resident: '%.*s' is none of always, never, auto, groups=N, cores=N, invocations=N, depth=N, "
                 "polls=N, leave=N",
                 n > 64 ? 64 : (int)n, at);
         at += n + (at[n] != 0);

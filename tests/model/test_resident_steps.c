@@ -271,7 +271,7 @@ static void resident_steps_that_are_measured_first_leave_no_trace(void **state)
     gsa_device *dev = open_resident(2), *plain = open_with("never", "");
     const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
     close_device(dev);
-    dev = open_with(is_cpu ? "auto,groups=2" : "auto", "");
+    dev = open_with(is_cpu ? "auto,groups=2,polls=20000000" : "auto", "");
     /* Measured on discrete GPUs only. Both are one, for other kernels serve them than CPU drivers. */
     dev->caps.device_type = plain->caps.device_type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     dev->tuning = GSA_TUNING_ON;

@@ -36,8 +36,8 @@ typedef struct app {
         {CLI_TEXT, 0, "mask", "LIST",                                                                                  \
             "capabilities to hide, e.g. coopmat,float16, or minimum:\nwhat Vulkan 1.1 promises", &(a)->mask},          \
         {CLI_TEXT, 0, "resident", "WORDS",                                                                             \
-            "single tokens in one dispatch whose workgroups wait for\neach other: never (the default), auto "          \
-            "(where that is\nmeasured to be faster), always;\nalways,KEY=N,... to measure (gsa/device.h)",             \
+            "single tokens in one dispatch whose workgroups wait for\neach other: auto (the default: where that is "   \
+            "measured to\nbe faster), always, never;\nalways,KEY=N,... to measure (gsa/device.h)",                     \
             &(a)->resident},                                                                                           \
         {CLI_TEXT, 0, "prompt-weights", "WORD",                                                                        \
             "a second copy of weights, as f16 in the order of matrix\nunits, for prompts: auto (the default: where "   \

@@ -16,8 +16,8 @@
 #define A_STEP 64
 #define MOST   4096
 
-static const char *const all_words[] = {"depth=16", "depth=8", "depth=12", "depth=20", "depth=4", "depth=16,clerks=1",
-    "depth=8,clerks=1", "depth=32,invocations=256", "depth=16,invocations=256", "depth=24,invocations=256",
+static const char *const all_words[] = {"depth=16", "depth=8", "depth=12", "depth=20", "depth=4", "depth=6",
+    "depth=32,invocations=256", "depth=16,invocations=256", "depth=24,invocations=256",
     "depth=8,invocations=256,cores=2", "depth=16,invocations=256,cores=2", "depth=8,invocations=1024",
     "depth=4,invocations=1024"};
 
@@ -31,8 +31,8 @@ typedef struct outcome {
     uint32_t n;
     float *logits;
     uint32_t n_vocab;
-    double gpu_ms, wall_ms; /* a token */
-    char note[200];
+    double gpu_ms, wall_ms;                      /* a token */
+    char kernel[32], note[200], statistics[400]; /* the kernel's, as the driver tells them */
 } outcome;
 
 static double now_ms(void)
@@ -42,12 +42,16 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-/* What the library says about the resident step is the row's note. */
+/* What the library says about the resident step is the row's note; the last of the kernel's pipelines is the model's. */
 static void take_note(void *user, gsa_log_level level, const char *text)
 {
-    char *note = user;
+    outcome *out = user;
+    const char *statistics = strstr(text, out->kernel);
     if (level <= GSA_LOG_WARNING) fprintf(stderr, "%s\n", text);
-    if (strstr(text, "resident") && note[0] == 0) snprintf(note, sizeof((outcome *)0)->note, "%s", text);
+    if (statistics && strncmp(text, "statistics", 10) == 0)
+        snprintf(out->statistics, sizeof out->statistics, "%s", statistics);
+    else if (strncmp(text, "resident", 8) == 0 && out->note[0] == 0)
+        snprintf(out->note, sizeof out->note, "%s", text);
 }
 
 static int failed(const char *what)
@@ -97,12 +101,14 @@ static int measure(const options *o, const char *type, const char *resident, out
     gsa_model *model = NULL;
     gsa_model_info info;
     memset(out, 0, sizeof *out);
+    snprintf(out->kernel, sizeof out->kernel, "resident_%s(", type);
     const gsa_device_params dp = {.struct_size = sizeof dp,
         .select = o->device,
         .mask = o->mask,
         .self_test = GSA_SELF_TEST_ON,
         .tuning = strcmp(resident, "never") == 0 ? GSA_TUNING_DEFAULT : GSA_TUNING_OFF,
-        .log = {take_note, out->note, GSA_LOG_INFO},
+        .log = {take_note, out, GSA_LOG_INFO},
+        .kernel_statistics = true,
         .resident = resident};
     const gsa_model_params mp = {.struct_size = sizeof mp,
         .path = o->path,
@@ -138,8 +144,8 @@ static int measure_type(const options *o, const char *type, char **words, int n_
         const bool same = other.n == plain.n &&
                           memcmp(other.tokens, plain.tokens, plain.n * sizeof *plain.tokens) == 0 &&
                           memcmp(other.logits, plain.logits, plain.n_vocab * sizeof *plain.logits) == 0;
-        printf("| %s | %s | %.4f | %.4f | %.0f | %s; %s |\n", type, words[i], other.gpu_ms, other.wall_ms,
-            1e3 / other.wall_ms, same ? "same bits" : "OTHER BITS", other.note);
+        printf("| %s | %s | %.4f | %.4f | %.0f | %s; %s; %s |\n", type, words[i], other.gpu_ms, other.wall_ms,
+            1e3 / other.wall_ms, same ? "same bits" : "OTHER BITS", other.note, other.statistics);
         fflush(stdout);
         free(other.logits);
     }
