@@ -56,7 +56,7 @@ layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[];
 #endif
 
 #if defined(WEIGHT_BLOCKS)
-// Two vecs of room behind each quad of units, so that neighbouring quads lie in different banks.
+// As weight_staged.
 const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS;
 const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
 #else
@@ -72,7 +72,7 @@ const uint X_RUNS = (X_VECS + LANES - 1u) / LANES;
 
 shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
 #if defined(WEIGHT_BLOCKS)
-shared float run_sums[STAGED ? COLUMNS * WEIGHT_RUNS * UNITS : 1u]; // of what a unit has of a run
+shared WEIGHT_RUN_SUMS run_sums[STAGED ? COLUMNS * UNITS : 1u];
 #endif
 shared float part[SUBGROUPS * LOADS * COLUMNS];
 shared float squares[NORM ? COLUMNS * X_RUNS : 1u]; // of a run
@@ -90,8 +90,8 @@ vec4 x_value(uint t, uint at)
 vec4 x_at(uint c, uint u, uint v)
 {
 #if defined(WEIGHT_BLOCKS)
+    if (STAGED) return staged[c * HELD + weight_staged(u, v)];
     const uint at = weight_at(u, v);
-    if (STAGED) return staged[c * HELD + at + at / WEIGHT_QUAD_VECS * 2u];
 #else
     if (STAGED) return staged[c * HELD + v * X_UNITS + u];
     const uint at = u * WEIGHT_VECS + v;
@@ -102,7 +102,7 @@ vec4 x_at(uint c, uint u, uint v)
 #if defined(WEIGHT_BLOCKS)
 float x_sum(uint c, uint u, uint run)
 {
-    if (STAGED) return run_sums[(c * WEIGHT_RUNS + run) * UNITS + u];
+    if (STAGED) return run_sums[c * UNITS + u][run];
     precise const float sum = sum_of(x_at(c, u, 2u * run)) + sum_of(x_at(c, u, 2u * run + 1u));
     return sum;
 }
@@ -129,7 +129,7 @@ void stage()
                 const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
                 precise const float both = mine + subgroupShuffleXor(mine, 2u);
                 const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
-                if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = both;
+                if ((i & 2u) == 0u) run_sums[c * UNITS + u][run] = both;
 #else
                 staged[c * HELD + i % WEIGHT_VECS * X_UNITS + i / WEIGHT_VECS] = value;
 #endif
@@ -139,7 +139,7 @@ void stage()
             for (uint i = X_VECS + me; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
                 const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
                 staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
-                if ((i & 2u) == 0u) run_sums[(c * WEIGHT_RUNS + run) * UNITS + u] = 0.0;
+                if ((i & 2u) == 0u) run_sums[c * UNITS + u][run] = 0.0;
             }
 #else
         if (STAGED && me < HELD - X_VECS) // at most one

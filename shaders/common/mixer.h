@@ -115,11 +115,12 @@ struct gsa_cm_push {
     float scale;
     float normalizer; /* of the gate */
     uint flags;       /* GSA_CM_* */
+    uint n_scan, n_chunks; /* gsa_cm_chunks.comp: workgroups that follow the state, and chunks of the others */
 };
 #define GSA_CM_MAPPED    1u /* q, k, v are f16 with their maps and x holds f: gates are made here, and silu(o) */
 #define GSA_CM_COPY_ROWS 8u
 #define GSA_CM_COLUMNS   16u /* of [G M] whose gates a workgroup of gsa_cm_prepare.comp makes */
-#define GSA_CM_TILE      32u /* rows of a workgroup: of [K | V] in gsa_cm_scan.comp, of the chunk in _pairs and _read */
+#define GSA_CM_TILE      32u /* rows of a workgroup: of [K | V] or of the chunk in gsa_cm_chunks.comp, of the chunk in _read */
 
 /* Slots that a workgroup of gsa_chunk_read.comp handles at a time. */
 #define GSA_SLOT_TILE    64u

@@ -119,7 +119,8 @@ uint weight_staged(uint u, uint v)
 
 float weight_half(uint word, uint i)
 {
-    return unpackHalf2x16(i % 2u == 0u ? word : word >> 16).x;
+    const vec2 both = unpackHalf2x16(word);
+    return i % 2u == 0u ? both.x : both.y;
 }
 
 uint weight_byte(uint word, uint i)

@@ -1,5 +1,5 @@
-/* Chunks of many rows on matrix units: decays and f16 copies of each chunk, one scan of the joint state along each span,
- * beside that what a chunk's own rows contribute to the scores, then all reads at once. */
+/* Chunks of many rows on matrix units: decays and f16 copies of each chunk; one scan of the joint state along each span, in
+ * the same call what a chunk's own rows contribute to the scores; then all reads at once. */
 #include "ops/op_util.h"
 
 #include "ops/matmul_cm.h"
@@ -47,7 +47,7 @@ uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks)
 
 bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work)
 {
-    const char *const ops[] = {"gsa_cm_prepare", "gsa_cm_pairs", GSAI_STATE_OP(c, "gsa_cm_scan"), "gsa_cm_read"};
+    const char *const ops[] = {"gsa_cm_prepare", GSAI_STATE_OP(c, "gsa_cm_chunks"), "gsa_cm_read"};
     const gsa_device *dev = gsai_recorder_device(r);
     const uint32_t lanes = dev->caps.subgroup_size;
     gsai_coopmat_shape frag;
@@ -63,7 +63,7 @@ bool gsai_gsa_chunk_cm_has(gsai_recorder *r, const gsai_config *c, const gsai_wo
     return true;
 }
 
-/* One of the four; bindings, groups, bytes and flops are set. */
+/* One of the three; bindings, groups, bytes and flops are set. */
 static void record(gsai_recorder *r, const char *op, gsai_call call, const struct gsa_cm_push *push, bool multiplies)
 {
     const gsai_caps *caps = &gsai_recorder_device(r)->caps;
@@ -133,26 +133,19 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
         },
         &push, false);
     push.half_base = mapped ? x->rows.offset : 0;
-    /* The scan is the longer of two that wait for nothing of each other, and has few workgroups: it begins. */
-    record(r, GSAI_STATE_OP(c, "gsa_cm_scan"),
-        (gsai_call){
-            .groups = {(uint32_t)(both / GSA_CM_TILE), c->G, work->n_spans},
-            .bind = {work_table, half, table, GSAI_BIND(start, GSAI_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE)},
-            .n_bind = 5,
-            .bytes = (n_chunks * 2 + work->n_spans * 2ull * gsai_state_element(c)) * gm * both +
-                     T * (c->G * both * 2 + gm * 2),
-            .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP + n_chunks * gm * both * 4,
-        },
-        &push, true);
-    record(r, "gsa_cm_pairs",
-        (gsai_call){
-            .groups = {GSA_CHUNK / GSA_CM_TILE, c->H, n_chunks},
-            .bind = {work_table, half, table, GSAI_BIND(score, GSAI_WRITE)},
-            .n_bind = 4,
-            .bytes = T * ((c->H + c->G) * c->K * 2ull + gm * 20ull + c->H * c->M * 4ull),
-            .flops = 2 * T * c->H * (GSA_CHUNK * ((uint64_t)c->K + c->M) / GSAI_MATRIX_SPEEDUP + 16ull * c->M),
-        },
-        &push, true);
+    push.n_scan = (uint32_t)(both / GSA_CM_TILE) * c->G * work->n_spans;
+    push.n_chunks = n_chunks;
+    gsai_call chunks = {
+        .bind = {work_table, half, table, GSAI_BIND(start, GSAI_WRITE), GSAI_BIND(state->range, GSAI_READ_WRITE),
+            GSAI_BIND(score, GSAI_WRITE)},
+        .n_bind = 6,
+        .bytes = (n_chunks * 2 + work->n_spans * 2ull * gsai_state_element(c)) * gm * both +
+                 T * (c->G * both * 2 + gm * 22ull + (c->H + c->G) * c->K * 2ull + c->H * c->M * 4ull),
+        .flops = 2 * T * gm * both / GSAI_MATRIX_SPEEDUP + n_chunks * gm * both * 4 +
+                 2 * T * c->H * (GSA_CHUNK * ((uint64_t)c->K + c->M) / GSAI_MATRIX_SPEEDUP + 16ull * c->M),
+    };
+    if (!gsai_op_grid(r, push.n_scan + (uint64_t)GSA_CHUNK / GSA_CM_TILE * c->H * n_chunks, 1, chunks.groups)) return;
+    record(r, GSAI_STATE_OP(c, "gsa_cm_chunks"), chunks, &push, true);
     record(r, "gsa_cm_read",
         (gsai_call){
             .groups = {GSA_CHUNK / GSA_CM_TILE * value_parts(gsai_recorder_device(r), c, n_chunks), c->H, n_chunks},

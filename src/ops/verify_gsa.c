@@ -440,9 +440,8 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("gsa_chunk_scan_half", run_gsa, chunk_half_cases),
     SET("gsa_chunk_read", run_gsa, chunk_cases),
     SET("gsa_cm_prepare", run_gsa, cm_cases),
-    SET("gsa_cm_pairs", run_gsa, cm_cases),
-    SET("gsa_cm_scan", run_gsa, cm_cases),
-    SET("gsa_cm_scan_half", run_gsa, cm_half_cases),
+    SET("gsa_cm_chunks", run_gsa, cm_cases),
+    SET("gsa_cm_chunks_half", run_gsa, cm_half_cases),
     SET("gsa_cm_read", run_gsa, cm_cases),
 };
 const uint32_t gsai_n_verify_gsa = sizeof gsai_verify_gsa / sizeof *gsai_verify_gsa;

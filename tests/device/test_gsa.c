@@ -43,8 +43,8 @@ static void gsa_cm_known_questions_are_answered(void **state)
 {
     (void)state;
     if (!gsai_variant_pick(dev, "gsa_cm_read")) skip();
-    assert_op("gsa_cm_read"); /* the questions are the same for all four kernels */
-    assert_op("gsa_cm_scan_half");
+    assert_op("gsa_cm_read"); /* the questions are the same for all three kernels */
+    assert_op("gsa_cm_chunks_half");
 }
 
 /* n: H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly */
@@ -206,7 +206,7 @@ static void gsa_pieces_cut_between_chunks_give_the_same_bits(void **state)
     assert_set("gsa_chunk_read", run_pieces, cases, N_OF(cases), 0);
     if (gsai_variant_pick(dev, "gsa_cm_read")) {
         assert_set("gsa_cm_read", run_pieces, matrix, N_OF(matrix), 0);
-        assert_set("gsa_cm_scan_half", run_pieces, matrix, 1, 0);
+        assert_set("gsa_cm_chunks_half", run_pieces, matrix, 1, 0);
     }
     if (gsai_variant_pick(dev, "gsa_step_k_half")) assert_set("gsa_chunk_scan_half", run_pieces, cases, N_OF(cases), 0);
 }

@@ -844,7 +844,7 @@ static void states_of_f16_are_refused_by_name(void **state)
     static const struct {
         const char *mask, *says;
     } cases[] = {{"storage16", "storage16"}, {"gsa_step_k_half,gsa_rows_k_half", "gsa_step_k_half"},
-        {"gsa_chunk_scan_half,gsa_cm_scan_half", "gsa_chunk_scan_half"}};
+        {"gsa_chunk_scan_half,gsa_cm_chunks_half", "gsa_chunk_scan_half"}};
     (void)state;
     gsa_device_info info;
     gsa_device_info_get(device, &info);

@@ -1,40 +1,12 @@
-// GSA for chunks of many rows on matrix units, third of four: what the chunk's own rows contribute to the scores of its
-// rows. See gsa_chunk_read.comp for the sums; products between blocks are of f16, those inside a block f32.
-//
-//   work    chunks
-//   half    [rows][half_stride] f16
-//   tables  pre, keep, write, later
-//   score   written
-//
-// A workgroup owns two blocks of a chunk for one query head: x = half of the chunk, y = query head, z = chunk. It needs no
-// state, so that it may run beside gsa_cm_scan.comp.
-#version 450
-#extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_cooperative_matrix : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_EXT_shader_16bit_storage : require
-#extension GL_EXT_control_flow_attributes : require
-#include "common/mixer.h"
-layout(push_constant) uniform Push { gsa_cm_push push; };
-#include "common/gsa_cm.glsl"
-
-layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
-layout(std430, set = 0, binding = 2) readonly buffer Tables { float table[]; };
-layout(std430, set = 0, binding = 2) readonly buffer TableVecs { uvec4 table_vec[]; };
-layout(std430, set = 0, binding = 3) writeonly buffer Score { float score[]; };
-
-const uint GROUP = GSA_MIXER_GROUP, ROWS = GSA_CM_TILE;
+// What a chunk's own rows contribute to the scores of its rows (gsa_cm_chunks.comp). See gsa_chunk_read.comp for the sums;
+// products between blocks are of f16, those inside a block f32.
+const uint ROWS = GSA_CM_TILE;
 const uint PAIR_FRAGS = GSA_CHUNK / FRAG_N, ITEMS = TILE_FRAGS * PAIR_FRAGS, PAIRS_EACH = (ITEMS + SUBS - 1u) / SUBS;
 const uint N_Q = ROWS * CHUNK_VECS / GROUP, N_K = GSA_CHUNK * CHUNK_VECS / GROUP;
 const uint SCORE_PITCH = SLOTS / 4u + 1u;
 
-// Shared memory in 16-byte vectors: two stages of 64 columns of q and k; then A as f16, A inside the blocks as f32, scores
-const uint STAGE = (ROWS + GSA_CHUNK) * CHUNK_PITCH;
+// In the pool, behind the stages of q and k: A as f16, A inside the blocks as f32, scores
 const uint AT_PAIRS = 0u, AT_OWN = AT_PAIRS + ROWS * CHUNK_PITCH, AT_SCORES = AT_OWN + ROWS * GSA_BLOCK / 4u;
-shared uvec4 pool[2u * STAGE];
 
 // Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite: the last row
 // stands for them.
@@ -43,7 +15,7 @@ uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
     return half_vec[(half_row(chunk, rows.x) + min(t, rows.y - 1u) * push.half_stride + column) / 8u + vec];
 }
 
-#define FETCH(K0)                                                                                         \
+#define FETCH_QK(K0)                                                                                      \
     {                                                                                                     \
         [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
             const uint i = lane + e * GROUP;                                                              \
@@ -54,7 +26,7 @@ uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
             k_next[e] = half_of(chunk, rows, i / CHUNK_VECS, (push.R * push.G + g) * push.K + (K0), i % CHUNK_VECS); \
         }                                                                                                 \
     }
-#define PUT(BASE)                                                                                         \
+#define PUT_QK(BASE)                                                                                      \
     {                                                                                                     \
         [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
             const uint i = lane + e * GROUP;                                                              \
@@ -95,11 +67,10 @@ float own_sum(vec4 a, vec4 w, float sum)
     return all;
 }
 
-// Matrices are variables of main: an array that a driver does not unroll lands in slow memory.
-void main()
+// Blocks block0 and the next of a chunk, for query head h.
+void pairs_of(uint chunk, uint h, uint block0)
 {
-    const uint lane = gl_LocalInvocationIndex, chunk = gl_WorkGroupID.z, h = gl_WorkGroupID.y, g = h / push.R;
-    const uint block0 = gl_WorkGroupID.x * 2u, heads = push.R * push.G; // block0: the workgroup's first, in the chunk
+    const uint lane = gl_LocalInvocationIndex, g = h / push.R, heads = push.R * push.G;
     const uvec2 rows = uvec2(work[chunk_entry(chunk)], work[chunk_entry(chunk) + 1u]); // first in the pass, how many
     if (block0 * GSA_BLOCK >= rows.y) return;
 
@@ -107,14 +78,14 @@ void main()
     FRAG_C pairs[PAIRS_EACH];
     uvec4 q_next[N_Q], k_next[N_K];
     [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) pairs[e] = FRAG_C(0.0);
-    FETCH(0u)
-    PUT(0u)
-    if (GSA_CHUNK < push.K) FETCH(GSA_CHUNK)
+    FETCH_QK(0u)
+    PUT_QK(0u)
+    if (GSA_CHUNK < push.K) FETCH_QK(GSA_CHUNK)
     for (uint k0 = 0u; k0 < push.K; k0 += GSA_CHUNK) {
-        const uint base = k0 / GSA_CHUNK % 2u * STAGE;
+        const uint base = k0 / GSA_CHUNK % 2u * PAIRS_STAGE;
         barrier();
-        if (k0 + GSA_CHUNK < push.K) PUT(STAGE - base)
-        if (k0 + 2u * GSA_CHUNK < push.K) FETCH(k0 + 2u * GSA_CHUNK)
+        if (k0 + GSA_CHUNK < push.K) PUT_QK(PAIRS_STAGE - base)
+        if (k0 + 2u * GSA_CHUNK < push.K) FETCH_QK(k0 + 2u * GSA_CHUNK)
         [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
             [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
                 const uint f = min(gl_SubgroupID + e * SUBS, ITEMS - 1u);

@@ -1,47 +1,19 @@
-// GSA for chunks of many rows on matrix units, second of four: the state before each chunk, and after the last.
+// The state before each chunk, and after the last (gsa_cm_chunks.comp):
 //   h[kv, m] <- D[m] h[kv, m] + sum_t [key | value][t, kv] wend[t, m]
 // for both memories at once: rows kv below K are hk's, the others hv's columns. The state is carried in f32; what the next
 // kernel reads of it is f16. The chain is that of a serial scan, so its bits depend neither on the other chunks of the call
 // nor on where a call ends.
 //
-//   work    spans, chunks
-//   half    [rows][half_stride] f16
-//   tables  wend, decay
-//   start   written
-//   state   [slot] -> hk [G][K][M], hv [G][M][V]
-//
-// A workgroup follows GSA_CM_TILE rows of [K | V] of one kv head through all chunks of a span: x = tile, y = kv head,
-// z = span. Inputs of a chunk pass through shared memory in two buffers, and registers hold those of the two chunks that
-// follow and where those of the next two lie, so that a step waits neither for memory nor for more than one barrier.
-#version 450
-#extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_cooperative_matrix : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_EXT_shader_16bit_storage : require
-#extension GL_EXT_control_flow_attributes : require
-#include "common/state.glsl"
-#include "common/mixer.h"
-layout(push_constant) uniform Push { gsa_cm_push push; };
-#include "common/gsa_cm.glsl"
-
-layout(std430, set = 0, binding = 0) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Half { uvec4 half_vec[]; };
-layout(std430, set = 0, binding = 2) readonly buffer Tables { uvec4 table_vec[]; };
-layout(std430, set = 0, binding = 3) buffer Start { uvec4 start_vec[]; };
-layout(std430, set = 0, binding = 4) buffer State { STATE state[]; };
-
-const uint GROUP = GSA_MIXER_GROUP;
-const uint KV_VECS = GSA_CM_TILE / 8u, KV_PITCH = KV_VECS + 1u;
+// Inputs of a chunk pass through shared memory in two buffers, and registers hold those of the two chunks that follow and
+// where those of the next two lie, so that a step waits neither for memory nor for more than one barrier.
 const uint N_KV = GSA_CHUNK * KV_VECS / GROUP, N_W = (GSA_CHUNK * SLOT_VECS + GROUP - 1u) / GROUP; // vectors of an invocation
-const uint AT_W = GSA_CHUNK * KV_PITCH, STAGE = AT_W + GSA_CHUNK * SLOT_PITCH;
+const uint AT_W = GSA_CHUNK * KV_PITCH; // in a stage
 const uint STATE_PITCH = SLOTS / 4u + 1u;
 
-shared uvec4 pool[2u * STAGE]; // [t][kv] and [t][m] of a chunk; first and last [kv][m] f32
+// The pool has two stages, first and last [kv][m] f32.
 
 uint first, last; // chunks
-uint kv0, g;
+uint kv0, g;      // rows of [K | V] of a kv head
 
 uvec2 entry_of(uint chunk) // first row, and how many
 {
@@ -129,16 +101,16 @@ uvec2 place(uint i, uint slot)
     return uvec2(slot * push.state_stride + at, kv * STATE_PITCH * 4u + m);
 }
 
-// Matrices are variables of main: an array that a driver does not unroll lands in slow memory.
-void main()
+// Follows GSA_CM_TILE rows of [K | V] of one kv head through all chunks of a span.
+void scan_of(uint tile, uint kv_head, uint span_index)
 {
-    const uint lane = gl_LocalInvocationIndex, span = push.spans + GSA_WORK_STRIDE * gl_WorkGroupID.z;
+    const uint lane = gl_LocalInvocationIndex, span = push.spans + GSA_WORK_STRIDE * span_index;
     const uint slot = work[span], n_chunks = work[span + 2u];
     if (n_chunks == 0u) return; // an idle span owns no slot, so it must not even write back what it read
     first = work[span + 1u];
     last = first + n_chunks - 1u;
-    kv0 = gl_WorkGroupID.x * GSA_CM_TILE;
-    g = gl_WorkGroupID.y;
+    kv0 = tile * GSA_CM_TILE;
+    g = kv_head;
 
     uvec4 kv_even[N_KV], w_even[N_W], kv_odd[N_KV], w_odd[N_W];
     FRAG_C h[EACH], decay_even[EACH], decay_odd[EACH];
@@ -160,7 +132,7 @@ void main()
     for (uint c = first; c <= last; c += 2u) {
         FOLLOW(c, 0u, even, kv_even, w_even, decay_even)
         if (c == last) break;
-        FOLLOW(c + 1u, STAGE, odd, kv_odd, w_odd, decay_odd)
+        FOLLOW(c + 1u, SCAN_STAGE, odd, kv_odd, w_odd, decay_odd)
     }
     barrier();
     [[unroll]] for (uint e = 0u; e < EACH; e++)
