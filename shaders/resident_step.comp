@@ -46,6 +46,7 @@ layout(constant_id = 15) const uint SQUARES = 1u;
 layout(constant_id = 16) const uint NORMED_AHEAD = 1u;
 layout(constant_id = 17) const uint PLAIN_AHEAD = 1u;
 layout(constant_id = 18) const uint N_LAYERS = 1u;
+layout(constant_id = 19) const bool WIDE = false; // x does not fit shared memory: a workgroup keeps its copy in memory
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -75,7 +76,7 @@ const uint K_ROW = HEADS * G * K, V_ROW = K_ROW + G * K, F_ROW = V_ROW + G * V; 
 const uint TASKS = (V + 15u) / 16u;                // of the step for a kv head
 const uint TASK_KEYS = (K + TASKS - 1u) / TASKS;   // rows of the key memory that a task writes
 
-shared vec4 staged[X_HELD];
+shared vec4 staged[X_HELD]; // x, or inputs of the step
 shared float part_sums[2u * PARTS];
 #if defined(WEIGHT_BLOCKS)
 shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
@@ -156,6 +157,33 @@ StateVecs states(uint layer)
 uint place(Phase p, uint name)
 {
     return p.layer * push.layer_words + field(p, name);
+}
+
+// Vec i of x as products meet it. In memory it comes from the core's own cache, for nobody else writes it.
+void put_x(uint i, vec4 value)
+{
+    if (WIDE) {
+        StateVecs(uvec2(push.copies_lo, push.copies_hi)).v[gl_WorkGroupID.x * push.copy_vecs + i] = value;
+    } else {
+        staged[i] = value;
+    }
+}
+
+vec4 x_at(uint i)
+{
+    if (WIDE) return StateVecs(uvec2(push.copies_lo, push.copies_hi)).v[gl_WorkGroupID.x * push.copy_vecs + i];
+    return staged[i];
+}
+
+// x is there for the whole workgroup.
+void x_barrier()
+{
+    if (WIDE) {
+        controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
+            gl_SemanticsAcquireRelease);
+    } else {
+        barrier();
+    }
 }
 
 #include "common/resident_post.glsl"

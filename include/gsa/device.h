@@ -49,7 +49,8 @@ typedef struct gsa_device_params {
      * than 20 ms: then the step is repeated without it, from a copy of the state, a warning is logged, and it is not used
      * again. For measuring, after a comma: groups=N (of the dispatch; needed where the number of cores is unknown),
      * cores=N (groups for each core), invocations=N, depth=N (16-byte units that an invocation holds), polls=N (looks of
-     * one wait); for tests leave=N (workgroup 0 does not come beyond product N). */
+     * one wait); for tests leave=N (workgroup 0 does not come beyond product N) and wide=1 (what
+     * products read is kept in memory, as where it does not fit shared memory). */
     const char *resident;
     gsa_tuning tuning;
     /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */

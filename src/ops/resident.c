@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define PHASES     GSA_RESIDENT_PHASES
-#define LEAST_TILE 8u /* of the key memory, see gsa_step.c */
+#define PHASES       GSA_RESIDENT_PHASES
+#define OTHER_SHARED (16u << 10) /* room left beside x in shared memory */
+#define LEAST_TILE   8u          /* of the key memory, see gsa_step.c */
 
 static const char *const op_of_type[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
     "resident_q4_0", "resident_q4_k", "resident_q6_k"};
@@ -139,18 +140,28 @@ static uint32_t at_a_time(uint32_t n, uint32_t invocations, uint32_t most)
     return all < most ? all : most;
 }
 
+/* Vecs of a workgroup's copy of x in memory, of any type of weights; 0 where shared memory will hold x. */
+static uint32_t copy_vecs(const gsa_device *dev, const gsai_config *c)
+{
+    const uint32_t a = c->D > c->F ? c->D : c->F, b = c->H * c->V, widest = a > b ? a : b;
+    const uint32_t vecs = widest / 4 + widest / 64 + 64; /* two behind each 16 of q8_0, and the last quad's rest */
+    return dev->resident.wide || 16ull * vecs + OTHER_SHARED > dev->caps.max_shared_bytes ? vecs : 0;
+}
+
 /* Room in shared memory: the most that any phase of any group needs. */
-static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PHASES], uint32_t *shares)
+static void find_room(
+    const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c, const product p[PHASES], uint32_t *shares)
 {
     const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
     s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4;
+    s->copy_vecs = copy_vecs(dev, c);
     s->run_sums = s->parts = s->queries = s->squares = 1;
     for (uint32_t i = 0; i < PHASES; i++) {
         const uint32_t units = gsai_matrix_row_units(s->type, p[i].w->n_cols);
         const bool blocks = gsai_type_is_quantised(s->type);
         const uint32_t held = blocks ? units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? units : units * 2;
         const uint32_t squares = (p[i].w->n_cols / 4 + s->lanes - 1) / s->lanes;
-        if (held > s->x_held) s->x_held = held;
+        if (s->copy_vecs == 0 && held > s->x_held) s->x_held = held;
         if (p[i].is_normed && squares > s->squares) s->squares = squares;
         if (blocks && runs * units > s->run_sums) s->run_sums = runs * units;
         if (i == 0)
@@ -218,7 +229,7 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     }
     uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, PHASES * GSA_RESIDENT_SHARE * sizeof *shares);
     if (!shares) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
-    find_room(&s, c, p, shares);
+    find_room(dev, &s, c, p, shares);
     gsai_free(&dev->allocator, shares);
     if (shared_bytes(&s, c) > dev->caps.max_shared_bytes)
         return gsai_fail(GSA_ERROR_UNSUPPORTED,
@@ -313,9 +324,15 @@ uint64_t gsai_resident_set_words(const gsai_config *c, uint32_t lanes)
     return (uint64_t)c->n_layers * places_of(c, lanes).words;
 }
 
-uint64_t gsai_resident_post_words(const gsai_config *c, uint32_t lanes)
+/* Where the copies begin. */
+static uint64_t copies_at(const gsai_config *c, uint32_t lanes)
 {
-    return GSA_RESIDENT_LINE + 2 * gsai_resident_set_words(c, lanes);
+    return gsai_round_up(GSA_RESIDENT_LINE + 2 * gsai_resident_set_words(c, lanes), 4);
+}
+
+uint64_t gsai_resident_post_words(const gsa_device *dev, const gsai_config *c, uint32_t n_groups)
+{
+    return copies_at(c, dev->caps.subgroup_size) + 4ull * n_groups * copy_vecs(dev, c);
 }
 
 /* --- the calls --- */
@@ -327,6 +344,7 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const uint64_t x = gsai_range_address(a->x.range) + 4ull * a->x.offset;
     const uint32_t set = (uint32_t)gsai_resident_set_words(c, s->lanes), odd = a->run % 2;
     const post_places places = places_of(c, s->lanes);
+    const uint64_t copies = gsai_range_address(a->post) + 4 * copies_at(c, s->lanes);
     const uint64_t post = gsai_range_address(a->post) + 4ull * (GSA_RESIDENT_LINE + (odd ? set : 0));
     const gsai_variant *v = gsai_op_variant(r, op_of_type[s->type]);
     if (!v || !gsai_op_check_words(r, "resident", "work", &a->work->range, a->work->chunks, GSA_WORK_STRIDE)) return;
@@ -342,6 +360,9 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
         .o = places.o,
         .x_lo = (uint32_t)x,
         .x_hi = (uint32_t)(x >> 32),
+        .copies_lo = (uint32_t)copies,
+        .copies_hi = (uint32_t)(copies >> 32),
+        .copy_vecs = s->copy_vecs,
         .state_stride = (uint32_t)a->state.n_floats,
         .hk = (uint32_t)a->state.hk,
         .hv = (uint32_t)a->state.hv,
@@ -352,10 +373,11 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const uint32_t map = c->feature_map == GSAI_FEATURE_RELU ? GSA_MAP_RELU : GSA_MAP_SILU;
     const uint32_t act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH;
     const uint32_t spec[] = {s->invocations, s->lanes, s->steps, c->H / c->G, c->G, c->K, c->V, c->M, s->tile, map, act,
-        s->x_held, s->run_sums, s->parts, s->queries, s->squares, s->ahead[0], s->ahead[1], c->n_layers};
+        s->x_held, s->run_sums, s->parts, s->queries, s->squares, s->ahead[0], s->ahead[1], c->n_layers,
+        s->copy_vecs != 0};
     gsai_call call = {
         .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 19, s->lanes);
+    call.pipeline = gsai_op_pipeline(r, v, spec, 20, s->lanes);
     call.bind[0] = GSAI_BIND(a->table, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->post, GSAI_READ_WRITE);

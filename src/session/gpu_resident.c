@@ -11,11 +11,16 @@ typedef struct places {
     gsai_place spare, post, table; /* the table of the first page; others follow, one place each */
 } places;
 
-static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
+static uint32_t group_count(const gsa_device *dev)
 {
     const gsai_resident_settings *w = &dev->resident;
     const uint32_t groups = w->groups ? w->groups : dev->caps.n_cores * (w->cores ? w->cores : 1);
-    const gsai_resident_shape shape = {.n_groups = groups < MAX_SHAPE_GROUPS ? groups : MAX_SHAPE_GROUPS};
+    return groups < MAX_SHAPE_GROUPS ? groups : MAX_SHAPE_GROUPS;
+}
+
+static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
+{
+    const gsai_resident_shape shape = {.n_groups = group_count(dev)};
     return gsai_resident_table_uints(&shape, c) * 4;
 }
 
@@ -38,7 +43,7 @@ static gsa_status lay_out(
 {
     gsa_status status = gsai_layout_place(l, k->state_bytes, &p->spare);
     if (status == GSA_OK)
-        status = gsai_layout_place(l, gsai_resident_post_words(c, dev->caps.subgroup_size) * 4, &p->post);
+        status = gsai_layout_place(l, gsai_resident_post_words(dev, c, group_count(dev)) * 4, &p->post);
     for (uint32_t i = 0; status == GSA_OK && i < k->n_pages; i++) {
         status = gsai_layout_place(l, table_bytes(dev, c), &p->table);
         if (tables) tables[i] = p->table;

@@ -62,17 +62,23 @@ static bool was_used(const gsa_device *dev, gsai_type type)
     return false;
 }
 
-/* Devices that can; on a CPU driver as many groups, at most as many as main has set threads. */
-static gsa_device *open_resident(uint32_t groups)
+/* Devices that can; on a CPU driver as many groups, at most as many as main has set threads. more: words. */
+static gsa_device *open_resident_with(uint32_t groups, const char *more)
 {
-    char words[32];
-    snprintf(words, sizeof words, "always,groups=%u", groups);
+    char words[64];
+    snprintf(words, sizeof words, "always,groups=%u%s", groups, more);
     gsa_device *dev = open_with(words, "");
     if (gsai_variant_pick(dev, "resident_f16") && dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return dev;
     const bool can = gsai_variant_pick(dev, "resident_f16") && dev->caps.n_cores;
     close_device(dev);
     if (!can) skip();
-    return open_with("always", "");
+    snprintf(words, sizeof words, "always%s", more);
+    return open_with(words, "");
+}
+
+static gsa_device *open_resident(uint32_t groups)
+{
+    return open_resident_with(groups, "");
 }
 
 static gsai_config small_config(gsai_feature_map map)
@@ -199,6 +205,20 @@ static void resident_steps_give_the_bits_of_plain_ones(void **state)
     close_device(plain);
     close_device(one);
     close_device(two);
+}
+
+/* As where a feed-forward is too wide for shared memory. */
+static void resident_steps_that_keep_x_in_memory_give_the_same_bits(void **state)
+{
+    (void)state;
+    gsa_device *wide = open_resident_with(2, ",wide=1"), *plain = open_with("never", "");
+    for (gsai_type type = GSAI_F16; type <= GSAI_Q4_0; type += GSAI_Q4_0 - GSAI_F16) {
+        assert_same(run(wide, type, GSAI_FEATURE_SWISH, false, -1), run(plain, type, GSAI_FEATURE_SWISH, false, -1));
+        assert_true(was_used(wide, type));
+    }
+    assert_int_equal(n_given_up, 0);
+    close_device(plain);
+    close_device(wide);
 }
 
 static void resident_steps_sample_and_stop_as_plain_ones(void **state)
@@ -331,6 +351,7 @@ int main(void)
     if (absent) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resident_steps_give_the_bits_of_plain_ones),
+        cmocka_unit_test(resident_steps_that_keep_x_in_memory_give_the_same_bits),
         cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
         cmocka_unit_test(resident_steps_that_stop_half_way_leave_no_trace),
