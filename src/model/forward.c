@@ -102,15 +102,15 @@ static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w
     }
 }
 
-/* Nothing is told yet; that a wait was given up stays true for chained passes. */
+/* Nothing is told yet; that a wait was given up stays true for passes that go on from a kept state. */
 static void begin_resident(gsai_recorder *r, const gsai_config *c, const gsai_pass *p)
 {
-    const uint64_t first = p->chained ? GSAI_RESIDENT_LINE_BYTES : 0;
+    const uint64_t first = p->kept ? GSAI_RESIDENT_LINE_BYTES : 0;
     gsai_range post = p->resident->post;
     post.offset += first;
     post.size = GSAI_RESIDENT_LINE_BYTES - first + gsai_resident_set_words(c, p->resident->shape->lanes) * 4;
     gsai_recorder_fill_zero(r, post);
-    if (!p->chained) gsai_op_resident_keep(r, p->resident, p->spare);
+    if (!p->kept) gsai_op_resident_keep(r, p->resident, p->spare);
 }
 
 static void layers(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,

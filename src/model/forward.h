@@ -47,8 +47,9 @@ typedef struct gsai_pass {
     gsai_range readback; /* logits [n_wanted, n_vocab] at logits_at, tokens [n_wanted] at tokens_at */
     uint64_t logits_at, tokens_at;
     const gsai_state *states; /* [n_layers] of this pass's page */
-    /* The layers in one dispatch, after a copy of the state unless the pass is chained; NULL = call by call. */
+    /* The layers in one dispatch, after a copy of the state unless an earlier pass has kept it; NULL = call by call. */
     const gsai_resident_args *resident;
+    bool kept;
     gsai_range spare;     /* for the copy */
     uint64_t given_up_at; /* of the read-back: not zero when a wait was given up, and then nothing else counts */
 } gsai_pass;

@@ -159,7 +159,7 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         gsai_plan_destroy(e->dev, &plan);
         if (status != GSA_OK || rows > 1 || !gsai_gpu_resident_usable(e)) continue;
         gsai_plan_key resident = key;
-        resident.resident = true;
+        resident.resident = GSAI_RESIDENT_KEEPS;
         status = gsai_gpu_record_pass(e, &resident, &plan);
         gsai_plan_destroy(e->dev, &plan);
     }
@@ -242,8 +242,11 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
     if (status == GSA_OK) {
         const gsai_matrix *m = &e->weights.layers[0].gate_up;
         e->speedup = gsai_matmul_cm_has(dev, m) ? GSAI_MATRIX_SPEEDUP : 1;
-        /* Matrix units take two rows of halves sooner than two passes take; of blocks, which are fewer bytes, they do not. */
-        e->k.pairs_apart = !limits.cpu_driver && (e->speedup == 1 || gsai_type_is_quantised(m->parts[0].type));
+        /* Matrix units take two rows of halves sooner than two passes take, unless those are resident; of blocks, which are
+         * fewer bytes, they do not. Not by what was measured: it decides about bits. */
+        const bool blocks = gsai_type_is_quantised(m->parts[0].type),
+                   resident = gsai_gpu_resident_could(dev, e->config);
+        if (!limits.cpu_driver) e->k.singles = 1 + (resident ? 1 : 0) + (blocks || e->speedup == 1 ? 1 : 0);
     }
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);

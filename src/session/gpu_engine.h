@@ -15,8 +15,14 @@
 typedef struct gsai_plan_key {
     uint32_t lane, rows, page, n_rows, n_spans, n_chunks, n_wanted, wanted_class, choose, copy_logits;
     uint32_t repeat, chained, advance; /* generation; see gsai_pass */
-    uint32_t resident;
+    uint32_t resident;                 /* gsai_resident_pass */
 } gsai_plan_key;
+
+typedef enum gsai_resident_pass {
+    GSAI_NOT_RESIDENT,
+    GSAI_RESIDENT_KEEPS,  /* the state, first */
+    GSAI_RESIDENT_GOES_ON /* an earlier pass of the job has kept it */
+} gsai_resident_pass;
 
 typedef struct gsai_cached_plan {
     gsai_plan_key key;
@@ -80,7 +86,12 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up); /* aft
 gsa_status gsai_gpu_resident_weigh(gsai_gpu_engine *e);
 void gsai_gpu_resident_destroy(gsai_gpu_engine *e);
 bool gsai_gpu_resident_usable(const gsai_gpu_engine *e);
-bool gsai_gpu_resident_takes(const gsai_gpu_engine *e, const gsai_pack *pack); /* the pass, now */
+/* Is this a GPU on which the resident step may be worth its while, whatever the settings? Discrete, of known cores. */
+bool gsai_gpu_resident_could(const gsa_device *dev, const gsai_config *c);
+/* How the job's next pass is taken. Passes of the session that follow in the job must be resident, too, so it is the
+ * span's last one or the job has no other span. */
+gsai_resident_pass gsai_gpu_resident_takes(
+    const gsai_gpu_engine *e, const gsai_pack *pack, const gsai_job *job, uint32_t n_spans);
 gsai_resident_args gsai_gpu_resident_args(gsai_gpu_engine *e, uint32_t page, const gsai_work *work);
 /* A wait was given up: the state as it was before the job, and no resident step on this device from now on. */
 gsa_status gsai_gpu_resident_undo(gsai_gpu_engine *e);

@@ -61,6 +61,7 @@ void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorde
     if (key->resident) {
         resident = gsai_gpu_resident_args(e, key->page, &pass.work);
         pass.resident = &resident;
+        pass.kept = key->chained || key->resident == GSAI_RESIDENT_GOES_ON;
         pass.spare = e->resident.spare;
         pass.given_up_at = k->given_up_at;
     }

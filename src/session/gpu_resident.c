@@ -24,18 +24,27 @@ static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
     return gsai_resident_table_uints(&shape, c) * 4;
 }
 
+static bool has_what_it_takes(const gsa_device *dev, const gsai_config *c)
+{
+    const uint32_t caps = GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE |
+                          GSAI_CAP_BUFFER_ADDRESS;
+    return !dev->is_cpu_reference && !c->half_state && gsai_caps_has(&dev->caps, caps) &&
+           (dev->resident.groups || dev->caps.n_cores);
+}
+
+bool gsai_gpu_resident_could(const gsa_device *dev, const gsai_config *c)
+{
+    return has_what_it_takes(dev, c) && dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+}
+
 /* Wanted, and on a device that could. With "auto" it must prove itself faster, on a device that has its workgroups to
  * itself: a discrete GPU. */
 static bool is_wanted(const gsa_device *dev, const gsai_config *c)
 {
-    const uint32_t caps = GSAI_CAP_SUBGROUP | GSAI_CAP_SUBGROUP_SIZE | GSAI_CAP_MEMORY_MODEL | GSAI_CAP_DEVICE_SCOPE |
-                          GSAI_CAP_BUFFER_ADDRESS;
-    const bool could = !dev->is_cpu_reference && !c->half_state && gsai_caps_has(&dev->caps, caps) &&
-                       (dev->resident.groups || dev->caps.n_cores);
     if (dev->resident.use == GSAI_RESIDENT_AUTO)
-        return could && gsai_device_tunes(dev) && gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS) &&
-               dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    return could && dev->resident.use == GSAI_RESIDENT_ALWAYS;
+        return gsai_gpu_resident_could(dev, c) && gsai_device_tunes(dev) &&
+               gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS);
+    return has_what_it_takes(dev, c) && dev->resident.use == GSAI_RESIDENT_ALWAYS;
 }
 
 static gsa_status lay_out(
@@ -182,9 +191,13 @@ bool gsai_gpu_resident_usable(const gsai_gpu_engine *e)
            gsai_variant_pick(e->dev, "resident_keep");
 }
 
-bool gsai_gpu_resident_takes(const gsai_gpu_engine *e, const gsai_pack *pack)
+gsai_resident_pass gsai_gpu_resident_takes(
+    const gsai_gpu_engine *e, const gsai_pack *pack, const gsai_job *job, uint32_t n_spans)
 {
-    return pack->rows == GSAI_ROWS_ONE && pack->n_rows == 1 && !e->resident.job && gsai_gpu_resident_usable(e);
+    if (pack->rows != GSAI_ROWS_ONE || pack->n_rows != 1 || !gsai_gpu_resident_usable(e)) return GSAI_NOT_RESIDENT;
+    if (n_spans > 1 && !pack->entries[0].last) return GSAI_NOT_RESIDENT;
+    if (!e->resident.job) return GSAI_RESIDENT_KEEPS;
+    return e->resident.job == job && n_spans == 1 ? GSAI_RESIDENT_GOES_ON : GSAI_NOT_RESIDENT;
 }
 
 gsai_resident_args gsai_gpu_resident_args(gsai_gpu_engine *e, uint32_t page, const gsai_work *work)

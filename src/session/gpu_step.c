@@ -39,7 +39,7 @@ static uint32_t row_budget(const gsai_gpu_engine *e, double budget_ns)
 }
 
 static gsa_status submit_pass(
-    gsai_gpu_engine *e, gsai_lane *l, uint32_t lane_index, uint32_t repeat, bool chained, bool resident)
+    gsai_gpu_engine *e, gsai_lane *l, uint32_t lane_index, uint32_t repeat, bool chained, gsai_resident_pass resident)
 {
     const gsai_pack *p = &l->pack;
     const gsai_plan_key key = {lane_index, p->rows, p->page, p->n_rows, p->n_entries, p->n_chunks, p->n_wanted,
@@ -90,10 +90,10 @@ gsa_status gsai_gpu_submit(gsai_engine *base, gsai_span *spans, uint32_t n_spans
         const double estimate = pass_estimate_ns(e, l->pack.n_rows);
         if (budget_us && job->n_lanes > 0 && estimate > left_ns) break;
         uint32_t left = l->pack.generate, n = repeat_of(left, estimate, left_ns);
-        const bool resident = gsai_gpu_resident_takes(e, &l->pack);
+        const gsai_resident_pass resident = gsai_gpu_resident_takes(e, &l->pack, job, n_spans);
         status = submit_pass(e, l, index, n, false, resident);
         if (status != GSA_OK) break;
-        if (resident) {
+        if (resident == GSAI_RESIDENT_KEEPS) {
             e->resident.job = job;
             e->resident.slot = spans[l->pack.entries[0].span].slot;
         }
@@ -199,21 +199,24 @@ static bool gave_up(const gsai_gpu_engine *e, uint32_t lane_index)
 {
     const uint64_t at = lane_index * e->k.readback_bytes + e->k.given_up_at;
     uint32_t word;
-    if (!e->lanes[lane_index].plan->key.resident) return false;
+    if (e->lanes[lane_index].plan->key.resident == GSAI_NOT_RESIDENT) return false;
     gsai_buffer_invalidate(e->dev, &e->readback, at, sizeof word);
     memcpy(&word, (const char *)e->readback.mapped + at, sizeof word);
     return word != 0;
 }
 
 /* A resident pass of the job did not get through: its passes once more, call by call, from the state before them. Their
- * work tables still lie in the lanes. */
+ * work tables still lie in the lanes. Of a job of one span that is all from the first resident one on. */
 static gsa_status repeat_plainly(gsai_gpu_engine *e, const gsai_job *job)
 {
     gsa_status status = gsai_gpu_resident_undo(e);
+    bool again = false;
     for (uint32_t i = 0; status == GSA_OK && i < job->n_lanes; i++) {
         gsai_lane *l = &e->lanes[job->lanes[i]];
-        if (!l->plan->key.resident) continue;
-        status = submit_pass(e, l, job->lanes[i], l->repeat, l->chained, false);
+        const bool resident = l->plan->key.resident != GSAI_NOT_RESIDENT;
+        again = resident || (again && job->n_spans == 1);
+        if (!again) continue;
+        status = submit_pass(e, l, job->lanes[i], l->repeat, l->chained, GSAI_NOT_RESIDENT);
         if (status == GSA_OK) status = gsai_queue_wait(e->dev, l->ticket, UINT64_MAX);
     }
     return status;

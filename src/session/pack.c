@@ -7,7 +7,7 @@
 static uint32_t next_chunk_rows(const gsai_capacity *k, const gsai_span *s, uint32_t done)
 {
     const uint32_t left = s->n_tokens - done;
-    if (left == 2 && k->pairs_apart) return 1;
+    if (left <= k->singles) return 1;
     return left < GSA_CHUNK ? left : GSA_CHUNK;
 }
 

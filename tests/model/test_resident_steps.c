@@ -3,6 +3,7 @@
 
 #include "ops/resident.h"
 #include "session/engine.h"
+#include "session/gpu_engine.h"
 #include "support/device.h"
 #include "util/alloc.h"
 #include "vk/device.h"
@@ -23,6 +24,7 @@
 #define N_TOKENS 6 /* two passes: four, and two more that go on from them */
 
 static uint32_t n_given_up, n_unsupported;
+static uint32_t singles; /* of the engines to come, where not 0: as on discrete GPUs */
 
 static void count_warnings(void *user, gsa_log_level level, const char *text)
 {
@@ -154,6 +156,7 @@ static outcome run(gsa_device *dev, gsai_type type, gsai_feature_map map, bool s
     if (sample) OK(gsa_sampler_create(&rules, &sampler));
     OK(gsai_checkpoint_open_synthetic(&config, type, 7, &options, &ck));
     OK(gsai_engine_gpu_create(dev, &(gsai_engine_params){.checkpoint = ck, .n_slots = N_SLOTS}, &e));
+    if (singles) ((gsai_gpu_engine *)e)->k.singles = singles;
     out.logits = malloc(out.n_vocab * sizeof *out.logits);
     out.state = malloc(out.n_state * sizeof *out.state);
     OK(e->ops->slot_zero(e, 0));
@@ -271,6 +274,24 @@ static void resident_steps_that_stop_half_way_leave_no_trace(void **state)
     close_device(dev);
 }
 
+/* The last three tokens of the prompt take a pass each, all of one job: also when the first of them does not get through. */
+static void resident_steps_of_one_job_follow_each_other(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_resident(2), *plain = open_with("never", "");
+    const bool is_cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    singles = 3;
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
+    assert_int_equal(n_given_up, 0);
+    close_device(dev);
+    dev = open_with(is_cpu ? "always,groups=2,polls=20000000,leave=5" : "always,leave=5", "");
+    assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
+    assert_int_equal(n_given_up, 1);
+    singles = 0;
+    close_device(plain);
+    close_device(dev);
+}
+
 static void resident_steps_that_fail_their_question_are_not_used(void **state)
 {
     (void)state;
@@ -355,6 +376,7 @@ int main(void)
         cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
         cmocka_unit_test(resident_steps_that_stop_half_way_leave_no_trace),
+        cmocka_unit_test(resident_steps_of_one_job_follow_each_other),
         cmocka_unit_test(resident_steps_that_fail_their_question_are_not_used),
         cmocka_unit_test(resident_steps_that_are_measured_first_leave_no_trace),
         cmocka_unit_test(resident_steps_on_cpu_drivers_need_a_request),
