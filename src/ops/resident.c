@@ -61,7 +61,8 @@ static uint32_t share_begin(uint64_t n_pairs, uint32_t g, uint32_t n_groups)
     return (uint32_t)(n_pairs * g / n_groups);
 }
 
-/* Shares of a phase lie PHASES apart. Queries go out in whole tiles; the other rows fill groups up to the same number of pairs. */
+/* Shares of a phase lie PHASES apart. Queries go out in whole tiles; the other rows fill groups up to the same number of
+ * pairs. */
 static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint32_t n_pairs, uint32_t *shares)
 {
     const uint32_t n = s->n_groups, tiles = c->H * c->K / s->tile, n_q = c->H * c->K / 2;
@@ -144,7 +145,7 @@ static uint32_t at_a_time(uint32_t n, uint32_t invocations, uint32_t most)
 static uint32_t copy_vecs(const gsa_device *dev, const gsai_config *c)
 {
     const uint32_t a = c->D > c->F ? c->D : c->F, b = c->H * c->V, widest = a > b ? a : b;
-    const uint32_t vecs = widest / 4 + widest / 64 + 64; /* two behind each 16 of q8_0, and the last quad's rest */
+    const uint32_t vecs = widest / 4 + widest / 32 + 64; /* two behind each 16 of q8_0, and the last quad's rest */
     return dev->resident.wide || 16ull * vecs + OTHER_SHARED > dev->caps.max_shared_bytes ? vecs : 0;
 }
 
