@@ -46,7 +46,7 @@ typedef struct gsa_device_params {
      * values, with the same bits as without, for the memory of one more state a model. NULL or "auto": on discrete GPUs
      * whose number of cores is known, where its known question was answered and it was faster when both were measured as
      * the model was loaded (not with tuning off); "always": wherever device and model can; "never". No wait is longer
-     * than 20 ms: then the step is repeated without it, from a copy of the state, a warning is logged, and it is not used
+     * than 20,000 looks at memory, 10 to 20 ms: then the step is repeated without it, from a copy of the state, a warning is logged, and it is not used
      * again. For measuring, after a comma: groups=N (of the dispatch; needed where the number of cores is unknown),
      * cores=N (groups for each core), invocations=N, depth=N (16-byte units that an invocation holds), polls=N (looks of
      * one wait); for tests leave=N (workgroup 0 does not come beyond product N) and wide=1 (what

@@ -1,6 +1,7 @@
 // The post: how workgroups tell each other values and wait for them. A value is one word that is written once in a run and
 // read until it is there, so nothing else has to be ordered: no barrier of all workgroups, no fence. Values that depend on
-// what was read of the state are told after it was read; who has seen them all may write that state.
+// what was read of the state are told after it was read; who has seen them all may write that state. (What orders that is the
+// dependence of values alone. Memory models promise nothing for it, devices and compilers can do nothing else.)
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words { uint v[]; };
 #define LOOK(ADDRESS, I) atomicLoad(Words(ADDRESS).v[I], gl_ScopeDevice, 0, gl_SemanticsRelaxed)
 

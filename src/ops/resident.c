@@ -201,7 +201,7 @@ static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, ui
     /* In registers beside all else. Blocks are unpacked to more than they are, and wait for instructions, not memory. */
     const uint32_t depth = w->depth ? w->depth : cpu || gsai_type_is_quantised(s->type) ? 4 : 8;
     s->steps = depth < 4 ? 1 : depth > 64 ? 32 : depth / 2;
-    /* A look takes about a microsecond on a GPU; on a CPU a group may wait for its thread. */
+    /* A look takes up to a microsecond on a GPU; on a CPU a group may wait for its thread. */
     s->max_polls = w->polls ? w->polls : cpu ? 1u << 28 : 20000;
     return GSA_OK;
 }

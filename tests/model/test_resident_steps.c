@@ -160,7 +160,8 @@ static outcome run(gsa_device *dev, gsai_type type, gsai_feature_map map, bool s
     out.logits = malloc(out.n_vocab * sizeof *out.logits);
     out.state = malloc(out.n_state * sizeof *out.state);
     OK(e->ops->slot_zero(e, 0));
-    gsai_span span = {.slot = 0, .tokens = prompt, .n_tokens = 5, .want = GSA_WANT_TOKEN, .n_generate = 1};
+    gsai_span span = {
+        .slot = 0, .tokens = prompt, .n_tokens = singles ? singles : 5, .want = GSA_WANT_TOKEN, .n_generate = 1};
     step(e, &span);
     generate(e, 0, span.token, sampler, stop, &out);
     OK(e->ops->slot_copy(e, 1, 0));
@@ -276,7 +277,7 @@ static void resident_steps_that_stop_half_way_leave_no_trace(void **state)
     close_device(dev);
 }
 
-/* The last three tokens of the prompt take a pass each, all of one job: also when the first of them does not get through. */
+/* Three tokens of a prompt take a pass each, all of one job: also when the first of them does not get through. */
 static void resident_steps_of_one_job_follow_each_other(void **state)
 {
     (void)state;
