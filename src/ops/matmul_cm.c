@@ -18,6 +18,7 @@ static const char *const ops[GSAI_N_CM_KERNELS][2][GSAI_N_TYPES] = {
     [GSAI_CM_MANY] = {OF_TYPES("matmul_cm"), OF_TYPES("matmul_cm_swiglu")},
     [GSAI_CM_FEW] = {OF_TYPES("matmul_few"), OF_TYPES("matmul_few_swiglu")},
     [GSAI_CM_PACKED] = {FOR_TYPES("matmul_packed"), FOR_TYPES("matmul_packed_swiglu")}, /* f16 by now */
+    [GSAI_CM_PACKED_FEW] = {{NULL}, FOR_TYPES("matmul_packed_few_swiglu")},
 };
 
 bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
@@ -156,8 +157,8 @@ bool gsai_matmul_cm_fits(const gsa_device *dev, const gsai_cm_tile *tile, gsai_t
 typedef struct ladder {
     const gsa_device *dev;
     gsai_type type;
-    bool swiglu, many, few, packed;
-    bool asks_packed; /* however long that takes */
+    bool swiglu, many, few, packed, packed_few;
+    bool asks_packed; /* for one of these two, however long that takes */
 } ladder;
 
 /* Blocks are turned into f16 on the way, unless that was done before: in the products of 2,048 tokens on an H200 it took
@@ -214,6 +215,11 @@ static uint32_t whole_turns(const ladder *l, const gsai_cm_choice *c, uint32_t T
     return time_of(l, c, T, (uint32_t)rows) + time < 0.96 * all ? (uint32_t)rows : n_rows;
 }
 
+static bool is_packed(const gsai_cm_choice *c)
+{
+    return c->kernel == GSAI_CM_PACKED || c->kernel == GSAI_CM_PACKED_FEW;
+}
+
 static uint32_t blocks_of(uint32_t n_rows, uint32_t block)
 {
     return (n_rows + block - 1) / block;
@@ -224,7 +230,7 @@ static void record(
     gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T, bool beside)
 {
     const gsai_cm_tile *t = &c->tile;
-    const bool packed = c->kernel == GSAI_CM_PACKED;
+    const bool packed = is_packed(c);
     const gsai_variant *v = gsai_op_variant(r, ops[c->kernel][a->swiglu][a->part->type]);
     if (!v) return;
     const gsai_range x = packed ? gsai_matmul_packed_x(r, a, c) : a->x.range;
@@ -274,17 +280,24 @@ static void record(
 }
 
 /* For so many tokens: packed operands where they are at hand and sooner done. Known questions ask for one or the other. */
-static bool choose_for(
-    const gsai_matmul_cm_args *a, const ladder *l, uint32_t T, const gsai_cm_choice *packed, gsai_cm_choice *out)
+static bool choose_for(const gsai_matmul_cm_args *a, const ladder *l, uint32_t T, bool may_pack, gsai_cm_choice *out)
 {
     const uint32_t n_rows = (a->swiglu ? 2 : 1) * a->n_rows;
-    double time;
+    double best;
     if (a->tile) return choice_of(l->dev, a->tile, l->type, l->swiglu, out);
-    const bool found = choose(l, T, n_rows, out, &time);
-    if (!packed) return found;
-    const double of_packed = time_of(l, packed, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
-    if (!found || l->asks_packed || of_packed < time) *out = *packed;
-    return true;
+    bool found = choose(l, T, n_rows, out, &best) && !(may_pack && l->asks_packed);
+    for (int few = 0; may_pack && few < 2; few++) {
+        gsai_cm_choice c;
+        if (few ? !l->packed_few || !gsai_matmul_packed_few_choice(l->dev, T, &c)
+                : !l->packed || !gsai_matmul_packed_choice(l->dev, &c))
+            continue;
+        const double time = time_of(l, &c, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
+        if (found && time >= best) continue;
+        best = time;
+        found = true;
+        *out = c;
+    }
+    return found;
 }
 
 static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
@@ -302,8 +315,10 @@ static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
     }
     l.many = gsai_variant_pick(dev, op[0]) != NULL;
     l.few = !is_cpu && gsai_variant_pick(dev, op[1]) != NULL;
-    l.packed = true;
+    const bool asks_few = forced && strcmp(forced->op, "matmul_packed_few_swiglu") == 0;
     l.asks_packed = forced && strncmp(forced->op, "matmul_pack", 11) == 0;
+    l.packed = !asks_few;
+    l.packed_few = a->swiglu && (asks_few || (!is_cpu && !l.asks_packed));
     if (a->x.only_in_room) l.many = l.few = false;
     return l;
 }
@@ -312,7 +327,7 @@ static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
 static void take(gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T,
     bool beside, bool *reads)
 {
-    const bool packed_x = c->kernel == GSAI_CM_PACKED;
+    const bool packed_x = is_packed(c);
 
     if (!reads) {
         record(r, a, c, first, T, beside);
@@ -332,8 +347,8 @@ static void product(gsai_recorder *r, const gsai_matmul_cm_args *a, bool *reads)
     gsai_matmul_cm_args run = *a;
     if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
     if (a->x.in_room) *run.has_packed_x = true;
-    const bool packs =
-        l.packed && gsai_matmul_packed_choice(l.dev, &packed) && gsai_matmul_packed_serves(l.dev, &packed, a);
+    const bool packs = (l.packed || l.packed_few) && gsai_matmul_packed_choice(l.dev, &packed) &&
+                       gsai_matmul_packed_serves(l.dev, &packed, a);
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
@@ -341,7 +356,7 @@ static void product(gsai_recorder *r, const gsai_matmul_cm_args *a, bool *reads)
         const bool may_pack = packs && first % packed.tile.sub_t == 0;
         run.first_row = a->first_row;
         run.n_rows = a->n_rows;
-        if (!choose_for(&run, &l, left, may_pack ? &packed : NULL, &c)) {
+        if (!choose_for(&run, &l, left, may_pack, &c)) {
             gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED,
                                       "%s: no tile of a kernel for matrix units fits this device", a->label));
             return;

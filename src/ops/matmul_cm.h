@@ -16,7 +16,7 @@ bool gsai_matmul_cm_has_swiglu(const gsa_device *dev, const gsai_matrix *w);
 typedef struct gsai_cm_tile {
     uint32_t t, n, depth; /* tokens and weight rows of a workgroup, columns of a step */
     uint32_t sub_t, sub_n;
-    uint32_t subgroups, ahead; /* matmul_few.comp: of a workgroup, and steps on the way; 0 = matmul_cm.comp */
+    uint32_t subgroups, ahead; /* for few tokens: of a workgroup, and steps on the way; 0 = for many */
     float alone, each;         /* time of 64 columns: of one workgroup on a core, of each of several */
 } gsai_cm_tile;
 /* All that this device may choose from, whether they fit it or not. */
@@ -42,9 +42,10 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
 void gsai_matmul_cm_reads(gsai_recorder *r, const gsai_matmul_cm_args *a, bool reads[2]);
 
 typedef enum gsai_cm_kernel {
-    GSAI_CM_MANY,   /* matmul_cm.comp */
-    GSAI_CM_FEW,    /* matmul_few.comp */
-    GSAI_CM_PACKED, /* matmul_packed.comp: both operands lie in the order of fragments */
+    GSAI_CM_MANY,       /* matmul_cm.comp */
+    GSAI_CM_FEW,        /* matmul_few.comp */
+    GSAI_CM_PACKED,     /* matmul_packed.comp: both operands lie in the order of fragments */
+    GSAI_CM_PACKED_FEW, /* matmul_packed_few.comp: so for few tokens, with SwiGLU */
     GSAI_N_CM_KERNELS
 } gsai_cm_kernel;
 
@@ -60,6 +61,8 @@ enum { GSAI_CM_BLOCK = 4 };
 
 /* matmul_packed.c. The tile of packed operands; false where the device takes none. */
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
+/* As that, for few tokens of gates and ups. */
+bool gsai_matmul_packed_few_choice(const gsa_device *dev, uint32_t T, gsai_cm_choice *out);
 /* Do these operands lie ready, or is there room? */
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a);
 /* What putting x in order takes, in the unit of a tile's times. */

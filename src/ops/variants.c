@@ -101,6 +101,7 @@
     X("matmul_pack_q6_k", "matmul_pack_q6_k", CM, 128, 9216, CM_WANTS)                                                 \
     X("matmul_packed", "matmul_packed", CM, 128, 4096, CM_WANTS)                                                       \
     X("matmul_packed_swiglu", "matmul_packed_swiglu", CM, 128, 4096, CM_WANTS)                                         \
+    X("matmul_packed_few_swiglu", "matmul_packed_few_swiglu", CM, 128, 8192, CM_WANTS)                                 \
     X("matmul_few_f16", "matmul_few_f16", CM, 32, 16384, CM_WANTS)                                                     \
     X("matmul_few_bf16", "matmul_few_bf16", CM, 32, 16384, CM_WANTS)                                                   \
     X("matmul_few_q8_0", "matmul_few_q8_0", CM, 32, 16384, CM_WANTS)                                                   \

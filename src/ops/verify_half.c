@@ -244,6 +244,11 @@ static const gsai_verify_case swiglu_matmul_cases[] = {
     {"T 128 F 64 C 512 beyond what f16 holds", TOLERANCE_HALF, {128, 64, 512, GSAI_FFN_SWISH, 100}},
 };
 
+static const gsai_verify_case swiglu_few_cases[] = {
+    {"T 9 F 72 C 40", TOLERANCE_HALF, {9, 72, 40, GSAI_FFN_SWISH, 2}},
+    {"T 33 F 40 C 672 powlu", TOLERANCE_HALF, {33, 40, 672, GSAI_FFN_POWLU, 1}},
+};
+
 static const gsai_verify_case swiglu_block_cases[] = {
     {"T 9 F 72 C 256", TOLERANCE_HALF, {9, 72, 256, GSAI_FFN_SWISH, 2}},
     {"T 128 F 128 C 512 powlu", TOLERANCE_HALF, {128, 128, 512, GSAI_FFN_POWLU, 1}},
@@ -393,6 +398,7 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_packed", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_packed", run_maps, maps_cases, GSAI_F16),
     SET("matmul_packed_swiglu", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
+    SET("matmul_packed_few_swiglu", run_swiglu_matmul, swiglu_few_cases, GSAI_F16),
     SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
     SET("matmul_cm_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),
     SET("matmul_cm_q8_0", run_matmul, block_cases, GSAI_Q8_0),

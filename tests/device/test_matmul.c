@@ -446,6 +446,7 @@ static void packed_known_questions_are_answered(void **state)
     each_type_of(GSAI_F16, GSAI_Q6_K, "matmul_pack", NULL, 0);
     assert_op("matmul_packed");
     assert_op("matmul_packed_swiglu");
+    assert_op("matmul_packed_few_swiglu");
 }
 
 enum { PLAIN, ADDED, MAPPED, GATED };
@@ -511,11 +512,18 @@ static void packed_rows_give_the_bits_of_rows(void **state)
         {"T 128 N 128 C 256", 0, {128, 128, 256, GATED}},
         {"T 9 N 8 C 16", 0, {9, 8, 16, GATED}},
     };
+    static const gsai_verify_case few[] = {
+        {"T 23 N 100 C 104", 0, {23, 100, 104, GATED}}, /* and this */
+        {"T 1 N 64 C 2048", 0, {1, 64, 2048, GATED}},
+        {"T 32 N 200 C 1312", 0, {32, 200, 1312, GATED}},
+        {"T 70 N 8 C 16", 0, {70, 8, 16, GATED}},
+    };
     gsai_packing p;
     (void)state;
     if (!gsai_packing_of(dev, &p)) skip();
     assert_set("matmul_packed", run_packed, cases, is_cpu() ? 2 : N_OF(cases), GSAI_F16);
     assert_set("matmul_packed_swiglu", run_packed, gated, is_cpu() ? 1 : N_OF(gated), GSAI_F16);
+    assert_set("matmul_packed_few_swiglu", run_packed, few, is_cpu() ? 1 : N_OF(few), GSAI_F16);
     assert_set("matmul_packed", run_packed, cases, is_cpu() ? 1 : N_OF(cases), GSAI_BF16);
     if (!is_cpu()) assert_set("matmul_packed_swiglu", run_packed, gated, N_OF(gated), GSAI_BF16);
 }
