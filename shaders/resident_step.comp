@@ -10,6 +10,8 @@
 // All workgroups must run at once, which only the host can know: a wait is given up after max_polls looks, and then all
 // workgroups leave. The state is then half written; the host has a copy.
 //
+// x of the last product may come in windows (common/resident.h): then its phases share lanes' sums.
+//
 // A pair is two weight rows, side by side or gate and up. A team of 1 << SPLIT subgroups shares it, lane by lane; a
 // workgroup has a run of pairs (for queries: of whole tiles of the key memory), which its subgroups take in turn. A lane
 // meets its pairs' units as one stream, a chunk of them ahead of the sums, on into the next phase. Sums are those of
@@ -47,6 +49,8 @@ layout(constant_id = 16) const uint NORMED_AHEAD = 1u;
 layout(constant_id = 17) const uint PLAIN_AHEAD = 1u;
 layout(constant_id = 18) const uint N_LAYERS = 1u;
 layout(constant_id = 19) const bool WIDE = false; // x does not fit shared memory: a workgroup keeps its copy in memory
+layout(constant_id = 20) const uint PHASES = 4u;  // of a layer
+layout(constant_id = 21) const uint CARRIED = 1u; // pairs of a subgroup whose sums go on from window to window
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -75,6 +79,8 @@ const uint K_TILES = K / TILE;
 const uint K_ROW = HEADS * G * K, V_ROW = K_ROW + G * K, F_ROW = V_ROW + G * V; // of q k v f, where k, v and f begin
 const uint TASKS = (V + 15u) / 16u;                // of the step for a kv head
 const uint TASK_KEYS = (K + TASKS - 1u) / TASKS;   // rows of the key memory that a task writes
+const bool WINDOWED = PHASES > GSA_RESIDENT_PRODUCTS;
+const uint WAITING = CARRIED > 1u ? 2u * CARRIED - 2u : 2u; // sums
 
 shared vec4 staged[X_HELD]; // x, or inputs of the step
 shared float part_sums[2u * PARTS];
@@ -84,7 +90,7 @@ shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
 shared float squares[SQUARES]; // of LANES vecs of x each
 shared float query[QUERIES];
 shared float memory[QUERIES * M];
-const uint PHASE_WORDS = GSA_RESIDENT_PHASES * GSA_RESIDENT_STRIDE, SHARE_WORDS = GSA_RESIDENT_PHASES * GSA_RESIDENT_SHARE;
+const uint PHASE_WORDS = PHASES * GSA_RESIDENT_STRIDE, SHARE_WORDS = PHASES * GSA_RESIDENT_SHARE;
 shared uint phase_words[PHASE_WORDS];
 shared uint share[SHARE_WORDS];
 shared uvec2 addresses[N_LAYERS * GSA_RESIDENT_LAYER / 2u];
@@ -145,7 +151,8 @@ uint kind_of(Phase p)
 // name: GSA_RESIDENT_WEIGHTS or _NORM
 uvec2 address(Phase p, uint name)
 {
-    return addresses[p.layer * (GSA_RESIDENT_LAYER / 2u) + name / 2u + p.i];
+    const uint product = WINDOWED ? min(p.i, GSA_RESIDENT_PRODUCTS - 1u) : p.i;
+    return addresses[p.layer * (GSA_RESIDENT_LAYER / 2u) + name / 2u + product];
 }
 
 StateVecs states(uint layer)
@@ -253,16 +260,24 @@ void main()
     state = states(0u);
     keep_keys(slot, queried_keys(phase, slot));
     stage_first(phase);
+    Sums sums = Sums(0u, 0u, 0u, SUM[](SUM(0.0), SUM(0.0)));
+    SUM waiting[WAITING]; // beside the sums of the pair at hand
 
     // Some compilers wait at the end of a loop for all that is on its way, so a round ends where weights are needed: with
     // its x in place.
     for (;;) {
-        if (push.leave != 0u && phase.layer * GSA_RESIDENT_PHASES + phase.i == push.leave && gl_WorkGroupID.x == 0u) return;
+        if (push.leave != 0u && phase.layer * PHASES + phase.i == push.leave && gl_WorkGroupID.x == 0u) return;
         if (subgroup == SUBGROUPS - 1u && field(phase, GSA_RESIDENT_NORMED) != 0u) { // it has the fewest pairs
             const float of_norm = norm_factor(phase);
             if (gl_SubgroupInvocationID == 0u) factor = of_norm;
         }
-        Sums sums = Sums(subgroup, 0u, stream.first_unit, SUM[](SUM(0.0), SUM(0.0)));
+        sums.part = subgroup;
+        sums.chunk = 0u;
+        sums.unit = stream.first_unit;
+        if ((stream.window & GSA_RESIDENT_GOES_ON) == 0u) {
+            sums.sum = SUM[](SUM(0.0), SUM(0.0));
+            [[unroll]] for (uint i = 0u; i < WAITING; i++) waiting[i] = SUM(0.0);
+        }
         for (uint left = n_chunks(phase, stream); left != 0u; left--) {
             if (left == 1u) {
                 [[unroll]] for (uint d = 0u; d < STEPS; d++) { MULTIPLY_STEP(stream, sums, d) }
@@ -273,10 +288,13 @@ void main()
                     LOAD_STEP(stream, chunk, d)
                 }
             }
-            end_chunk(stream, sums);
+            if (end_chunk(stream, sums)) { TAKE_TURNS(sums) }
         }
+        if (WINDOWED && stream.window != 0u) // of subgroups with fewer pairs, too, CARRIED turns
+            [[unroll]] for (uint i = 1u; i < CARRIED; i++)
+                if (sums.part < (i + 1u) * SUBGROUPS) { TAKE_TURNS(sums) }
         Phase next = Phase(phase.layer, phase.i + 1u);
-        if (next.i == GSA_RESIDENT_PHASES) next = Phase(min(phase.layer + 1u, N_LAYERS - 1u), 0u); // of none, at the end
+        if (next.i == PHASES) next = Phase(min(phase.layer + 1u, N_LAYERS - 1u), 0u); // of none, at the end
         stream = stream_of(next);
         chunk = next_chunk(stream);
         [[unroll]] for (uint d = 0u; d < STEPS; d++) { LOAD_STEP(stream, chunk, d) }

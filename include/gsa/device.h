@@ -49,8 +49,10 @@ typedef struct gsa_device_params {
      * than 20,000 looks at memory, 10 to 20 ms: then the step is repeated without it, from a copy of the state, a warning is logged, and it is not used
      * again. For measuring, after a comma: groups=N (of the dispatch; needed where the number of cores is unknown),
      * cores=N (groups for each core), invocations=N, depth=N (16-byte units that an invocation holds), polls=N (looks of
-     * one wait); for tests leave=N (workgroup 0 does not come beyond product N) and wide=1 (what
-     * products read is kept in memory, as where it does not fit shared memory). */
+     * one wait), window=N (16-byte units of a row that an invocation has in one window, at most, where a layer's widest
+     * product takes its input in windows because shared memory cannot hold it), carry=N (pairs of rows whose sums a
+     * subgroup takes from window to window), wide=1 (what products read is kept in memory instead); for tests leave=N
+     * (workgroup 0 does not come beyond product N). */
     const char *resident;
     gsa_tuning tuning;
     /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */

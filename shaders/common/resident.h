@@ -1,13 +1,17 @@
-/* What the resident step (resident_step.comp) and its host share. The list is an array of uints that tells the phases, one
- * product of the pass each, GSA_RESIDENT_PHASES to a layer: what is the same in all layers [GSA_RESIDENT_PHASES]
- * [GSA_RESIDENT_STRIDE]; a workgroup's pairs [n_groups][GSA_RESIDENT_PHASES][GSA_RESIDENT_SHARE]; addresses, which take two
- * uints, the lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL. */
+/* What the resident step (resident_step.comp) and its host share. The list is an array of uints that tells the phases of a
+ * layer, one product of the pass each or the last one's part, n_phases of them: what is the same in all layers [n_phases]
+ * [GSA_RESIDENT_STRIDE]; a workgroup's pairs [n_groups][n_phases][GSA_RESIDENT_SHARE]; addresses, which take two uints, the
+ * lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL.
+ *
+ * Where x of the last product does not fit shared memory it comes in windows, runs of its columns, one phase each: sums go
+ * on from window to window. As only so many can, there may be several rounds of all windows, each for a batch of pairs. */
 #ifndef GSA_RESIDENT_H
 #define GSA_RESIDENT_H
 
 #include "mixer.h"
 
-#define GSA_RESIDENT_PHASES     4u /* q k v f with the GSA step, o, gate and up, down */
+#define GSA_RESIDENT_PRODUCTS   4u  /* q k v f with the GSA step, o, gate and up, down */
+#define GSA_RESIDENT_MOST       32u /* phases */
 
 /* Of a phase. */
 #define GSA_RESIDENT_KIND       0u  /* GSA_RESIDENT_ADD .. */
@@ -22,9 +26,12 @@
 #define GSA_RESIDENT_LOADS      9u  /* units of a lane in a row, at most */
 #define GSA_RESIDENT_NORMED     10u
 #define GSA_RESIDENT_EPS        11u
-#define GSA_RESIDENT_STRIDE     12u
+#define GSA_RESIDENT_WINDOW     12u /* GSA_RESIDENT_PART and others; 0: all columns */
+#define GSA_RESIDENT_FIRST_UNIT 13u /* of a row, of the window; X, X_VECS and LOADS are the window's */
+#define GSA_RESIDENT_UNITS      14u /* of a row */
+#define GSA_RESIDENT_STRIDE     15u
 
-/* Of a layer: addresses of each phase's weights, of its norm's (0: ones), and of the first slot of states. */
+/* Of a layer: addresses of each product's weights, of its norm's (0: ones), and of the first slot of states. */
 #define GSA_RESIDENT_WEIGHTS    0u
 #define GSA_RESIDENT_NORM       8u
 #define GSA_RESIDENT_STATE      16u
@@ -33,6 +40,10 @@
 #define GSA_RESIDENT_ADD        0u /* to what x was */
 #define GSA_RESIDENT_SWIGLU     1u /* one output of a pair: act(first) second */
 #define GSA_RESIDENT_STEP       2u /* q k v f, then the GSA step */
+
+#define GSA_RESIDENT_PART       1u /* of the columns only */
+#define GSA_RESIDENT_GOES_ON    2u /* from the sums of the phase before */
+#define GSA_RESIDENT_MORE       4u /* in the phase behind */
 
 /* A workgroup's pairs in a phase: first pair and number of pairs of two runs; of q k v f the first has the queries, in
  * whole tiles. */

@@ -39,7 +39,8 @@ uint output_column(Phase p, uint i)
 
 uint n_outputs(Phase p)
 {
-    return n_pairs(p) * (kind_of(p) == GSA_RESIDENT_SWIGLU ? 1u : 2u);
+    const bool all = !WINDOWED || (field(p, GSA_RESIDENT_WINDOW) & GSA_RESIDENT_MORE) == 0u;
+    return all ? n_pairs(p) * (kind_of(p) == GSA_RESIDENT_SWIGLU ? 1u : 2u) : 0u;
 }
 
 // What a column of the output is added to; other invocations have seen it. Where nothing is added: anything.

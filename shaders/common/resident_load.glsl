@@ -5,7 +5,9 @@ struct Stream {
     uvec2 weights; // address
     uint pair, n_pairs, pairs; // pairs: from one of the subgroup's to the next
     uint chunk, chunks;        // of the pair
-    uint first_unit, units, stride;
+    uint first_unit, stride;   // units of a row or of a window, as of x_units
+    uint begin, x_units;       // first unit of the window, and units that x has
+    uint units, window;        // with windows: of a row; GSA_RESIDENT_WINDOW
     uint n_first, first, second; // pairs below n_first lie from first on, others from second on
     uint pair_vecs, other; // vecs from pair to pair, and from a pair's first row to its second
 };
@@ -34,7 +36,10 @@ Stream stream_of(Phase p)
     s.chunk = 0u;
     s.chunks = (field(p, GSA_RESIDENT_LOADS) + STEPS - 1u) / STEPS;
     s.first_unit = (subgroup & (1u << split) - 1u) * LANES + gl_SubgroupInvocationID;
-    s.units = weight_units(field(p, GSA_RESIDENT_X_VECS));
+    s.x_units = weight_units(field(p, GSA_RESIDENT_X_VECS));
+    s.begin = WINDOWED ? field(p, GSA_RESIDENT_FIRST_UNIT) : 0u;
+    s.units = WINDOWED ? field(p, GSA_RESIDENT_UNITS) : 0u;
+    s.window = WINDOWED ? field(p, GSA_RESIDENT_WINDOW) : 0u;
     s.stride = LANES << split;
     s.first = share[from];
     s.n_first = share[from + 1u];
@@ -64,8 +69,8 @@ Chunk next_chunk(inout Stream s)
     Chunk c;
     c.row = mine ? (s.pair + (s.pair < s.n_first ? s.first : s.second)) * s.pair_vecs : 0u;
     c.other = c.row + s.other;
-    c.unit = s.first_unit + s.chunk * STEPS * s.stride;
-    c.most = mine ? s.units - 1u : 0u;
+    c.unit = s.begin + s.first_unit + s.chunk * STEPS * s.stride;
+    c.most = mine ? s.begin + s.x_units - 1u : 0u;
     s.pair += is_last ? s.pairs : 0u;
     s.chunk = is_last ? 0u : s.chunk + 1u;
     return c;
@@ -75,9 +80,10 @@ Chunk next_chunk(inout Stream s)
 #define LOAD_STEP(S, C, D)                                                \
     {                                                                     \
         const uint from = min(C.unit + (D) * S.stride, C.most);           \
+        const uint of_row = WINDOWED ? S.units : S.x_units;               \
         weights = WeightVecs(S.weights);                                  \
-        held[2u * (D)] = weight_unit(C.row, S.units, from);               \
-        held[2u * (D) + 1u] = weight_unit(C.other, S.units, from);        \
+        held[2u * (D)] = weight_unit(C.row, of_row, from);                \
+        held[2u * (D) + 1u] = weight_unit(C.other, of_row, from);         \
     }
 
 #if defined(WEIGHT_BLOCKS)
@@ -126,17 +132,36 @@ struct Sums {
 #define MULTIPLY_STEP(S, SUMS, D)                                                                          \
     {                                                                                                      \
         const uint unit = SUMS.unit + (D) * S.stride;                                                      \
-        if (unit < S.units) multiply(held[2u * (D)], held[2u * (D) + 1u], unit, S.units, SUMS.sum);        \
+        if (unit < S.x_units) multiply(held[2u * (D)], held[2u * (D) + 1u], unit, S.x_units, SUMS.sum);    \
     }
 
-void end_chunk(Stream s, inout Sums sums)
+// True: the pair has ended, and what the lane has summed of the window is for TAKE_TURNS.
+bool end_chunk(Stream s, inout Sums sums)
 {
     sums.unit += STEPS * s.stride;
-    if (++sums.chunk < s.chunks) return;
-    precise const float first = subgroupAdd(sum_of(sums.sum[0])), second = subgroupAdd(sum_of(sums.sum[1]));
-    if (gl_SubgroupInvocationID == 0u) {
-        part_sums[2u * sums.part] = first;
-        part_sums[2u * sums.part + 1u] = second;
+    if (++sums.chunk < s.chunks) return false;
+    if ((s.window & GSA_RESIDENT_MORE) == 0u) {
+        precise const float first = subgroupAdd(sum_of(sums.sum[0])), second = subgroupAdd(sum_of(sums.sum[1]));
+        if (gl_SubgroupInvocationID == 0u) {
+            part_sums[2u * sums.part] = first;
+            part_sums[2u * sums.part + 1u] = second;
+        }
     }
-    sums = Sums(sums.part + SUBGROUPS, 0u, s.first_unit, SUM[](SUM(0.0), SUM(0.0)));
+    sums.part += SUBGROUPS;
+    sums.chunk = 0u;
+    sums.unit = s.first_unit;
+    if (s.window != 0u) return true;
+    sums.sum = SUM[](SUM(0.0), SUM(0.0));
+    return false;
 }
+
+// Sums of pairs that go on in the next window take turns: the next pair's come out of the row, this pair's go to its end.
+// After CARRIED turns each pair's are where they were. A macro, as above.
+#define TAKE_TURNS(SUMS)                                                                       \
+    if (CARRIED > 1u)                                                                          \
+        [[unroll]] for (uint r_ = 0u; r_ < 2u; r_++) {                                         \
+            const SUM mine = SUMS.sum[r_];                                                     \
+            SUMS.sum[r_] = waiting[r_];                                                        \
+            [[unroll]] for (uint i_ = r_; i_ + 2u < WAITING; i_ += 2u) waiting[i_] = waiting[i_ + 2u]; \
+            waiting[WAITING - 2u + r_] = mine;                                                 \
+        }

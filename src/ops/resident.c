@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-#define PHASES       GSA_RESIDENT_PHASES
-#define OTHER_SHARED (16u << 10) /* room left beside x in shared memory */
-#define LEAST_TILE   8u          /* of the key memory, see gsa_step.c */
+#define PRODUCTS   GSA_RESIDENT_PRODUCTS
+#define LAST       (PRODUCTS - 1) /* the product whose x may come in windows */
+#define LEAST_TILE 8u             /* of the key memory, see gsa_step.c */
 
 static const char *const op_of_type[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
     "resident_q4_0", "resident_q4_k", "resident_q6_k"};
@@ -37,11 +37,11 @@ static uint32_t log2_of(uint32_t n)
     return log;
 }
 
-static void products_of(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l, product p[PHASES])
+static void products_of(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l, product p[PRODUCTS])
 {
-    const product all[PHASES] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
+    const product all[PRODUCTS] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
         {.w = l->gate_up, .is_normed = true, .swiglu = true}, {.w = l->down}};
-    for (uint32_t i = 0; i < PHASES; i++) {
+    for (uint32_t i = 0; i < PRODUCTS; i++) {
         const gsai_type type = all[i].w->parts[0].type;
         p[i] = all[i];
         p[i].n_pairs = p[i].w->n_rows / 2;
@@ -53,6 +53,53 @@ static void products_of(const gsa_device *dev, const gsai_config *c, const gsai_
     }
 }
 
+/* --- the phases of a layer --- */
+
+typedef struct phase {
+    uint32_t product, batch;
+    uint32_t first_load, loads; /* of a lane in a row */
+    uint32_t window;            /* GSA_RESIDENT_PART and others */
+} phase;
+
+/* The first load of window i. */
+static uint32_t window_begin(const gsai_resident_shape *s, uint32_t i)
+{
+    const uint32_t steps = (s->loads[LAST] + s->window_step - 1) / s->window_step;
+    const uint32_t begin = steps * i / s->windows * s->window_step;
+    return begin < s->loads[LAST] ? begin : s->loads[LAST];
+}
+
+static phase phase_of(const gsai_resident_shape *s, uint32_t i)
+{
+    if (i < LAST || s->windows == 1) return (phase){.product = i, .loads = s->loads[i]};
+    const uint32_t batch = (i - LAST) / s->windows, window = (i - LAST) % s->windows, first = window_begin(s, window);
+    return (phase){.product = LAST,
+        .batch = batch,
+        .first_load = first,
+        .loads = window_begin(s, window + 1) - first,
+        .window = GSA_RESIDENT_PART | (window > 0 ? GSA_RESIDENT_GOES_ON : 0) |
+                  (window + 1 < s->windows ? GSA_RESIDENT_MORE : 0)};
+}
+
+/* Units of a row that a phase begins with and has, and the same in vecs of x. */
+typedef struct columns {
+    uint32_t first_unit, units, first_vec, vecs;
+} columns;
+
+static columns columns_of(const gsai_resident_shape *s, const phase *f, uint32_t n_cols)
+{
+    const uint32_t team = s->lanes << s->split_log[f->product], all = gsai_matrix_row_units(s->type, n_cols);
+    const uint32_t unit_vecs = s->type == GSAI_F32                           ? 1
+                               : s->type == GSAI_F16 || s->type == GSAI_BF16 ? 2
+                               : s->type == GSAI_Q8_0                        ? 4
+                                                                             : 8;
+    const uint32_t begin = f->first_load * team, rest = all - begin, most = f->loads * team;
+    columns c = {begin, most < rest ? most : rest, begin * unit_vecs, 0};
+    c.vecs = c.units * unit_vecs;
+    if (c.first_vec + c.vecs > n_cols / 4) c.vecs = n_cols / 4 - c.first_vec;
+    return c;
+}
+
 /* --- who has which pairs --- */
 
 /* Pairs [first, first + n) of group g when n_pairs are shared out evenly. */
@@ -61,9 +108,9 @@ static uint32_t share_begin(uint64_t n_pairs, uint32_t g, uint32_t n_groups)
     return (uint32_t)(n_pairs * g / n_groups);
 }
 
-/* Shares of a phase lie PHASES apart. Queries go out in whole tiles; the other rows fill groups up to the same number of
- * pairs. */
-static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint32_t n_pairs, uint32_t *shares)
+/* Queries go out in whole tiles; the other rows fill groups up to the same number of pairs. */
+static void share_step(
+    const gsai_resident_shape *s, const gsai_config *c, uint32_t n_pairs, uint32_t *shares, uint32_t stride)
 {
     const uint32_t n = s->n_groups, tiles = c->H * c->K / s->tile, n_q = c->H * c->K / 2;
     uint64_t low = 0, high = n_pairs; /* least level that holds all others */
@@ -81,7 +128,7 @@ static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint3
         }
     }
     uint32_t at = n_q;
-    for (uint32_t g = 0; g < n; g++, shares += PHASES * GSA_RESIDENT_SHARE) {
+    for (uint32_t g = 0; g < n; g++, shares += stride) {
         const uint32_t first = share_begin(tiles, g, n) * s->tile / 2, end = share_begin(tiles, g + 1, n) * s->tile / 2;
         const uint32_t room = low > end - first ? (uint32_t)low - (end - first) : 0, left = n_pairs - at;
         shares[0] = first;
@@ -92,13 +139,35 @@ static void share_step(const gsai_resident_shape *s, const gsai_config *c, uint3
     }
 }
 
-static void share_evenly(const gsai_resident_shape *s, uint32_t n_pairs, uint32_t *shares)
+/* Of each group as many as most says, behind as many for each batch before. */
+static void share_evenly(
+    const gsai_resident_shape *s, uint32_t n_pairs, uint32_t batch, uint32_t most, uint32_t *shares, uint32_t stride)
 {
-    for (uint32_t g = 0; g < s->n_groups; g++, shares += PHASES * GSA_RESIDENT_SHARE) {
+    for (uint32_t g = 0; g < s->n_groups; g++, shares += stride) {
+        const uint32_t first = share_begin(n_pairs, g, s->n_groups);
+        const uint32_t n = share_begin(n_pairs, g + 1, s->n_groups) - first;
+        const uint32_t before = batch * most < n ? batch * most : n;
         shares[0] = shares[1] = 0;
-        shares[2] = share_begin(n_pairs, g, s->n_groups);
-        shares[3] = share_begin(n_pairs, g + 1, s->n_groups) - shares[2];
+        shares[2] = first + before;
+        shares[3] = n - before < most ? n - before : most;
     }
+}
+
+/* Pairs of a workgroup that its subgroups, or teams of them, take at a time. */
+static uint32_t teams_of(const gsai_resident_shape *s, uint32_t i)
+{
+    return s->invocations / s->lanes >> s->split_log[i];
+}
+
+/* What each group has of a phase; shares of groups lie a stride apart. */
+static void share_phase(const gsai_resident_shape *s, const gsai_config *c, const phase *f, uint32_t n_pairs,
+    uint32_t *shares, uint32_t stride)
+{
+    const uint32_t most = f->window ? s->carried * teams_of(s, f->product) : n_pairs;
+    if (f->product == 0)
+        share_step(s, c, n_pairs, shares, stride);
+    else
+        share_evenly(s, n_pairs, f->batch, most, shares, stride);
 }
 
 /* --- the choice --- */
@@ -113,7 +182,7 @@ static gsa_status check_matrices(
 {
     for (uint32_t i = 0; i < c->n_layers; i++) {
         const gsai_matrix *all[] = {layers[i].qkvf, layers[i].o, layers[i].gate_up, layers[i].down};
-        for (uint32_t j = 0; j < PHASES; j++) {
+        for (uint32_t j = 0; j < PRODUCTS; j++) {
             if (all[j]->n_parts != 1 || all[j]->parts[0].type != type)
                 return cannot("a layer's matrices are of several types or too large for one binding");
             if (all[j]->n_cols % 4 != 0 || all[j]->n_rows % 2 != 0) return cannot("odd rows or columns");
@@ -129,7 +198,7 @@ static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
     const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
     const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries +
-                            (uint64_t)s->queries * c->M + PHASES * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) +
+                            (uint64_t)s->queries * c->M + s->n_phases * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) +
                             (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 8 + 3 * slots +
                             heads * (slots + GSA_MIXER_GROUP * 5ull + GSA_MIXER_GROUP / 4);
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
@@ -141,44 +210,80 @@ static uint32_t at_a_time(uint32_t n, uint32_t invocations, uint32_t most)
     return all < most ? all : most;
 }
 
-/* Vecs of a workgroup's copy of x in memory, of any type of weights; 0 where shared memory will hold x. */
+/* Vecs of a workgroup's copy of x in memory, of any type of weights; 0: shared memory will hold x. */
 static uint32_t copy_vecs(const gsa_device *dev, const gsai_config *c)
 {
     const uint32_t a = c->D > c->F ? c->D : c->F, b = c->H * c->V, widest = a > b ? a : b;
     const uint32_t vecs = widest / 4 + widest / 32 + 64; /* two behind each 16 of q8_0, and the last quad's rest */
-    return dev->resident.wide || 16ull * vecs + OTHER_SHARED > dev->caps.max_shared_bytes ? vecs : 0;
+    return dev->resident.wide ? vecs : 0;
 }
 
-/* Room in shared memory: the most that any phase of any group needs. */
+/* Room in shared memory: the most that any phase of any group needs. shares: room for one phase. */
 static void find_room(
-    const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c, const product p[PHASES], uint32_t *shares)
+    const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c, const product p[PRODUCTS], uint32_t *shares)
 {
     const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
+    uint32_t widest[2] = {0, 0}; /* vecs of x, with a norm and without */
     s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4;
     s->copy_vecs = copy_vecs(dev, c);
     s->run_sums = s->parts = s->queries = s->squares = 1;
-    for (uint32_t i = 0; i < PHASES; i++) {
-        const uint32_t units = gsai_matrix_row_units(s->type, p[i].w->n_cols);
+    for (uint32_t i = 0; i < s->n_phases; i++) {
+        const phase f = phase_of(s, i);
+        const product *of = &p[f.product];
+        const columns x = columns_of(s, &f, of->w->n_cols);
         const bool blocks = gsai_type_is_quantised(s->type);
-        const uint32_t held = blocks ? units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? units : units * 2;
-        const uint32_t squares = (p[i].w->n_cols / 4 + s->lanes - 1) / s->lanes;
+        const uint32_t held = blocks ? x.units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? x.units : x.units * 2;
+        const uint32_t squares = (x.vecs + s->lanes - 1) / s->lanes;
         if (s->copy_vecs == 0 && held > s->x_held) s->x_held = held;
-        if (p[i].is_normed && squares > s->squares) s->squares = squares;
-        if (blocks && runs * units > s->run_sums) s->run_sums = runs * units;
-        if (i == 0)
-            share_step(s, c, p[i].n_pairs, shares);
-        else
-            share_evenly(s, p[i].n_pairs, shares);
+        if (of->is_normed && squares > s->squares) s->squares = squares;
+        if (blocks && runs * x.units > s->run_sums) s->run_sums = runs * x.units;
+        if (x.vecs > widest[!of->is_normed]) widest[!of->is_normed] = x.vecs;
+        share_phase(s, c, &f, of->n_pairs, shares, GSA_RESIDENT_SHARE);
         for (uint32_t g = 0; g < s->n_groups; g++) {
-            const uint32_t *share = shares + g * PHASES * GSA_RESIDENT_SHARE;
-            const uint32_t parts = (share[1] + share[3]) << p[i].split_log;
+            const uint32_t *share = shares + g * GSA_RESIDENT_SHARE;
+            const uint32_t parts = (share[1] + share[3]) << of->split_log;
             if (parts > s->parts) s->parts = parts;
             if (2 * share[1] > s->queries) s->queries = 2 * share[1];
         }
     }
-    const uint32_t widest = c->D > c->H * c->V ? c->D : c->H * c->V;
-    s->ahead[0] = at_a_time(widest / 4, s->invocations, 2);
-    s->ahead[1] = at_a_time(c->F / 4, s->invocations, 4);
+    s->ahead[0] = at_a_time(widest[0], s->invocations, 2);
+    s->ahead[1] = at_a_time(widest[1], s->invocations, 4);
+}
+
+/* Pairs of a subgroup whose sums go on from window to window at once: in registers. */
+static uint32_t carried_at_most(const gsa_device *dev, gsai_type type)
+{
+    if (dev->resident.carry) return dev->resident.carry;
+    return gsai_type_is_quantised(type) ? 4 : 2;
+}
+
+/* Windows of x of the last product in shared memory, as few as can be; false: none that fit. */
+static bool find_windows(
+    const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c, const product p[PRODUCTS], uint32_t *shares)
+{
+    const uint32_t loads = s->loads[LAST], teams = teams_of(s, LAST), pairs = p[LAST].n_pairs;
+    const uint32_t n_pairs = (pairs + s->n_groups - 1) / s->n_groups, of_team = (n_pairs + teams - 1) / teams;
+    const uint32_t carried = carried_at_most(dev, s->type);
+    const uint32_t at_most = dev->resident.window ? dev->resident.window : loads;
+    for (s->windows = 1; s->windows <= loads; s->windows++)
+        for (uint32_t even = 0; even < 2; even++) {
+            uint32_t widest = 0;
+            s->window_step = even ? 1 : s->steps; /* whole chunks, if they fit */
+            s->carried = s->windows == 1 || of_team < carried ? of_team : carried;
+            s->batches = (of_team + s->carried - 1) / s->carried;
+            if ((loads + s->window_step - 1) / s->window_step < s->windows) continue;
+            s->n_phases = LAST + s->windows * s->batches;
+            if (s->n_phases > GSA_RESIDENT_MOST) return false;
+            for (uint32_t i = 0; i < s->windows; i++) {
+                const uint32_t n = window_begin(s, i + 1) - window_begin(s, i);
+                widest = n > widest ? n : widest;
+            }
+            find_room(dev, s, c, p, shares);
+            const bool fits = shared_bytes(s, c) <= dev->caps.max_shared_bytes;
+            if (s->copy_vecs != 0) return fits;
+            if (widest <= at_most && fits) return true;
+        }
+    return false;
 }
 
 static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, uint32_t groups, gsai_resident_shape *s)
@@ -211,7 +316,7 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
 {
     const gsai_type type = layers[0].qkvf->parts[0].type;
     gsai_resident_shape s = {.type = type};
-    product p[PHASES];
+    product p[PRODUCTS];
 
     if (c->half_state) return cannot("states of f16");
     gsa_status status = check_matrices(dev, c, layers, same_bits, type);
@@ -221,30 +326,29 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     if (s.tile < LEAST_TILE || s.tile % 2 != 0) return cannot("the model's shape, convolution or feature map");
     products_of(dev, c, &layers[0], p);
     const uint32_t subgroups = s.invocations / s.lanes;
-    for (uint32_t i = 0; i < PHASES; i++)
+    for (uint32_t i = 0; i < PRODUCTS; i++)
         if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || subgroups % p[i].plain.split)
             return cannot("the plain pass splits rows in a way that does not fit a workgroup");
-    for (uint32_t i = 0; i < PHASES; i++) {
+    for (uint32_t i = 0; i < PRODUCTS; i++) {
         s.split_log[i] = p[i].split_log;
         s.loads[i] = p[i].loads;
     }
-    uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, PHASES * GSA_RESIDENT_SHARE * sizeof *shares);
+    uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, GSA_RESIDENT_SHARE * sizeof *shares);
     if (!shares) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
-    find_room(dev, &s, c, p, shares);
+    const bool fits = find_windows(dev, &s, c, p, shares);
     gsai_free(&dev->allocator, shares);
-    if (shared_bytes(&s, c) > dev->caps.max_shared_bytes)
+    if (!fits)
         return gsai_fail(GSA_ERROR_UNSUPPORTED,
-            "resident step: %u bytes of shared memory are needed, the device has %u", shared_bytes(&s, c),
-            dev->caps.max_shared_bytes);
+            "resident step: more shared memory is needed than the device's %u bytes", dev->caps.max_shared_bytes);
     *out = s;
     return GSA_OK;
 }
 
 /* --- the list of phases --- */
 
-uint64_t gsai_resident_table_uints(const gsai_resident_shape *s, const gsai_config *c)
+uint64_t gsai_resident_table_uints(uint32_t n_phases, uint32_t n_groups, const gsai_config *c)
 {
-    return PHASES * (GSA_RESIDENT_STRIDE + (uint64_t)s->n_groups * GSA_RESIDENT_SHARE) +
+    return n_phases * (GSA_RESIDENT_STRIDE + (uint64_t)n_groups * GSA_RESIDENT_SHARE) +
            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER;
 }
 
@@ -274,42 +378,51 @@ static post_places places_of(const gsai_config *c, uint32_t lanes)
 static void fill_phases(
     const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layer, uint32_t *table)
 {
-    static const uint32_t kinds[PHASES] = {GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD};
-    const gsai_matrix *w[PHASES] = {layer->qkvf, layer->o, layer->gate_up, layer->down};
+    static const uint32_t kinds[PRODUCTS] = {
+        GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD};
+    const gsai_matrix *w[PRODUCTS] = {layer->qkvf, layer->o, layer->gate_up, layer->down};
     const post_places p = places_of(c, s->lanes);
     const uint32_t layer_before = p.x - p.words; /* wraps around, as the sum with the layer's place does */
-    const uint32_t x[PHASES] = {layer_before, p.o, p.mixed, p.act}, y[PHASES] = {p.qkvf, p.mixed, p.act, p.x};
-    for (uint32_t i = 0; i < PHASES; i++, table += GSA_RESIDENT_STRIDE) {
+    const uint32_t x[PRODUCTS] = {layer_before, p.o, p.mixed, p.act}, y[PRODUCTS] = {p.qkvf, p.mixed, p.act, p.x};
+    for (uint32_t n = 0; n < s->n_phases; n++, table += GSA_RESIDENT_STRIDE) {
+        const phase f = phase_of(s, n);
+        const uint32_t i = f.product, n_cols = w[i]->n_cols;
+        const columns has = columns_of(s, &f, n_cols);
         const float eps = i == 1 ? c->g_norm_eps : c->norm_eps;
         table[GSA_RESIDENT_KIND] = kinds[i];
-        table[GSA_RESIDENT_X] = x[i];
+        table[GSA_RESIDENT_X] = x[i] + 4 * has.first_vec; /* windows begin with a run of lanes */
         table[GSA_RESIDENT_Y] = y[i];
         table[GSA_RESIDENT_BEFORE] = i == 1 ? layer_before : p.mixed;
-        table[GSA_RESIDENT_X_VECS] = w[i]->n_cols / 4;
-        table[GSA_RESIDENT_ROW_VECS] = (uint32_t)(gsai_matrix_row_bytes(s->type, w[i]->n_cols) / 16);
+        table[GSA_RESIDENT_X_VECS] = has.vecs;
+        table[GSA_RESIDENT_ROW_VECS] = (uint32_t)(gsai_matrix_row_bytes(s->type, n_cols) / 16);
         table[GSA_RESIDENT_PAIR_ROWS] = i == 2 ? 1 : 2;
         table[GSA_RESIDENT_SECOND_ROW] = i == 2 ? w[i]->n_rows / 2 : 1;
         table[GSA_RESIDENT_SPLIT] = s->split_log[i];
-        table[GSA_RESIDENT_LOADS] = s->loads[i];
-        table[GSA_RESIDENT_NORMED] = i != 3;
+        table[GSA_RESIDENT_LOADS] = f.loads;
+        table[GSA_RESIDENT_NORMED] = i != LAST;
         memcpy(&table[GSA_RESIDENT_EPS], &eps, sizeof eps);
+        table[GSA_RESIDENT_WINDOW] = f.window;
+        table[GSA_RESIDENT_FIRST_UNIT] = has.first_unit;
+        table[GSA_RESIDENT_UNITS] = gsai_matrix_row_units(s->type, n_cols);
     }
 }
 
 void gsai_resident_table_fill(
     const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table)
 {
+    const gsai_matrix *matrices[PRODUCTS] = {layers[0].qkvf, layers[0].o, layers[0].gate_up, layers[0].down};
     fill_phases(s, c, layers, table);
-    table += PHASES * GSA_RESIDENT_STRIDE;
-    share_step(s, c, layers[0].qkvf->n_rows / 2, table);
-    share_evenly(s, layers[0].o->n_rows / 2, table + GSA_RESIDENT_SHARE);
-    share_evenly(s, layers[0].gate_up->n_rows / 2, table + 2 * GSA_RESIDENT_SHARE);
-    share_evenly(s, layers[0].down->n_rows / 2, table + 3 * GSA_RESIDENT_SHARE);
-    table += s->n_groups * PHASES * GSA_RESIDENT_SHARE;
+    table += s->n_phases * GSA_RESIDENT_STRIDE;
+    for (uint32_t i = 0; i < s->n_phases; i++) {
+        const phase f = phase_of(s, i);
+        share_phase(s, c, &f, matrices[f.product]->n_rows / 2, table + i * GSA_RESIDENT_SHARE,
+            s->n_phases * GSA_RESIDENT_SHARE);
+    }
+    table += s->n_groups * s->n_phases * GSA_RESIDENT_SHARE;
     for (uint32_t l = 0; l < c->n_layers; l++, table += GSA_RESIDENT_LAYER) {
-        const gsai_vector norms[PHASES] = {layers[l].attn_norm, layers[l].g_norm, layers[l].ffn_norm, {0}};
-        const gsai_matrix *w[PHASES] = {layers[l].qkvf, layers[l].o, layers[l].gate_up, layers[l].down};
-        for (uint32_t i = 0; i < PHASES; i++) {
+        const gsai_vector norms[PRODUCTS] = {layers[l].attn_norm, layers[l].g_norm, layers[l].ffn_norm, {0}};
+        const gsai_matrix *w[PRODUCTS] = {layers[l].qkvf, layers[l].o, layers[l].gate_up, layers[l].down};
+        for (uint32_t i = 0; i < PRODUCTS; i++) {
             put_address(table + GSA_RESIDENT_WEIGHTS + 2 * i, gsai_range_address(w[i]->parts[0].range));
             put_address(table + GSA_RESIDENT_NORM + 2 * i, norms[i].size ? gsai_range_address(norms[i]) : 0);
         }
@@ -317,7 +430,8 @@ void gsai_resident_table_fill(
     }
 }
 
-_Static_assert(GSAI_RESIDENT_PHASES == GSA_RESIDENT_PHASES, "products of a layer");
+_Static_assert(GSAI_RESIDENT_PRODUCTS == GSA_RESIDENT_PRODUCTS, "products of a layer");
+_Static_assert(GSAI_RESIDENT_MOST == GSA_RESIDENT_MOST, "phases of a layer");
 _Static_assert(GSAI_RESIDENT_LINE_BYTES == 4 * GSA_RESIDENT_LINE, "where the post's first set begins");
 
 uint64_t gsai_resident_set_words(const gsai_config *c, uint32_t lanes)
@@ -375,10 +489,10 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const uint32_t act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH;
     const uint32_t spec[] = {s->invocations, s->lanes, s->steps, c->H / c->G, c->G, c->K, c->V, c->M, s->tile, map, act,
         s->x_held, s->run_sums, s->parts, s->queries, s->squares, s->ahead[0], s->ahead[1], c->n_layers,
-        s->copy_vecs != 0};
+        s->copy_vecs != 0, s->n_phases, s->windows > 1 ? s->carried : 1};
     gsai_call call = {
         .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 20, s->lanes);
+    call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, s->lanes);
     call.bind[0] = GSAI_BIND(a->table, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->post, GSAI_READ_WRITE);
@@ -393,7 +507,7 @@ void gsai_op_resident_keep(gsai_recorder *r, const gsai_resident_args *a, gsai_r
     const gsai_variant *v = gsai_op_variant(r, "resident_keep");
     if (!v) return;
     const uint32_t first =
-        PHASES * (GSA_RESIDENT_STRIDE + a->shape->n_groups * GSA_RESIDENT_SHARE) + GSA_RESIDENT_STATE;
+        a->shape->n_phases * (GSA_RESIDENT_STRIDE + a->shape->n_groups * GSA_RESIDENT_SHARE) + GSA_RESIDENT_STATE;
     const struct gsa_resident_keep_push push = {
         first, a->work->chunks, (uint32_t)vecs, (uint32_t)to, (uint32_t)(to >> 32)};
     gsai_call call = {

@@ -5,7 +5,8 @@
 
 #include "ops/ops.h"
 
-#define GSAI_RESIDENT_PHASES 4u /* products of a layer: q k v f, o, gate and up, down */
+#define GSAI_RESIDENT_PRODUCTS 4u  /* of a layer: q k v f, o, gate and up, down */
+#define GSAI_RESIDENT_MOST     32u /* phases of a layer */
 
 typedef struct gsai_resident_layer {
     gsai_vector attn_norm, g_norm, ffn_norm;
@@ -18,7 +19,10 @@ typedef struct gsai_resident_shape {
     gsai_type type; /* of all layers' matrices */
     uint32_t n_groups, invocations, lanes, steps, max_polls;
     uint32_t tile; /* rows of the key memory behind a partial score */
-    uint32_t split_log[GSAI_RESIDENT_PHASES], loads[GSAI_RESIDENT_PHASES];
+    uint32_t split_log[GSAI_RESIDENT_PRODUCTS], loads[GSAI_RESIDENT_PRODUCTS];
+    /* Windows of the last product's x, which begin at multiples of window_step loads of a lane; carried: pairs of a
+     * subgroup in a batch. Windows times batches are its phases. */
+    uint32_t n_phases, windows, window_step, batches, carried;
     uint32_t x_held, run_sums, parts, queries, squares; /* room in shared memory; see the shader */
     uint32_t copy_vecs; /* of a workgroup's copy of x in memory; 0: x is in shared memory */
     uint32_t ahead[2];  /* vecs of x, with a norm and without, that an invocation waits for at a time */
@@ -33,8 +37,9 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
 /* The kernel for a type of weights; NULL: masked, lacks a capability, or wrong. */
 const gsai_variant *gsai_resident_variant(const gsa_device *dev, gsai_type type);
 
-/* The list of phases and what each workgroup has of them, for one page of states. */
-uint64_t gsai_resident_table_uints(const gsai_resident_shape *s, const gsai_config *c);
+/* The list of phases and what each workgroup has of them, for one page of states; with GSAI_RESIDENT_MOST phases it has
+ * room for any shape's. */
+uint64_t gsai_resident_table_uints(uint32_t n_phases, uint32_t n_groups, const gsai_config *c);
 void gsai_resident_table_fill(
     const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table);
 

@@ -113,9 +113,10 @@ static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape,
     const gsai_config *f = &m->c;
     const gsai_layer_state at = gsai_config_layer_state(f, 0);
     const uint32_t slot = 1;
+    const uint64_t n_list = gsai_resident_table_uints(shape->n_phases, shape->n_groups, f);
     float *x = gsai_check_random(c, f->D, 2, false), *states[LAYERS];
     uint32_t *words = (uint32_t *)gsai_check_alloc(c, GSA_WORK_STRIDE);
-    uint32_t *list = (uint32_t *)gsai_check_alloc(c, gsai_resident_table_uints(shape, f));
+    uint32_t *list = (uint32_t *)gsai_check_alloc(c, n_list);
     if (!x || !words || !list) return;
     words[1] = 1;
     words[2] = slot;
@@ -134,7 +135,7 @@ static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape,
     const gsai_resident_args args = {.shape = shape,
         .config = f,
         .x = residual,
-        .table = gsai_check_place(c, list, gsai_resident_table_uints(shape, f) * 4, GSAI_CHECK_IN),
+        .table = gsai_check_place(c, list, n_list * 4, GSAI_CHECK_IN),
         .post = {post, 0, post->size},
         .state = at,
         .work = &work};

@@ -20,8 +20,7 @@ static uint32_t group_count(const gsa_device *dev)
 
 static uint64_t table_bytes(const gsa_device *dev, const gsai_config *c)
 {
-    const gsai_resident_shape shape = {.n_groups = group_count(dev)};
-    return gsai_resident_table_uints(&shape, c) * 4;
+    return gsai_resident_table_uints(GSAI_RESIDENT_MOST, group_count(dev), c) * 4;
 }
 
 static bool has_what_it_takes(const gsa_device *dev, const gsai_config *c)
@@ -98,7 +97,7 @@ static gsa_status upload_tables(gsai_gpu_engine *e, gsai_resident_layer *layers,
 {
     const gsai_gpu_resident *s = &e->resident;
     const gsai_config *c = e->config;
-    const uint64_t n = gsai_resident_table_uints(&s->shape, c);
+    const uint64_t n = gsai_resident_table_uints(s->shape.n_phases, s->shape.n_groups, c);
     uint32_t *list = gsai_alloc_array(&e->dev->allocator, n, sizeof *list);
     gsa_status status = list ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     for (uint32_t page = 0; status == GSA_OK && page < e->k.n_pages; page++) {
@@ -136,8 +135,11 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     if (status == GSA_OK && s->is_there) status = upload_tables(e, layers, up);
     if (status == GSA_OK && s->is_there)
         gsai_log(&e->dev->log, GSA_LOG_INFO,
-            "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile",
-            s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile);
+            "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile, %u "
+            "windows, "
+            "%u batches",
+            s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile, s->shape.windows,
+            s->shape.batches);
     gsai_free(&e->dev->allocator, layers);
     return status;
 }

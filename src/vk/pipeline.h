@@ -5,7 +5,7 @@
 #include "vk/device.h"
 #include "vk/shaders.h"
 
-#define GSAI_MAX_SPEC     20
+#define GSAI_MAX_SPEC     24
 #define GSAI_MAX_BINDINGS 8 /* Vulkan 1.1 guarantees 4 per stage: each op has a variant that keeps to it */
 #define GSAI_PUSH_BYTES   128
 

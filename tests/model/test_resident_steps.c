@@ -24,7 +24,9 @@
 #define N_TOKENS 6 /* two passes: four, and two more that go on from them */
 
 static uint32_t n_given_up, n_unsupported;
-static uint32_t singles; /* of the engines to come, where not 0: as on discrete GPUs */
+static uint32_t singles;              /* of the engines to come, where not 0: as on discrete GPUs */
+static uint32_t ffn_width = 256;      /* of the models to come */
+static uint32_t n_windows, n_batches; /* of the last engine's resident step */
 
 static void count_warnings(void *user, gsa_log_level level, const char *text)
 {
@@ -93,7 +95,7 @@ static gsai_config small_config(gsai_feature_map map)
         .K = 32,
         .V = 64,
         .M = 16,
-        .F = 256,
+        .F = ffn_width,
         .norm_eps = 1e-6f,
         .g_norm_eps = 1e-5f,
         .gate_normalizer = 8,
@@ -157,6 +159,8 @@ static outcome run(gsa_device *dev, gsai_type type, gsai_feature_map map, bool s
     OK(gsai_checkpoint_open_synthetic(&config, type, 7, &options, &ck));
     OK(gsai_engine_gpu_create(dev, &(gsai_engine_params){.checkpoint = ck, .n_slots = N_SLOTS}, &e));
     if (singles) ((gsai_gpu_engine *)e)->k.singles = singles;
+    n_windows = ((gsai_gpu_engine *)e)->resident.shape.windows;
+    n_batches = ((gsai_gpu_engine *)e)->resident.shape.batches;
     out.logits = malloc(out.n_vocab * sizeof *out.logits);
     out.state = malloc(out.n_state * sizeof *out.state);
     OK(e->ops->slot_zero(e, 0));
@@ -225,6 +229,34 @@ static void resident_steps_that_keep_x_in_memory_give_the_same_bits(void **state
     assert_int_equal(n_given_up, 0);
     close_device(plain);
     close_device(wide);
+}
+
+/* The widest product's x in parts, as where it does not fit shared memory while the others' do: sums go on from part to
+ * part, of as many pairs at a time as a word says. */
+static void resident_steps_that_take_x_in_windows_give_the_same_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        gsai_type type;
+        uint32_t groups, width, window, carry;
+    } cases[] = {{GSAI_F16, 2, 768, 2, 3}, {GSAI_F32, 2, 520, 4, 2}, {GSAI_Q4_0, 2, 2048, 1, 2},
+        {GSAI_Q8_0, 1, 1024, 1, 4}, {GSAI_Q6_K, 2, 1280, 1, 5}};
+    gsa_device *plain = open_with("never", "");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char words[64];
+        snprintf(words, sizeof words, ",window=%u,carry=%u", cases[i].window, cases[i].carry);
+        gsa_device *dev = open_resident_with(cases[i].groups, words);
+        ffn_width = cases[i].width;
+        const outcome expected = run(plain, cases[i].type, GSAI_FEATURE_SWISH, false, -1);
+        assert_same(run(dev, cases[i].type, GSAI_FEATURE_SWISH, false, -1), expected);
+        assert_true(was_used(dev, cases[i].type));
+        if (dev->caps.subgroup_size <= 32) assert_true(n_windows > 1); /* lanes have several loads */
+        if (dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) assert_true(n_batches > 1);
+        assert_int_equal(n_given_up, 0);
+        close_device(dev);
+    }
+    ffn_width = 256;
+    close_device(plain);
 }
 
 static void resident_steps_sample_and_stop_as_plain_ones(void **state)
@@ -376,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resident_steps_give_the_bits_of_plain_ones),
         cmocka_unit_test(resident_steps_that_keep_x_in_memory_give_the_same_bits),
+        cmocka_unit_test(resident_steps_that_take_x_in_windows_give_the_same_bits),
         cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
         cmocka_unit_test(resident_steps_that_stop_half_way_leave_no_trace),
