@@ -90,7 +90,8 @@ shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
 shared float squares[SQUARES]; // of LANES vecs of x each
 shared float query[QUERIES];
 shared float memory[QUERIES * M];
-const uint PHASE_WORDS = PHASES * GSA_RESIDENT_STRIDE, SHARE_WORDS = PHASES * GSA_RESIDENT_SHARE;
+const uint STRIDE = GSA_RESIDENT_STRIDE(PHASES);
+const uint PHASE_WORDS = PHASES * STRIDE, SHARE_WORDS = PHASES * GSA_RESIDENT_SHARE;
 shared uint phase_words[PHASE_WORDS];
 shared uint share[SHARE_WORDS];
 shared uvec2 addresses[N_LAYERS * GSA_RESIDENT_LAYER / 2u];
@@ -140,7 +141,7 @@ struct Phase {
 
 uint field(Phase p, uint name)
 {
-    return phase_words[p.i * GSA_RESIDENT_STRIDE + name];
+    return phase_words[p.i * STRIDE + name];
 }
 
 uint kind_of(Phase p)

@@ -1,7 +1,7 @@
 /* What the resident step (resident_step.comp) and its host share. The list is an array of uints that tells the phases of a
  * layer, one product of the pass each or the last one's part, n_phases of them: what is the same in all layers [n_phases]
- * [GSA_RESIDENT_STRIDE]; a workgroup's pairs [n_groups][n_phases][GSA_RESIDENT_SHARE]; addresses, which take two uints, the
- * lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL.
+ * [GSA_RESIDENT_STRIDE(n_phases)]; a workgroup's pairs [n_groups][n_phases][GSA_RESIDENT_SHARE]; addresses, which take two
+ * uints, the lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL.
  *
  * Where x of the last product does not fit shared memory it comes in windows, runs of its columns, one phase each: sums go
  * on from window to window. As only so many can, there may be several rounds of all windows, each for a batch of pairs. */
@@ -26,10 +26,11 @@
 #define GSA_RESIDENT_LOADS      9u  /* units of a lane in a row, at most */
 #define GSA_RESIDENT_NORMED     10u
 #define GSA_RESIDENT_EPS        11u
+#define GSA_RESIDENT_WHOLE      12u /* fields where no product has windows */
 #define GSA_RESIDENT_WINDOW     12u /* GSA_RESIDENT_PART and others; 0: all columns */
 #define GSA_RESIDENT_FIRST_UNIT 13u /* of a row, of the window; X, X_VECS and LOADS are the window's */
 #define GSA_RESIDENT_UNITS      14u /* of a row */
-#define GSA_RESIDENT_STRIDE     15u
+#define GSA_RESIDENT_STRIDE(N_PHASES) ((N_PHASES) > GSA_RESIDENT_PRODUCTS ? 15u : GSA_RESIDENT_WHOLE)
 
 /* Of a layer: addresses of each product's weights, of its norm's (0: ones), and of the first slot of states. */
 #define GSA_RESIDENT_WEIGHTS    0u

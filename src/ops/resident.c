@@ -198,7 +198,8 @@ static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
     const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
     const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries +
-                            (uint64_t)s->queries * c->M + s->n_phases * (GSA_RESIDENT_STRIDE + GSA_RESIDENT_SHARE) +
+                            (uint64_t)s->queries * c->M +
+                            s->n_phases * (GSA_RESIDENT_STRIDE(s->n_phases) + GSA_RESIDENT_SHARE) +
                             (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 8 + 3 * slots +
                             heads * (slots + GSA_MIXER_GROUP * 5ull + GSA_MIXER_GROUP / 4);
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
@@ -348,7 +349,7 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
 
 uint64_t gsai_resident_table_uints(uint32_t n_phases, uint32_t n_groups, const gsai_config *c)
 {
-    return n_phases * (GSA_RESIDENT_STRIDE + (uint64_t)n_groups * GSA_RESIDENT_SHARE) +
+    return n_phases * (GSA_RESIDENT_STRIDE(n_phases) + (uint64_t)n_groups * GSA_RESIDENT_SHARE) +
            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER;
 }
 
@@ -384,7 +385,7 @@ static void fill_phases(
     const post_places p = places_of(c, s->lanes);
     const uint32_t layer_before = p.x - p.words; /* wraps around, as the sum with the layer's place does */
     const uint32_t x[PRODUCTS] = {layer_before, p.o, p.mixed, p.act}, y[PRODUCTS] = {p.qkvf, p.mixed, p.act, p.x};
-    for (uint32_t n = 0; n < s->n_phases; n++, table += GSA_RESIDENT_STRIDE) {
+    for (uint32_t n = 0; n < s->n_phases; n++, table += GSA_RESIDENT_STRIDE(s->n_phases)) {
         const phase f = phase_of(s, n);
         const uint32_t i = f.product, n_cols = w[i]->n_cols;
         const columns has = columns_of(s, &f, n_cols);
@@ -401,6 +402,7 @@ static void fill_phases(
         table[GSA_RESIDENT_LOADS] = f.loads;
         table[GSA_RESIDENT_NORMED] = i != LAST;
         memcpy(&table[GSA_RESIDENT_EPS], &eps, sizeof eps);
+        if (s->n_phases == PRODUCTS) continue;
         table[GSA_RESIDENT_WINDOW] = f.window;
         table[GSA_RESIDENT_FIRST_UNIT] = has.first_unit;
         table[GSA_RESIDENT_UNITS] = gsai_matrix_row_units(s->type, n_cols);
@@ -412,7 +414,7 @@ void gsai_resident_table_fill(
 {
     const gsai_matrix *matrices[PRODUCTS] = {layers[0].qkvf, layers[0].o, layers[0].gate_up, layers[0].down};
     fill_phases(s, c, layers, table);
-    table += s->n_phases * GSA_RESIDENT_STRIDE;
+    table += s->n_phases * GSA_RESIDENT_STRIDE(s->n_phases);
     for (uint32_t i = 0; i < s->n_phases; i++) {
         const phase f = phase_of(s, i);
         share_phase(s, c, &f, matrices[f.product]->n_rows / 2, table + i * GSA_RESIDENT_SHARE,
@@ -506,8 +508,8 @@ void gsai_op_resident_keep(gsai_recorder *r, const gsai_resident_args *a, gsai_r
     const uint64_t to = gsai_range_address(spare), vecs = a->state.n_floats / 4;
     const gsai_variant *v = gsai_op_variant(r, "resident_keep");
     if (!v) return;
-    const uint32_t first =
-        a->shape->n_phases * (GSA_RESIDENT_STRIDE + a->shape->n_groups * GSA_RESIDENT_SHARE) + GSA_RESIDENT_STATE;
+    const uint32_t n = a->shape->n_phases;
+    const uint32_t first = n * (GSA_RESIDENT_STRIDE(n) + a->shape->n_groups * GSA_RESIDENT_SHARE) + GSA_RESIDENT_STATE;
     const struct gsa_resident_keep_push push = {
         first, a->work->chunks, (uint32_t)vecs, (uint32_t)to, (uint32_t)(to >> 32)};
     gsai_call call = {
