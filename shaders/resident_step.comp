@@ -39,7 +39,7 @@ layout(constant_id = 7) const uint M = 16u;
 layout(constant_id = 8) const uint TILE = 8u;    // rows of the key memory behind a partial score
 layout(constant_id = 9) const uint MAP = 0u;     // GSA_MAP_*
 layout(constant_id = 10) const uint ACT = 0u;    // GSA_ACT_*
-layout(constant_id = 11) const uint X_HELD = 1u; // room: vecs of x
+layout(constant_id = 11) const uint X_HELD = 1u; // room: vecs of x, and of what takes turns with it
 layout(constant_id = 12) const uint RUN_SUMS = 1u;
 layout(constant_id = 13) const uint PARTS = 1u;   // most pairs of a workgroup times their split
 layout(constant_id = 14) const uint QUERIES = 1u; // most rows of queries of a workgroup
@@ -51,6 +51,7 @@ layout(constant_id = 18) const uint N_LAYERS = 1u;
 layout(constant_id = 19) const bool WIDE = false; // x does not fit shared memory: a workgroup keeps its copy in memory
 layout(constant_id = 20) const uint PHASES = 4u;  // of a layer
 layout(constant_id = 21) const uint CARRIED = 1u; // pairs of a subgroup whose sums go on from window to window
+layout(constant_id = 22) const uint MEMORY_AT = 0u; // where in that room rows of the key memory begin
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -82,14 +83,13 @@ const uint TASK_KEYS = (K + TASKS - 1u) / TASKS;   // rows of the key memory tha
 const bool WINDOWED = PHASES > GSA_RESIDENT_PRODUCTS;
 const uint WAITING = CARRIED > 1u ? 2u * CARRIED - 2u : 2u; // sums
 
-shared vec4 staged[X_HELD]; // x, or inputs of the step
+shared vec4 staged[X_HELD]; // x, behind that of q k v f what its queries meet of the key memory; or inputs and sums of the step
 shared float part_sums[2u * PARTS];
 #if defined(WEIGHT_BLOCKS)
 shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
 #endif
 shared float squares[SQUARES]; // of LANES vecs of x each
 shared float query[QUERIES];
-shared float memory[QUERIES * M];
 const uint STRIDE = GSA_RESIDENT_STRIDE(PHASES);
 const uint PHASE_WORDS = PHASES * STRIDE, SHARE_WORDS = PHASES * GSA_RESIDENT_SHARE;
 shared uint phase_words[PHASE_WORDS];
@@ -122,6 +122,7 @@ float staged_float(uint i)
 #define STEP_K(I) staged_float(K_AT + (I))
 #define STEP_G(I) staged_float(G_AT + (I))
 #define STEP_PARTIAL4(R, T, I) staged[((R) * K_TILES + (T)) * (M / 4u) + (I)]
+#define STEP_PART(I) staged[V_AT / 4u + QUADS + (I)]
 #define STEP_STATE(I) state.v[I]
 #define MIX_K K
 #define MIX_V V

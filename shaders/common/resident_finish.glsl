@@ -129,8 +129,7 @@ vec4 queried_keys(Phase p, uint slot)
 void keep_keys(uint slot, vec4 first)
 {
     for (uint i = lane; i < n_queried(); i += INVOCATIONS) {
-        const vec4 h = i == lane ? first : state.v[key_vec(slot, i)];
-        [[unroll]] for (uint j = 0u; j < 4u; j++) memory[4u * i + j] = h[j];
+        staged[MEMORY_AT + i] = i == lane ? first : state.v[key_vec(slot, i)];
     }
 }
 
@@ -154,7 +153,7 @@ void read_tiles(Phase p)
         const uint t = i / M, m = i - t * M;
         precise float read = 0.0;
         for (uint k = 0u; k < TILE; k++)
-            read = fma(query[t * TILE + k], memory[(t * TILE + k) * M + m], read);
+            read = fma(query[t * TILE + k], staged[MEMORY_AT + (t * TILE + k) * (M / 4u) + m / 4u][m % 4u], read);
         post_tell(partial + i, read);
     }
 }

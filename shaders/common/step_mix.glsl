@@ -7,6 +7,7 @@
 //   STEP_K(K) STEP_G(M)                   single ones
 //   STEP_PARTIAL4(R, T, I)                what query head R read of tile T of the key memory, by fours of slots
 //   STEP_STATE(I)                         vec4 I of the state, read and written
+//   STEP_PART(I)                          if it has room in shared memory for HEADS * GSA_MIXER_GROUP vectors: one of them
 #include "exp.glsl"
 #include "decay.glsl"
 
@@ -16,7 +17,10 @@ const uint MAX_SLOTS = 32u * HELD;
 
 shared float base[MAX_SLOTS], small[MAX_SLOTS], strength[MAX_SLOTS];
 shared float score[HEADS * MAX_SLOTS];
-shared vec4 parts[HEADS * GROUP]; // of scores, later of o
+#if !defined(STEP_PART) // of scores, later of o
+shared vec4 parts[HEADS * GROUP];
+#define STEP_PART(I) parts[I]
+#endif
 shared float dot_part[HEADS * GROUP / 4u]; // no subgroup is smaller than 4
 
 // The task's columns of the value memory, which begins at vec hv and has v0 quads before the task.
@@ -74,14 +78,14 @@ void step_scores(uint lane)
             }
             precise const float all = subgroupAdd(product);
             if (gl_SubgroupInvocationID == 0u) dot_part[r * MIX_SUBGROUPS + gl_SubgroupID] = all;
-            parts[r * GROUP + lane] = sum[r];
+            STEP_PART(r * GROUP + lane) = sum[r];
         }
     }
     barrier();
     for (uint i = lane; i < HEADS * M && lane < GROUP; i += GROUP) {
         const uint r = i / M, m = i % M;
         precise float sum = 0.0, product = 0.0;
-        for (uint y = 0u; y < deep; y++) sum += parts[r * GROUP + y * across + m / 4u][m % 4u];
+        for (uint y = 0u; y < deep; y++) sum += STEP_PART(r * GROUP + y * across + m / 4u)[m % 4u];
         for (uint j = 0u; j < MIX_SUBGROUPS; j++) product += dot_part[r * MIX_SUBGROUPS + j];
         score[i] = decay_apply(vec2(base[m], small[m]), sum, strength[m] * product);
     }
@@ -132,7 +136,7 @@ void step_values(uint lane, uint hv, uint v0, vec4 value, vec4 held[HELD])
             mix_[r] = other;
         }
         if (gl_SubgroupInvocationID < QUADS)
-            parts[(r * MIX_SUBGROUPS + gl_SubgroupID) * QUADS + gl_SubgroupInvocationID] = mix_[r];
+            STEP_PART((r * MIX_SUBGROUPS + gl_SubgroupID) * QUADS + gl_SubgroupInvocationID) = mix_[r];
     }
 }
 
@@ -141,7 +145,7 @@ vec4 step_output(uint lane)
 {
     precise vec4 all = vec4(0.0);
     for (uint j = 0u; j < MIX_SUBGROUPS; j++)
-        all += parts[(lane / QUADS * MIX_SUBGROUPS + j) * QUADS + lane % QUADS];
+        all += STEP_PART((lane / QUADS * MIX_SUBGROUPS + j) * QUADS + lane % QUADS);
     vec4 result;
     [[unroll]] for (uint i = 0u; i < 4u; i++) result[i] = silu_exact(all[i]);
     return result;

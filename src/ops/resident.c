@@ -198,10 +198,9 @@ static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
     const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
     const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries +
-                            (uint64_t)s->queries * c->M +
                             s->n_phases * (GSA_RESIDENT_STRIDE(s->n_phases) + GSA_RESIDENT_SHARE) +
-                            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 8 + 3 * slots +
-                            heads * (slots + GSA_MIXER_GROUP * 5ull + GSA_MIXER_GROUP / 4);
+                            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 32 + 3 * slots +
+                            heads * (slots + GSA_MIXER_GROUP / 4);
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
 }
 
@@ -225,7 +224,8 @@ static void find_room(
 {
     const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
     uint32_t widest[2] = {0, 0}; /* vecs of x, with a norm and without */
-    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4;
+    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4 + R * GSA_MIXER_GROUP;
+    s->memory_at = 0;
     s->copy_vecs = copy_vecs(dev, c);
     s->run_sums = s->parts = s->queries = s->squares = 1;
     for (uint32_t i = 0; i < s->n_phases; i++) {
@@ -236,6 +236,7 @@ static void find_room(
         const uint32_t held = blocks ? x.units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? x.units : x.units * 2;
         const uint32_t squares = (x.vecs + s->lanes - 1) / s->lanes;
         if (s->copy_vecs == 0 && held > s->x_held) s->x_held = held;
+        if (s->copy_vecs == 0 && i == 0) s->memory_at = held;
         if (of->is_normed && squares > s->squares) s->squares = squares;
         if (blocks && runs * x.units > s->run_sums) s->run_sums = runs * x.units;
         if (x.vecs > widest[!of->is_normed]) widest[!of->is_normed] = x.vecs;
@@ -247,6 +248,7 @@ static void find_room(
             if (2 * share[1] > s->queries) s->queries = 2 * share[1];
         }
     }
+    if (s->memory_at + s->queries * (c->M / 4) > s->x_held) s->x_held = s->memory_at + s->queries * (c->M / 4);
     s->ahead[0] = at_a_time(widest[0], s->invocations, 2);
     s->ahead[1] = at_a_time(widest[1], s->invocations, 4);
 }
@@ -491,7 +493,7 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const uint32_t act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH;
     const uint32_t spec[] = {s->invocations, s->lanes, s->steps, c->H / c->G, c->G, c->K, c->V, c->M, s->tile, map, act,
         s->x_held, s->run_sums, s->parts, s->queries, s->squares, s->ahead[0], s->ahead[1], c->n_layers,
-        s->copy_vecs != 0, s->n_phases, s->windows > 1 ? s->carried : 1};
+        s->copy_vecs != 0, s->n_phases, s->windows > 1 ? s->carried : 1, s->memory_at};
     gsai_call call = {
         .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
     call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, s->lanes);

@@ -24,6 +24,7 @@ typedef struct gsai_resident_shape {
      * subgroup in a batch. Windows times batches are its phases. */
     uint32_t n_phases, windows, window_step, batches, carried;
     uint32_t x_held, run_sums, parts, queries, squares; /* room in shared memory; see the shader */
+    uint32_t memory_at;
     uint32_t copy_vecs; /* of a workgroup's copy of x in memory; 0: x is in shared memory */
     uint32_t ahead[2];  /* vecs of x, with a norm and without, that an invocation waits for at a time */
 } gsai_resident_shape;
