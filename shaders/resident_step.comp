@@ -48,7 +48,7 @@ layout(constant_id = 15) const uint SQUARES = 1u;
 layout(constant_id = 16) const uint NORMED_AHEAD = 1u;
 layout(constant_id = 17) const uint PLAIN_AHEAD = 1u;
 layout(constant_id = 18) const uint N_LAYERS = 1u;
-layout(constant_id = 19) const bool WIDE = false; // x does not fit shared memory: a workgroup keeps its copy in memory
+layout(constant_id = 19) const bool WIDE = false; // a workgroup keeps its copy of x in memory
 layout(constant_id = 20) const uint PHASES = 4u;  // of a layer
 layout(constant_id = 21) const uint CARRIED = 1u; // pairs of a subgroup whose sums go on from window to window
 layout(constant_id = 22) const uint MEMORY_AT = 0u; // where in that room rows of the key memory begin
@@ -81,9 +81,9 @@ const uint K_ROW = HEADS * G * K, V_ROW = K_ROW + G * K, F_ROW = V_ROW + G * V; 
 const uint TASKS = (V + 15u) / 16u;                // of the step for a kv head
 const uint TASK_KEYS = (K + TASKS - 1u) / TASKS;   // rows of the key memory that a task writes
 const bool WINDOWED = PHASES > GSA_RESIDENT_PRODUCTS;
-const uint WAITING = CARRIED > 1u ? 2u * CARRIED - 2u : 2u; // sums
+const uint WAITING = CARRIED > 1u ? CARRIED - 1u : 1u; // pairs
 
-shared vec4 staged[X_HELD]; // x, behind that of q k v f what its queries meet of the key memory; or inputs and sums of the step
+shared vec4 staged[X_HELD]; // x, behind that of q k v f rows of the key memory; or the step's inputs and sums
 shared float part_sums[2u * PARTS];
 #if defined(WEIGHT_BLOCKS)
 shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
@@ -263,7 +263,7 @@ void main()
     keep_keys(slot, queried_keys(phase, slot));
     stage_first(phase);
     Sums sums = Sums(0u, 0u, 0u, SUM[](SUM(0.0), SUM(0.0)));
-    SUM waiting[WAITING]; // beside the sums of the pair at hand
+    SUM waiting_first[WAITING], waiting_second[WAITING]; // beside the sums of the pair at hand
 
     // Some compilers wait at the end of a loop for all that is on its way, so a round ends where weights are needed: with
     // its x in place.
@@ -278,7 +278,7 @@ void main()
         sums.unit = stream.first_unit;
         if ((stream.window & GSA_RESIDENT_GOES_ON) == 0u) {
             sums.sum = SUM[](SUM(0.0), SUM(0.0));
-            [[unroll]] for (uint i = 0u; i < WAITING; i++) waiting[i] = SUM(0.0);
+            [[unroll]] for (uint i = 0u; i < WAITING; i++) waiting_first[i] = waiting_second[i] = SUM(0.0);
         }
         for (uint left = n_chunks(phase, stream); left != 0u; left--) {
             if (left == 1u) {

@@ -157,11 +157,15 @@ bool end_chunk(Stream s, inout Sums sums)
 
 // Sums of pairs that go on in the next window take turns: the next pair's come out of the row, this pair's go to its end.
 // After CARRIED turns each pair's are where they were. A macro, as above.
-#define TAKE_TURNS(SUMS)                                                                       \
-    if (CARRIED > 1u)                                                                          \
-        [[unroll]] for (uint r_ = 0u; r_ < 2u; r_++) {                                         \
-            const SUM mine = SUMS.sum[r_];                                                     \
-            SUMS.sum[r_] = waiting[r_];                                                        \
-            [[unroll]] for (uint i_ = r_; i_ + 2u < WAITING; i_ += 2u) waiting[i_] = waiting[i_ + 2u]; \
-            waiting[WAITING - 2u + r_] = mine;                                                 \
-        }
+#define TAKE_TURNS(SUMS)                                     \
+    if (CARRIED > 1u) {                                      \
+        const SUM first = SUMS.sum[0], second = SUMS.sum[1]; \
+        SUMS.sum[0] = waiting_first[0];                      \
+        SUMS.sum[1] = waiting_second[0];                     \
+        [[unroll]] for (uint i_ = 1u; i_ < WAITING; i_++) {  \
+            waiting_first[i_ - 1u] = waiting_first[i_];      \
+            waiting_second[i_ - 1u] = waiting_second[i_];    \
+        }                                                    \
+        waiting_first[WAITING - 1u] = first;                 \
+        waiting_second[WAITING - 1u] = second;               \
+    }
