@@ -39,6 +39,7 @@ struct gsa_rmsnorm_pack_push {
     uint x_offset, x_stride;
     uint y_offset, y_stride; /* in vectors of 8 */
     uint n_blocks, n_frags;  /* of the image, as of matmul_pack */
+    uint n_parts; /* workgroups of a fragment's rows, each with its part of the runs */
 };
 
 /* One product with a run of rows of one part of a weight matrix. */

@@ -68,6 +68,9 @@ static void rmsnorm_pack(gsai_recorder *r, const gsai_rmsnorm_args *a)
     const bool both = !a->y.only_in_room, sized = gsai_caps_has(&dev->caps, GSAI_CAP_SUBGROUP_SIZE);
     const uint64_t n_blocks = gsai_round_up(a->T, s.packing.tokens) / s.packing.tokens,
                    columns = gsai_round_up(a->D, s.packing.columns);
+    /* Few rows leave cores idle: then as many workgroups as runs, though each sums all squares. */
+    const uint64_t runs = (columns + PACK_RUN - 1) / PACK_RUN, cores = dev->caps.n_cores ? dev->caps.n_cores : 32;
+    const uint32_t n_parts = GSAI_CM_BLOCK * n_blocks * runs <= cores ? (uint32_t)runs : 1;
     const struct gsa_rmsnorm_pack_push push = {
         .n_rows = a->T,
         .width = a->D,
@@ -79,12 +82,13 @@ static void rmsnorm_pack(gsai_recorder *r, const gsai_rmsnorm_args *a)
         .y_stride = a->y.stride / 8,
         .n_blocks = (uint32_t)n_blocks,
         .n_frags = (uint32_t)(columns / s.product.frag.k),
+        .n_parts = n_parts,
     };
     const uint32_t spec[] = {
         s.threads, s.group, runs_of(a->D, s.group), s.product.frag.m, s.product.frag.k, s.product.lanes};
     gsai_call call = {.label = "rmsnorm, packed", .n_bind = 4, .push = &push, .push_bytes = sizeof push};
     call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, sized ? s.product.lanes : 0);
-    if (!call.pipeline || !gsai_op_grid(r, GSAI_CM_BLOCK * n_blocks, s.threads, call.groups)) return;
+    if (!call.pipeline || !gsai_op_grid(r, GSAI_CM_BLOCK * n_blocks * n_parts, s.threads, call.groups)) return;
 
     const gsai_range room = {a->y.room.buffer, a->y.room.offset, n_blocks * s.packing.tokens * columns * 2};
     gsai_range rows = a->y.range; /* of which room may be a part */
