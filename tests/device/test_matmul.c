@@ -513,7 +513,7 @@ static void packed_rows_give_the_bits_of_rows(void **state)
         {"T 9 N 8 C 16", 0, {9, 8, 16, GATED}},
     };
     static const gsai_verify_case few[] = {
-        {"T 23 N 100 C 104", 0, {23, 100, 104, GATED}}, /* and this */
+        {"T 23 N 100 C 80", 0, {23, 100, 80, GATED}}, /* and this */
         {"T 1 N 64 C 2048", 0, {1, 64, 2048, GATED}},
         {"T 32 N 200 C 1312", 0, {32, 200, 1312, GATED}},
         {"T 70 N 8 C 16", 0, {70, 8, 16, GATED}},
