@@ -270,7 +270,7 @@ void main()
     }
     if (AHEAD > 1u) {
         LAST_STEP(s, 1)
-        LAST_STEP(s + 1u, 2)
+        if (AHEAD > 2u) LAST_STEP(s + 1u, 2)
         if (AHEAD > 3u) LAST_STEP(s + 2u, 3)
     }
 
