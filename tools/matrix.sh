@@ -14,7 +14,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 # unit             tests without a GPU
-# lavapipe-new-4   newest Mesa's CPU driver, subgroup size 4; -8: with cooperative matrix; -16
+# lavapipe-new-4   newest Mesa's CPU driver, subgroup size 4; -8: with cooperative matrix; -16. Wide vectors compile for long:
+#                  the tests leave to -4 and other rows what width cannot change
 # lavapipe-stock   the system's Mesa
 # minimum          the same, everything hidden that Vulkan 1.1 does not promise
 # swiftshader      few features: no f16, no 16-bit storage
@@ -265,14 +266,30 @@ run_row() {
         "$skipped" "$remark"
 }
 
+# targets_of DIR SUITE... : the files that tests of these suites run.
+targets_of() {
+    python3 - "$@" <<'PY'
+import json, os, sys
+root, suites = sys.argv[1], set(sys.argv[2:])
+info = lambda name: json.load(open(f"{root}/meson-info/intro-{name}.json"))
+used = {d for t in info("tests") if suites & {s.split(":")[-1] for s in t["suite"]} for d in t["depends"]}
+for t in info("targets"):
+    if t["id"] in used:
+        print(os.path.relpath(t["filename"][0], root))
+PY
+}
+
 # Builds first, one after the other: they use all cores.
 vk_folder=$(option_of vk_folder)
 common=("-Dwerror=$(option_of werror)" -Dtests=true)
-# build_row ROW DIR MESON_OPTION...
+# build_row ROW DIR WHAT MESON_OPTION... : all of it, or what tests of the suites WHAT run
 build_row() {
-    local name=$1 dir=$2 start=$SECONDS
-    shift 2
-    if (configure "$dir" "$@" && ninja -C "$dir") >"$work/build.log" 2>&1 </dev/null; then
+    local name=$1 dir=$2 what=$3 start=$SECONDS
+    local -a targets=()
+    shift 3
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    if (configure "$dir" "$@" && targets=(${what:+$(targets_of "$dir" $what)}) && ninja -C "$dir" "${targets[@]}") \
+        >"$work/build.log" 2>&1 </dev/null; then
         note "built ${dir##*/} for $name in $((SECONDS - start)) s"
     else
         note "build of ${dir##*/} for $name FAILED after $((SECONDS - start)) s"
@@ -286,10 +303,13 @@ for name in "${rows[@]}"; do
     [[ -z $why ]] || continue
     case $name in
         sanitize)
-            build_row "$name" "$dir" "-Dvk_folder=$vk_folder" "${common[@]}" -Dbuildtype=debugoptimized \
+            # Sanitizers make compiling several times as slow: only what the row runs.
+            what='unit fuzz model'
+            [[ ${#suites[@]} -eq 0 ]] || what=''
+            build_row "$name" "$dir" "$what" "-Dvk_folder=$vk_folder" "${common[@]}" -Dbuildtype=debugoptimized \
                 -Db_sanitize=address,undefined -Db_lundef=false
             ;;
-        stock-compilers) build_row "$name" "$dir" -Dvk_folder= "${common[@]}" ;;
+        stock-compilers) build_row "$name" "$dir" '' -Dvk_folder= "${common[@]}" ;;
     esac
 done
 
