@@ -12,14 +12,29 @@
 
 #include <math.h>
 
+/* Kernels that are compiled anew for nearly every shape. They use no subgroups, so wide vectors give them nothing to be
+ * wrong about: where these compile slowly, two shapes are asked, and all on the other drivers. */
+static void assert_op_of_many_shapes(const char *op)
+{
+    const gsai_verify_set *set;
+
+    if (!compiles_slowly()) {
+        assert_op(op);
+        return;
+    }
+    for (uint32_t i = 0; (set = gsai_verify_set_at(i)) != NULL; i++)
+        if (strcmp(set->op, op) == 0)
+            assert_set(op, set->run, set->cases, set->n_cases < 2 ? set->n_cases : 2, set->arg);
+}
+
 static void gsa_known_questions_are_answered(void **state)
 {
     (void)state;
-    assert_op("gsa_step_k");
-    assert_op("gsa_step_v");
+    assert_op_of_many_shapes("gsa_step_k");
+    assert_op_of_many_shapes("gsa_step_v");
     if (gsai_variant_pick(dev, "gsa_rows_v")) { /* five buffers */
-        assert_op("gsa_rows_k");
-        assert_op("gsa_rows_v");
+        assert_op_of_many_shapes("gsa_rows_k");
+        assert_op_of_many_shapes("gsa_rows_v");
     }
     assert_op("gsa_chunk_gate");
     assert_op("gsa_chunk_scan");
@@ -34,9 +49,9 @@ static void gsa_half_states_known_questions_are_answered(void **state)
         assert_false(gsai_caps_has(&dev->caps, GSAI_CAP_STORAGE16));
         skip();
     }
-    assert_op("gsa_step_v_half"); /* the questions are the same for both kernels */
+    assert_op_of_many_shapes("gsa_step_v_half"); /* the questions are the same for both kernels */
     assert_op("gsa_chunk_scan_half");
-    if (gsai_variant_pick(dev, "gsa_rows_v_half")) assert_op("gsa_rows_v_half");
+    if (gsai_variant_pick(dev, "gsa_rows_v_half")) assert_op_of_many_shapes("gsa_rows_v_half");
 }
 
 static void gsa_cm_known_questions_are_answered(void **state)
