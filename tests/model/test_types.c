@@ -102,7 +102,11 @@ static void check_all(const char *mask)
     snprintf(text, sizeof text, "%s%s%s", params.mask ? params.mask : "", params.mask ? "," : "", mask);
     params.mask = text;
     OK(gsa_device_create(&params, &dev));
-    for (gsai_type type = GSAI_Q8_0; type <= GSAI_Q6_K; type++) check_type(dev, type);
+    /* Types differ in how weights are read, which is the same at any width of vectors. CPU drivers compile for subgroups of
+     * 16 for long: there one stands for all. */
+    const bool slow = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && dev->caps.subgroup_size > 8;
+    for (gsai_type type = GSAI_Q8_0; type <= GSAI_Q6_K; type++)
+        if (!slow || type == GSAI_Q4_0) check_type(dev, type);
     gsa_device_destroy(dev);
 }
 
