@@ -26,8 +26,10 @@ set -euo pipefail
 # gpu              this machine's GPU
 # interop          our files read by the Python packages gguf, safetensors and tokenizers, and theirs by us
 # style            formatting of the C files, shellcheck of the scripts
-all_rows=(style interop unit fuzz lavapipe-new-8 swiftshader sanitize validation lavapipe-new-4 lavapipe-new-16 lavapipe-stock
-    minimum gpu stock-compilers) # long ones first
+# Long ones first, so that all cores are busy to the end. sanitize fills the shader cache of the system's Mesa, so those that
+# share it begin when it is over.
+all_rows=(style interop unit fuzz lavapipe-new-8 sanitize lavapipe-new-4 lavapipe-new-16 swiftshader validation lavapipe-stock
+    minimum gpu stock-compilers)
 build=$root/build
 cores=$(nproc)
 jobs=$cores rows=("${all_rows[@]}") suites=()
