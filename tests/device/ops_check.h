@@ -52,6 +52,20 @@ static inline void assert_set(const char *op, void (*run)(gsai_check *c, const g
     assert_asked(n_rows);
 }
 
+/* All cases of an op, or where kernels compile slowly the first ones of each set. */
+static inline void assert_op_briefly(const char *op, uint32_t n_first)
+{
+    const gsai_verify_set *set;
+
+    if (!compiles_slowly()) {
+        assert_op(op);
+        return;
+    }
+    for (uint32_t i = 0; (set = gsai_verify_set_at(i)) != NULL; i++)
+        if (strcmp(set->op, op) == 0)
+            assert_set(op, set->run, set->cases, set->n_cases < n_first ? set->n_cases : n_first, set->arg);
+}
+
 /* The set of the library that has this op: its runner serves longer case lists. */
 static inline const gsai_verify_set *library_set(const char *op)
 {
