@@ -291,6 +291,7 @@ static bool choose_for(const gsai_matmul_cm_args *a, const ladder *l, uint32_t T
         if (few ? !l->packed_few || !gsai_matmul_packed_few_choice(l->dev, T, &c)
                 : !l->packed || !gsai_matmul_packed_choice(l->dev, &c))
             continue;
+        if (few && T > c.tile.t && !l->asks_packed) continue; /* weights twice */
         const double time = time_of(l, &c, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
         if (found && time >= best) continue;
         best = time;

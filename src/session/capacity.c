@@ -76,6 +76,7 @@ gsa_status gsai_capacity_of(
     if (rows == 0) return too_large("a chunk of activations", widest * 4 * GSA_CHUNK, max);
     k.max_rows = (uint32_t)rows;
     k.row_step = limits->cpu_driver ? GSAI_FEW_MAX : GSA_CHUNK;
+    k.least_rows = limits->cpu_driver ? GSAI_FEW_MAX : GSA_CHUNK / 2;
     k.max_spans = k.n_slots < GSAI_MAX_SPANS ? k.n_slots : GSAI_MAX_SPANS;
     if (k.max_spans > k.max_rows) k.max_spans = k.max_rows;
     for (;;) {

@@ -117,13 +117,13 @@ static bool upload_progress(void *user, double fraction, const char *what)
     return show_progress(user, UPLOAD_SHARE * fraction, what) == GSA_OK;
 }
 
-/* Also one of as many tokens as a pass takes, where these have kernels of their own. */
-static gsa_status record_longest(gsai_gpu_engine *e)
+/* Also passes of as few tokens of a prompt as there are, and of as many as a pass takes, where these have kernels of their own. */
+static gsa_status record_prompt(gsai_gpu_engine *e, uint32_t n_rows)
 {
     const gsai_plan_key key = {.rows = GSAI_ROWS_MANY,
-        .n_rows = e->k.max_rows,
+        .n_rows = n_rows,
         .n_spans = 1,
-        .n_chunks = e->k.max_rows / GSA_CHUNK,
+        .n_chunks = (n_rows + GSA_CHUNK - 1) / GSA_CHUNK,
         .n_wanted = 1,
         .wanted_class = GSAI_ROWS_MANY,
         .choose = GSAI_CHOOSE_ARGMAX,
@@ -163,7 +163,8 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         status = gsai_gpu_record_pass(e, &resident, &plan);
         gsai_plan_destroy(e->dev, &plan);
     }
-    return status == GSA_OK && e->weights.packed.n_blocks > 0 ? record_longest(e) : status;
+    if (status == GSA_OK && e->speedup > 1) status = record_prompt(e, e->k.least_rows);
+    return status == GSA_OK && e->weights.packed.n_blocks > 0 ? record_prompt(e, e->k.max_rows) : status;
 }
 
 /* Every pipeline exists and its kernel has answered a known question on this device before the first token. A kernel

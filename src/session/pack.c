@@ -134,6 +134,8 @@ bool gsai_pack_next(const gsai_capacity *k, const gsai_span *spans, uint32_t n_s
         out->n_wanted > k->wanted_at_once || out->generate == 0)
         out->generate = 1;
     out->advance = out->advance && out->generate > 1;
-    out->n_rows = out->rows == GSAI_ROWS_MANY ? (uint32_t)gsai_round_up(row, k->row_step) : row;
+    out->n_rows = row;
+    if (out->rows == GSAI_ROWS_MANY)
+        out->n_rows = row <= k->least_rows ? k->least_rows : (uint32_t)gsai_round_up(row, k->row_step);
     return true;
 }
