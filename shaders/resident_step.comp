@@ -48,10 +48,9 @@ layout(constant_id = 15) const uint SQUARES = 1u;
 layout(constant_id = 16) const uint NORMED_AHEAD = 1u;
 layout(constant_id = 17) const uint PLAIN_AHEAD = 1u;
 layout(constant_id = 18) const uint N_LAYERS = 1u;
-layout(constant_id = 19) const bool WIDE = false; // a workgroup keeps its copy of x in memory
-layout(constant_id = 20) const uint PHASES = 4u;  // of a layer
-layout(constant_id = 21) const uint CARRIED = 1u; // pairs of a subgroup whose sums go on from window to window
-layout(constant_id = 22) const uint MEMORY_AT = 0u; // where in that room rows of the key memory begin
+layout(constant_id = 19) const uint PHASES = 4u;  // of a layer
+layout(constant_id = 20) const uint CARRIED = 1u; // pairs of a subgroup whose sums go on from window to window
+layout(constant_id = 21) const uint MEMORY_AT = 0u; // where in that room rows of the key memory begin
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -166,33 +165,6 @@ StateVecs states(uint layer)
 uint place(Phase p, uint name)
 {
     return p.layer * push.layer_words + field(p, name);
-}
-
-// Vec i of x as products meet it. In memory it comes from the core's own cache, for nobody else writes it.
-void put_x(uint i, vec4 value)
-{
-    if (WIDE) {
-        StateVecs(uvec2(push.copies_lo, push.copies_hi)).v[gl_WorkGroupID.x * push.copy_vecs + i] = value;
-    } else {
-        staged[i] = value;
-    }
-}
-
-vec4 x_at(uint i)
-{
-    if (WIDE) return StateVecs(uvec2(push.copies_lo, push.copies_hi)).v[gl_WorkGroupID.x * push.copy_vecs + i];
-    return staged[i];
-}
-
-// x is there for the whole workgroup.
-void x_barrier()
-{
-    if (WIDE) {
-        controlBarrier(gl_ScopeWorkgroup, gl_ScopeWorkgroup, gl_StorageSemanticsBuffer | gl_StorageSemanticsShared,
-            gl_SemanticsAcquireRelease);
-    } else {
-        barrier();
-    }
 }
 
 #include "common/resident_post.glsl"

@@ -67,7 +67,6 @@ struct gsa_resident_push {
     uint layer_words;  /* of a set */
     uint partial, o;   /* places of partial scores and of what the step reads, in a layer */
     uint x_lo, x_hi;   /* address of the pass's x */
-    uint copies_lo, copies_hi, copy_vecs; /* with WIDE: address of the workgroups' copies of x, and the vecs of one */
     uint state_stride, hk, hv;
     float scale, normalizer;
     uint leave; /* for tests: the phase in which workgroup 0 leaves; 0: never */

@@ -104,7 +104,7 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
     WeightPart of_unit[2] = WeightPart[](WeightPart(0.0), WeightPart(0.0));
     const WEIGHT_RUN_SUMS sums = run_sums[u];
     [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
-        const vec4 x_0 = x_at(weight_staged(u, run * 2u)), x_1 = x_at(weight_staged(u, run * 2u + 1u));
+        const vec4 x_0 = staged[weight_staged(u, run * 2u)], x_1 = staged[weight_staged(u, run * 2u + 1u)];
         const float of_x = sums[run];
         of_unit[0] = add_run(first, run, x_0, x_1, of_x, of_unit[0]);
         of_unit[1] = add_run(second, run, x_0, x_1, of_x, of_unit[1]);
@@ -113,7 +113,7 @@ void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM
     sum[1] = weight_end(second, of_unit[1], sum[1]);
 #else
     [[unroll]] for (uint v = 0u; v < WEIGHT_VECS; v++) {
-        const vec4 x = x_at(v * units + u);
+        const vec4 x = staged[v * units + u];
         precise const vec4 a = fma(weight_vec4(first.words, v), x, sum[0]);
         precise const vec4 b = fma(weight_vec4(second.words, v), x, sum[1]);
         sum[0] = a;

@@ -3,13 +3,13 @@
 void put(uint i, uint units, vec4 value)
 {
 #if defined(WEIGHT_BLOCKS)
-    put_x(i + i / WEIGHT_QUAD_VECS * 2u, value); // as weight_staged
+    staged[i + i / WEIGHT_QUAD_VECS * 2u] = value; // as weight_staged
     const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
     precise const float both = mine + subgroupShuffleXor(mine, 2u);
     const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
     if ((i & 2u) == 0u) run_sums[u][run] = both;
 #else
-    put_x(i % WEIGHT_VECS * units + i / WEIGHT_VECS, value);
+    staged[i % WEIGHT_VECS * units + i / WEIGHT_VECS] = value;
 #endif
 }
 
@@ -19,11 +19,11 @@ void put_padding(uint x_vecs, uint units)
 #if defined(WEIGHT_BLOCKS)
     for (uint i = x_vecs + lane; i < units / 4u * WEIGHT_QUAD_VECS; i += INVOCATIONS) {
         const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
-        put_x(i + i / WEIGHT_QUAD_VECS * 2u, vec4(0.0));
+        staged[i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
         if ((i & 2u) == 0u) run_sums[u][run] = 0.0;
     }
 #else
-    if (lane < units * WEIGHT_VECS - x_vecs) put_x(units * WEIGHT_VECS - 1u, vec4(0.0)); // at most one
+    if (lane < units * WEIGHT_VECS - x_vecs) staged[units * WEIGHT_VECS - 1u] = vec4(0.0); // at most one
 #endif
 }
 
@@ -70,7 +70,7 @@ void stage_first(Phase p)
         stage_normed_vec(i, units, Vecs(uvec2(push.x_lo, push.x_hi)).v[i], weight);
     }
     put_padding(x_vecs, units);
-    x_barrier();
+    barrier();
 }
 
 void stage_plain(Phase p, uint x_vecs, uint units)
@@ -101,7 +101,7 @@ bool stage(Phase p)
         stage_plain(p, x_vecs, units);
     }
     put_padding(x_vecs, units);
-    x_barrier();
+    barrier();
     return failed == 0u;
 }
 

@@ -25,8 +25,7 @@ typedef struct gsai_resident_shape {
     uint32_t n_phases, windows, window_step, batches, carried;
     uint32_t x_held, run_sums, parts, queries, squares; /* room in shared memory; see the shader */
     uint32_t memory_at;
-    uint32_t copy_vecs; /* of a workgroup's copy of x in memory; 0: x is in shared memory */
-    uint32_t ahead[2];  /* vecs of x, with a norm and without, that an invocation waits for at a time */
+    uint32_t ahead[2]; /* vecs of x, with a norm and without, that an invocation waits for at a time */
 } gsai_resident_shape;
 
 /* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of
@@ -45,11 +44,11 @@ void gsai_resident_table_fill(
     const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table);
 
 /* Words of the post, what workgroups tell each other. The first is not zero once a wait was given up; from
- * GSAI_RESIDENT_LINE_BYTES on are two sets of values, then workgroups' copies of x where shared memory cannot hold it. A
- * submission's first run needs zeros in the first set, and empties the second for the next. */
+ * GSAI_RESIDENT_LINE_BYTES on are two sets of values. A submission's first run needs zeros in the first set, and empties
+ * the second for the next. */
 #define GSAI_RESIDENT_LINE_BYTES 256u
 uint64_t gsai_resident_set_words(const gsai_config *c, uint32_t lanes);
-uint64_t gsai_resident_post_words(const gsa_device *dev, const gsai_config *c, uint32_t n_groups);
+uint64_t gsai_resident_post_words(const gsai_config *c, uint32_t lanes);
 
 typedef struct gsai_resident_args {
     const gsai_resident_shape *shape;

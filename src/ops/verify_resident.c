@@ -169,8 +169,8 @@ static void run_resident(gsai_check *c, const gsai_verify_case *k)
         c->skipped = true;
         return;
     }
-    gsai_check_status(c, gsai_buffer_create(c->dev, gsai_resident_post_words(c->dev, &m.c, shape.n_groups) * 4,
-                             GSAI_MEMORY_DEVICE, &post));
+    gsai_check_status(
+        c, gsai_buffer_create(c->dev, gsai_resident_post_words(&m.c, shape.lanes) * 4, GSAI_MEMORY_DEVICE, &post));
     if (c->status == GSA_OK) ask(c, &m, &shape, &post);
     gsai_buffer_destroy(c->dev, &post);
 }

@@ -51,7 +51,7 @@ static gsa_status lay_out(
 {
     gsa_status status = gsai_layout_place(l, k->state_bytes, &p->spare);
     if (status == GSA_OK)
-        status = gsai_layout_place(l, gsai_resident_post_words(dev, c, group_count(dev)) * 4, &p->post);
+        status = gsai_layout_place(l, gsai_resident_post_words(c, dev->caps.subgroup_size) * 4, &p->post);
     for (uint32_t i = 0; status == GSA_OK && i < k->n_pages; i++) {
         status = gsai_layout_place(l, table_bytes(dev, c), &p->table);
         if (tables) tables[i] = p->table;

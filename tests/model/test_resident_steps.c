@@ -222,22 +222,6 @@ static void resident_steps_give_the_bits_of_plain_ones(void **state)
     close_device(two);
 }
 
-/* As where a feed-forward is too wide for shared memory. */
-static void resident_steps_that_keep_x_in_memory_give_the_same_bits(void **state)
-{
-    (void)state;
-    gsa_device *wide = open_resident_with(2, ",wide=1"), *plain = open_with("never", "");
-    const gsai_type types[] = {GSAI_F16, GSAI_Q8_0, GSAI_Q4_0};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        const gsai_type type = types[i];
-        assert_same(run(wide, type, GSAI_FEATURE_SWISH, false, -1), run(plain, type, GSAI_FEATURE_SWISH, false, -1));
-        assert_serves(wide, type);
-    }
-    assert_int_equal(n_given_up, 0);
-    close_device(plain);
-    close_device(wide);
-}
-
 /* The widest product's x in parts, as where it does not fit shared memory while the others' do: sums go on from part to
  * part, of as many pairs at a time as a word says. */
 static void resident_steps_that_take_x_in_windows_give_the_same_bits(void **state)
@@ -414,7 +398,6 @@ int main(void)
     if (absent) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resident_steps_give_the_bits_of_plain_ones),
-        cmocka_unit_test(resident_steps_that_keep_x_in_memory_give_the_same_bits),
         cmocka_unit_test(resident_steps_that_take_x_in_windows_give_the_same_bits),
         cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),
