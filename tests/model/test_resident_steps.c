@@ -232,11 +232,12 @@ static void resident_steps_that_take_x_in_windows_give_the_same_bits(void **stat
         uint32_t groups, width, window, carry;
     } cases[] = {{GSAI_F16, 2, 768, 2, 3}, {GSAI_F32, 2, 520, 4, 2}, {GSAI_Q4_0, 2, 2048, 1, 2},
         {GSAI_Q8_0, 1, 1024, 1, 4}, {GSAI_Q6_K, 2, 1280, 1, 5}};
-    gsa_device *plain = open_with("never", "");
+    gsa_device *plain = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char words[64];
         snprintf(words, sizeof words, ",window=%u,carry=%u", cases[i].window, cases[i].carry);
-        gsa_device *dev = open_resident_with(cases[i].groups, words);
+        gsa_device *dev = open_resident_with(cases[i].groups, words); /* skips where there are none */
+        if (!plain) plain = open_with("never", "");
         ffn_width = cases[i].width;
         const outcome expected = run(plain, cases[i].type, GSAI_FEATURE_SWISH, false, -1);
         assert_same(run(dev, cases[i].type, GSAI_FEATURE_SWISH, false, -1), expected);
