@@ -19,7 +19,7 @@ typedef struct gsai_pack_entry {
 typedef struct gsai_pack {
     gsai_row_class rows;
     uint32_t page;
-    uint32_t n_rows; /* padded to whole chunks for many-row passes */
+    uint32_t n_rows; /* filled up for many-row passes, see gsai_capacity */
     uint32_t n_chunks, n_wanted, n_entries;
     gsai_row_class wanted_class;
     gsai_choose choose;
