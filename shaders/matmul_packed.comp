@@ -33,6 +33,7 @@ layout(constant_id = 13) const uint K = 2048u; // columns, filled up to whole st
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/act.glsl"
+#include "common/elements.glsl"
 
 layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
 layout(std430, set = 0, binding = 0) readonly buffer W { uvec4 w[]; };
@@ -75,13 +76,6 @@ float mapped(float z, uint column)
 #define FRAG_H coopmat<float16_t, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 #define FRAG_Y coopmat<VALUE, gl_ScopeSubgroup, FRAG_T, FRAG_N, gl_MatrixUseAccumulator>
 
-#define ELEMENTS(m, source, from, EACH) \
-    [[unroll]] for (uint v = 0u; v < EACH; v++) { \
-        const uvec4 q = source[(from) + v]; \
-        const f16vec2 q0 = unpackFloat2x16(q.x), q1 = unpackFloat2x16(q.y), q2 = unpackFloat2x16(q.z), q3 = unpackFloat2x16(q.w); \
-        m[v * 8u] = q0.x, m[v * 8u + 1u] = q0.y, m[v * 8u + 2u] = q1.x, m[v * 8u + 3u] = q1.y; \
-        m[v * 8u + 4u] = q2.x, m[v * 8u + 5u] = q2.y, m[v * 8u + 6u] = q3.x, m[v * 8u + 7u] = q3.y; \
-    }
 /* Fragment i of the subgroup's rows, g of the columns. Blocks beyond the last one repeat it. */
 #define LOAD_A(m, i, g) \
     { ELEMENTS(m, x, x_from + BEHIND((i) / 4u, x_block, push.x_blocks) * (BLOCK_T * KV) + ((g) * 4u + (i) % 4u) * T_VECS, T_EACH) }

@@ -30,6 +30,7 @@ layout(constant_id = 13) const uint K = 2048u; // columns, filled up to whole st
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/act.glsl"
+#include "common/elements.glsl"
 
 layout(push_constant) uniform Push { gsa_matmul_cm_push push; };
 layout(std430, set = 0, binding = 0) readonly buffer W { uvec4 w[]; };
@@ -51,12 +52,6 @@ shared float sums[TILE_T * TILE_N];
             [[unroll]] for (uint v = 0u; v < T_EACH; v++)                                                           \
                 x_way[((A) * ROWS + i) * T_EACH + v] = x[x_from + ((G) * 4u + i) * T_VECS + v];                     \
     }
-#define ELEMENTS(MATRIX, WAY, FROM, EACH)                                                                           \
-    [[unroll]] for (uint v = 0u; v < (EACH); v++)                                                                   \
-        [[unroll]] for (uint e = 0u; e < 4u; e++) {                                                                 \
-            const f16vec2 pair = unpackFloat2x16(WAY[(FROM) + v][e]);                                               \
-            MATRIX[v * 8u + 2u * e] = pair.x, MATRIX[v * 8u + 2u * e + 1u] = pair.y;                                \
-        }
 #define MULTIPLY(A)                                                                                                 \
     {                                                                                                               \
         FRAG_B of_w;                                                                                                \

@@ -6,10 +6,11 @@
 //   y      [n_rows, width] f16 as 16-byte vectors                   with GSA_NORM_BOTH the rows once more, as they come
 //   dst    [n_blocks][n_frags][4][lanes][lane_vecs] 16-byte vectors of f16, a block of four fragments' rows
 //
-// A workgroup owns a fragment's rows, or where these are few a part of their columns. First the squares of whole rows are summed, ROWS rows by GROUP invocations, as rmsnorm has it:
-// by lane over runs of 4 GROUP columns, then over lanes. Then the rows are read again, from cache, in runs of RUN columns:
-// scaled, put into shared memory, loaded from there as matrices, and each lane stores what it has got. The next run is on
-// its way meanwhile. Whatever is loaded is asked for before anything is done with it, and no condition stands between.
+// A workgroup owns a fragment's rows, or where these are few a part of their columns. First the squares of whole rows are
+// summed, ROWS rows by GROUP invocations, as rmsnorm has it: by lane over runs of 4 GROUP columns, then over lanes. Then
+// the rows are read again, from cache, in runs of RUN columns: scaled, put into shared memory, loaded from there as
+// matrices, and each lane stores what it has got. The next run is on its way meanwhile. Whatever is loaded is asked for
+// before anything is done with it, and no condition stands between.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require

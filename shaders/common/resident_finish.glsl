@@ -128,9 +128,8 @@ vec4 queried_keys(Phase p, uint slot)
 
 void keep_keys(uint slot, vec4 first)
 {
-    for (uint i = lane; i < n_queried(); i += INVOCATIONS) {
+    for (uint i = lane; i < n_queried(); i += INVOCATIONS)
         staged[MEMORY_AT + i] = i == lane ? first : state.v[key_vec(slot, i)];
-    }
 }
 
 void aim_task(uint i, uint slot)

@@ -117,7 +117,7 @@ static bool upload_progress(void *user, double fraction, const char *what)
     return show_progress(user, UPLOAD_SHARE * fraction, what) == GSA_OK;
 }
 
-/* Also passes of as few tokens of a prompt as there are, and of as many as a pass takes, where these have kernels of their own. */
+/* Also the passes of a prompt with the fewest rows and with the most, where these have kernels of their own. */
 static gsa_status record_prompt(gsai_gpu_engine *e, uint32_t n_rows)
 {
     const gsai_plan_key key = {.rows = GSAI_ROWS_MANY,

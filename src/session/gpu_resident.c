@@ -135,9 +135,8 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     if (status == GSA_OK && s->is_there) status = upload_tables(e, layers, up);
     if (status == GSA_OK && s->is_there)
         gsai_log(&e->dev->log, GSA_LOG_INFO,
-            "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile, %u "
-            "windows, "
-            "%u batches",
+            "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile, "
+            "%u windows, %u batches",
             s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile, s->shape.windows,
             s->shape.batches);
     gsai_free(&e->dev->allocator, layers);
