@@ -109,7 +109,7 @@ static void inn_held_out_sentences_are_never_trained(void **state)
     inn_begin(&train, 3, INN_NOISE, 1);
     inn_begin(&test, 3, INN_HELD_OUT, 1);
     for (int i = 0; i < INN_N_KINDS * 7; i++) {
-        const inn_kind *k = &inn_kinds[i / 7];
+        const inn_kind *k = inn_kinds[i / 7];
         const int which = i % 7;
         const inn_parts parts = {which < 1   ? inn_tell_openings
                                  : which < 4 ? inn_change_openings
@@ -145,7 +145,7 @@ static void inn_lines_are_well_formed(void **state)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_some_for_training(others[i]);
     for (size_t i = 0; i < inn_n_talks; i++) assert_some_for_training(inn_talks[i].guest);
     for (int i = 0; i < INN_N_KINDS; i++) {
-        const inn_kind *k = &inn_kinds[i];
+        const inn_kind *k = inn_kinds[i];
         assert_false(inn_is_held_out(k->ask[0]));
         for (int which = 0; which < 7; which++) {
             const char *const *lines = list_of(k, which);

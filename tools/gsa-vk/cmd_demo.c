@@ -79,7 +79,7 @@ static int play(demo *m, const char *text, size_t size)
 static bool is_same(const inn_fact *a, const inn_fact *b)
 {
     return a->kind == b->kind && a->is_me == b->is_me && strcmp(a->subject, b->subject) == 0 &&
-           (inn_kinds[a->kind].subject != INN_KIN || a->relation == b->relation);
+           (inn_kinds[a->kind]->subject != INN_KIN || a->relation == b->relation);
 }
 
 /* Ask about everything that was recognised; each question is taken back, so that asking leaves no trace. */

@@ -240,7 +240,7 @@ static void choose_subject(inn *w, const inn_kind *k, bool stranger, inn_fact *f
 
 static inn_fact *find_fact(inn *w, const inn_fact *f)
 {
-    const inn_kind *k = &inn_kinds[f->kind];
+    const inn_kind *k = inn_kinds[f->kind];
     for (size_t i = 0; i < w->n_facts; i++) {
         inn_fact *g = &w->facts[i];
         if (g->kind == f->kind && g->is_me == f->is_me && strcmp(g->subject, f->subject) == 0 &&
@@ -256,8 +256,8 @@ static inn_fact new_fact(inn *w, double stranger)
     inn_fact f = {0};
     for (int tries = 0; tries < 400; tries++) {
         f.kind = (uint8_t)inn_below(&w->random, INN_N_KINDS);
-        if (inn_kinds[f.kind].subject == INN_ONLY_ME && inn_chance(&w->random, .5)) continue;
-        choose_subject(w, &inn_kinds[f.kind], tries > 100 || inn_chance(&w->random, stranger), &f);
+        if (inn_kinds[f.kind]->subject == INN_ONLY_ME && inn_chance(&w->random, .5)) continue;
+        choose_subject(w, inn_kinds[f.kind], tries > 100 || inn_chance(&w->random, stranger), &f);
         if (!find_fact(w, &f)) break;
     }
     return f;
@@ -266,7 +266,7 @@ static inn_fact new_fact(inn *w, double stranger)
 static void new_value(inn *w, const inn_fact *f, char out[INN_TEXT])
 {
     for (int tries = 0; tries < 50; tries++) {
-        inn_value_text(w, inn_kinds[f->kind].value, out);
+        inn_value_text(w, inn_kinds[f->kind]->value, out);
         if (strcmp(out, f->value) != 0 && strcmp(out, f->subject) != 0) return;
     }
 }
@@ -296,7 +296,7 @@ static void say(inn *w, text *t, const inn_parts *parts, voice v, const inn_fact
 
 static voice pronoun(const inn_fact *f)
 {
-    const inn_subject s = inn_kinds[f->kind].subject;
+    const inn_subject s = inn_kinds[f->kind]->subject;
     if (s == INN_OBJECT || s == INN_BEAST) return voice_it;
     return f->subject[0] & 1 ? voice_he : voice_she;
 }
@@ -304,11 +304,11 @@ static voice pronoun(const inn_fact *f)
 /* The next fact is about the same one, if something is left to say. */
 static bool same_subject(inn *w, const inn_fact *last, inn_fact *f)
 {
-    const inn_subject s = inn_kinds[last->kind].subject;
+    const inn_subject s = inn_kinds[last->kind]->subject;
     for (int tries = 0; tries < 20; tries++) {
         *f = (inn_fact){.kind = (uint8_t)inn_below(&w->random, INN_N_KINDS)};
         memcpy(f->subject, last->subject, sizeof f->subject);
-        if (inn_kinds[f->kind].subject == s && !find_fact(w, f)) return true;
+        if (inn_kinds[f->kind]->subject == s && !find_fact(w, f)) return true;
     }
     return false;
 }
@@ -318,14 +318,14 @@ static void tell_one(inn *w, text *t, inn_turn *turn, const inn_fact *last, bool
     inn_random *r = &w->random;
     char possessive[INN_TEXT];
     inn_fact f;
-    const bool again = last && !last->is_me && inn_kinds[last->kind].subject <= INN_BEAST && inn_chance(r, .4) &&
+    const bool again = last && !last->is_me && inn_kinds[last->kind]->subject <= INN_BEAST && inn_chance(r, .4) &&
                        same_subject(w, last, &f);
     if (!again) f = new_fact(w, .1);
     new_value(w, &f, f.value);
     f.holds = true;
     f.n_values = 1;
     f.turn = w->n_turns;
-    const inn_kind *k = &inn_kinds[f.kind];
+    const inn_kind *k = inn_kinds[f.kind];
     voice v = subject_voice(&f, &voice_i, possessive);
     if (again && inn_chance(r, .7)) v = pronoun(&f);
     const size_t start = t->n;
@@ -376,7 +376,7 @@ void inn_change(inn *w, inn_turn *turn)
     *turn = begin_turn(w, INN_CHANGE);
     text t = {turn->guest, 0, sizeof turn->guest};
     inn_fact *f = &w->facts[inn_below(r, (uint32_t)w->n_facts)];
-    const inn_kind *k = &inn_kinds[f->kind];
+    const inn_kind *k = inn_kinds[f->kind];
     char possessive[INN_TEXT], value[INN_TEXT];
     const voice v = subject_voice(f, &voice_i, possessive);
     new_value(w, f, value);
@@ -475,7 +475,7 @@ void inn_ask(inn *w, inn_question what, size_t i, inn_turn *turn)
         other = new_fact(w, .3);
         f = &other;
     }
-    const inn_kind *k = &inn_kinds[f->kind];
+    const inn_kind *k = inn_kinds[f->kind];
     char possessive[INN_TEXT], value[INN_TEXT];
     const voice asked = subject_voice(f, &voice_i, possessive), told = subject_voice(f, &voice_you, possessive);
     const bool yes = check && f->holds && inn_chance(r, .5);
@@ -512,7 +512,7 @@ void inn_ask_plainly(inn *w, inn_turn *turn)
     const inn_fact *f = &w->facts[0];
     text t = {turn->guest, 0, sizeof turn->guest};
     char wording[INN_WORDING];
-    inn_first_wording(inn_kinds[f->kind].ask[0], wording);
+    inn_first_wording(inn_kinds[f->kind]->ask[0], wording);
     put_template(&t, wording, subject_voice(f, &voice_i, possessive), f, f->value, "");
     turn->guest[0] = (char)toupper((unsigned char)turn->guest[0]);
 }

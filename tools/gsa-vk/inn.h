@@ -156,7 +156,7 @@ typedef struct inn_kind {
 } inn_kind;
 
 #define INN_N_KINDS 16
-extern const inn_kind inn_kinds[INN_N_KINDS];
+extern const inn_kind *const inn_kinds[INN_N_KINDS];
 
 typedef struct inn_talk_lines {
     const char *guest[8], *keeper[4];

@@ -211,7 +211,7 @@ no:
 static void parse_sentence(const char *sentence, inn_fact *best, size_t *best_literal)
 {
     for (uint8_t kind = 0; kind < INN_N_KINDS; kind++) {
-        const inn_kind *k = &inn_kinds[kind];
+        const inn_kind *k = inn_kinds[kind];
         const char *const *lists[] = {k->tell, k->change};
         for (size_t l = 0; l < 2; l++)
             for (size_t i = 0; lists[l][i]; i++) {
