@@ -38,7 +38,11 @@ const uint GROUP = GSA_MIXER_GROUP;
 const uint PAIRS_STAGE = (GSA_CM_TILE + GSA_CHUNK) * CHUNK_PITCH; // 64 columns of q and k
 const uint KV_VECS = GSA_CM_TILE / 8u, KV_PITCH = KV_VECS + 1u;
 const uint SCAN_STAGE = GSA_CHUNK * (KV_PITCH + SLOT_PITCH); // [t][kv] and [t][m] of a chunk
-shared uvec4 pool[2u * (SCAN_STAGE > PAIRS_STAGE ? SCAN_STAGE : PAIRS_STAGE)]; // 16-byte vectors: two stages of either
+const uint PAIRS_ROWS = GSA_CM_TILE * (CHUNK_PITCH + GSA_BLOCK / 4u + SLOTS / 4u + 1u); // A and scores
+const uint STAGE = SCAN_STAGE > PAIRS_STAGE ? SCAN_STAGE : PAIRS_STAGE;
+// One stage, not two: there are drivers that give all workgroups of a core together little more than the most shared
+// memory one may have, and other workgroups hide what a wait for memory costs better than a second stage does.
+shared uvec4 pool[STAGE > PAIRS_ROWS ? STAGE : PAIRS_ROWS]; // 16-byte vectors
 
 #include "common/gsa_cm_scan.glsl"
 #include "common/gsa_cm_pairs.glsl"

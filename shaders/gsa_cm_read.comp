@@ -33,21 +33,20 @@ layout(std430, set = 0, binding = 2) readonly buffer Tables { vec4 table4[]; };
 layout(std430, set = 0, binding = 2) readonly buffer TableVecs { uvec4 table_vec[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Score { vec4 score4[]; };
 layout(std430, set = 0, binding = 4) readonly buffer Start { uvec4 start_vec[]; };
-layout(std430, set = 0, binding = 5) writeonly buffer O { float o[]; };
+layout(std430, set = 0, binding = 5) writeonly buffer O { uvec4 o[]; };
 
 const uint GROUP = GSA_MIXER_GROUP, ROWS = GSA_CM_TILE;
-const uint SCORE_PITCH = SLOTS / 4u + 1u, KEEP_PITCH = SLOTS / 4u;
+const uint SCORE_PITCH = SLOTS / 4u + 1u;
 
-// Shared memory in 16-byte vectors, by phases. Rows of f16 are CHUNK_PITCH or SLOT_PITCH apart.
-const uint STAGE = ROWS * CHUNK_PITCH + GSA_CHUNK * SLOT_PITCH; // first: two stages of 64 columns of q and rows of hk
-const uint AT_HEAD = 0u;                                // then [ROWS][SLOTS] f16: p pre lead, what reads the state
+// Shared memory in 16-byte vectors, by phases; less than half of what a workgroup may have, see gsa_cm_chunks.comp. Rows of
+// f16 are CHUNK_PITCH or SLOT_PITCH apart. First 64 columns of q and rows of hk at a time, then
+const uint AT_HEAD = 0u;                                // [ROWS][SLOTS] f16: p pre lead, what reads the state
 const uint AT_VALUES = AT_HEAD + ROWS * SLOT_PITCH;     // [ROWS][64] f16: B, what reads the chunk's values
 const uint AT_SCORES = AT_VALUES + ROWS * CHUNK_PITCH;  // [ROWS][SLOTS] f32: scores, then p
-const uint AT_KEEP = AT_SCORES + ROWS * SCORE_PITCH;    // [ROWS][SLOTS] f32
-const uint AT_PRE = AT_KEEP + ROWS * KEEP_PITCH;        // [ROWS][SLOTS] f16: p pre, what reads earlier blocks
-const uint AT_HV = AT_SCORES, AT_V = AT_HV + GSA_CHUNK * SLOT_PITCH; // last: a tile of hv's columns and of values
-const uint AT_EDGE = AT_V + GSA_CHUNK * CHUNK_PITCH;    // [SUBS][FRAG_M][FRAG_N] f32
-shared uvec4 pool[1984];
+const uint AT_PRE = AT_SCORES + ROWS * SCORE_PITCH;     // [ROWS][SLOTS] f16: p pre, what reads earlier blocks
+const uint AT_HV = 0u, AT_V = AT_HV + GSA_CHUNK * SLOT_PITCH; // last, weights being in registers: columns of hv and of values
+const uint AT_OUT = AT_V + GSA_CHUNK * CHUNK_PITCH;     // [SUBS][FRAG_M][FRAG_N] f32
+shared uvec4 pool[1408];
 
 // Fragments of ROWS x 64: a subgroup owns OUT_ROWS x OUT_COLUMNS, few rows, since it holds their weights in registers.
 const uint WIDE_FRAGS = GSA_CHUNK / FRAG_N;
@@ -89,19 +88,20 @@ uint start_at(uint chunk, uint g, uint row)
         }                                                                                                 \
         FETCH_START(K0)                                                                                   \
     }
-#define PUT_KEYS(BASE)                                                                                    \
+#define PUT_KEYS                                                                                          \
     {                                                                                                     \
         [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
             const uint i = lane + e * GROUP;                                                              \
-            pool[(BASE) + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];                     \
+            pool[i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];                              \
         }                                                                                                 \
-        PUT_START((BASE) + ROWS * CHUNK_PITCH)                                                            \
+        PUT_START(ROWS * CHUNK_PITCH)                                                                     \
     }
 #define FETCH_VALUES(V0)                                                                                  \
     {                                                                                                     \
         [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
             const uint i = lane + e * GROUP;                                                              \
-            v_next[e] = half_of(chunk, rows, i / CHUNK_VECS, (push.R + 1u) * push.G * push.K + g * push.V + (V0), i % CHUNK_VECS); \
+            const uint t = min(i / CHUNK_VECS, last_row);                                                 \
+            v_next[e] = half_of(chunk, rows, t, (push.R + 1u) * push.G * push.K + g * push.V + (V0), i % CHUNK_VECS); \
         }                                                                                                 \
         FETCH_START(push.K + (V0))                                                                        \
     }
@@ -125,22 +125,22 @@ void set_half(uint at, uint quad, vec4 a) // four f16 of a row
 }
 
 // The writes of rows 2 PAIR and 2 PAIR + 1 of a block, followed through the block for four slots: own<T> takes what row T
-// reads of either.
+// reads of either. OWN_FETCH asks for these slots' strengths, and what each row keeps of them.
 #define BLOCK_ROWS(DO) \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 #define OWN_FETCH(I)                                                                                      \
     {                                                                                                     \
-        const uint next = lane % 8u + 8u * (I);                                                           \
-        next0 = next < SLOTS / 4u ? table4[at_wrote + next] : vec4(0.0);                                  \
-        next1 = next < SLOTS / 4u ? table4[at_wrote + gm() / 4u + next] : vec4(0.0);                      \
+        const uint column = min(lane % 8u + 8u * (I), SLOTS / 4u - 1u);                                   \
+        next0 = table4[at_wrote + column];                                                                \
+        next1 = table4[at_wrote + gm() / 4u + column];                                                    \
+        [[unroll]] for (uint t = 0u; t < GSA_BLOCK; t++) keeps[t] = table4[at_keeps + t * (gm() / 4u) + column]; \
     }
 #define OWN_DECLARE(T) vec2 own##T = vec2(0.0);
 #define OWN_FOLLOW(T)                                                                                     \
     {                                                                                                     \
-        const vec4 keep = uintBitsToFloat(pool[AT_KEEP + (block * GSA_BLOCK + uint(T)) * KEEP_PITCH + quad]); \
         const vec4 p = uintBitsToFloat(pool[AT_SCORES + (block * GSA_BLOCK + uint(T)) * SCORE_PITCH + quad]); \
-        run0 = uint(T) == 2u * pair ? wrote0 : run0 * keep;                                            \
-        run1 = uint(T) == 2u * pair + 1u ? wrote1 : run1 * keep;                                       \
+        run0 = uint(T) == 2u * pair ? wrote0 : run0 * keeps[T];                                           \
+        run1 = uint(T) == 2u * pair + 1u ? wrote1 : run1 * keeps[T];                                      \
         own##T += vec2(dot(p, run0), dot(p, run1));                                                       \
     }
 // Sums over eight neighbours, of which each keeps two rows: the first step halves 16 values, the next ones 8 and 4.
@@ -160,24 +160,22 @@ void main()
     uvec4 q_next[N_Q], h_next[N_H];
     [[unroll]] for (uint e = 0u; e < EACH; e++) sum[e] = FRAG_C(0.0);
     FETCH_KEYS(0u)
-    PUT_KEYS(0u)
-    if (GSA_CHUNK < push.K) FETCH_KEYS(GSA_CHUNK)
     for (uint k0 = 0u; k0 < push.K; k0 += GSA_CHUNK) {
-        const uint base = k0 / GSA_CHUNK % 2u * STAGE;
+        PUT_KEYS
         barrier();
-        if (k0 + GSA_CHUNK < push.K) PUT_KEYS(STAGE - base)
-        if (k0 + 2u * GSA_CHUNK < push.K) FETCH_KEYS(k0 + 2u * GSA_CHUNK)
+        FETCH_KEYS(min(k0 + GSA_CHUNK, push.K - GSA_CHUNK)) // under no condition: it would be waited for where that ends
         [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
             FRAG_A a[EACH_ROWS];
             [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)
-                coopMatLoad(a[i], pool, base + frag_row(i) * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
+                coopMatLoad(a[i], pool, frag_row(i) * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
             [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) {
                 FRAG_B b;
-                coopMatLoad(b, pool, base + ROWS * CHUNK_PITCH + k * SLOT_PITCH + frag_column(j * EACH_ROWS) / 8u, SLOT_PITCH, ROW_MAJOR);
+                coopMatLoad(b, pool, ROWS * CHUNK_PITCH + k * SLOT_PITCH + frag_column(j * EACH_ROWS) / 8u, SLOT_PITCH, ROW_MAJOR);
                 [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)
                     sum[j * EACH_ROWS + i] = coopMatMulAdd(a[i], b, sum[j * EACH_ROWS + i]);
             }
         }
+        barrier();
     }
 
     // Four invocations share a row: quads part + 4 i of its slots are one's. All they need of memory, at once.
@@ -186,17 +184,19 @@ void main()
     const uint at_lead = (push.lead + (chunk * 4u + block0 + row / GSA_BLOCK) * gm() + g * SLOTS) / 4u + part;
     const uint at_score = ((chunk * GSA_CHUNK + block0 * GSA_BLOCK + row) * push.R * push.G + h) * (SLOTS / 4u) + part;
     vec4 s[QUADS], pre[QUADS], lead[QUADS];
-    uvec4 keeps[QUADS];
     [[unroll]] for (uint i = 0u; i < QUADS; i++) {
         s[i] = score4[at_score + 4u * i];
         pre[i] = table4[at_gate + 4u * i];
         lead[i] = table4[at_lead + 4u * i];
-        keeps[i] = table_vec[at_keep() / 4u + at_gate + 4u * i];
     }
-    barrier();
+    // and the first writes of the own block
+    const uint block = lane / 64u, pair = lane / 8u % 8u;
+    const uint at_block = (gate_row(chunk) + (block0 + block) * GSA_BLOCK * gm() + g * SLOTS) / 4u;
+    const uint at_keeps = at_keep() / 4u + at_block, at_wrote = at_write() / 4u + at_block + 2u * pair * (gm() / 4u);
+    vec4 next0, next1, keeps[GSA_BLOCK];
+    OWN_FETCH(0u)
     [[unroll]] for (uint e = 0u; e < EACH; e++)
         if (owns(e)) coopMatStore(sum[e], pool, AT_SCORES + frag_row(e) * SCORE_PITCH + frag_column(e) / 4u, SCORE_PITCH, ROW_MAJOR);
-    [[unroll]] for (uint i = 0u; i < QUADS; i++) pool[AT_KEEP + row * KEEP_PITCH + part + 4u * i] = keeps[i];
     barrier();
 
     // Scores and their softmax, and what they read with
@@ -226,22 +226,17 @@ void main()
         set_half(AT_PRE + row * SLOT_PITCH, quad, p * pre[i]);
         set_half(AT_HEAD + row * SLOT_PITCH, quad, p * lead[i]);
     }
-
-    // The own block's first writes are on their way before the weights are read
-    const uint block = lane / 64u, pair = lane / 8u % 8u;
-    const uint at_wrote = (at_write() + gate_row(chunk) + ((block0 + block) * GSA_BLOCK + 2u * pair) * gm() + g * SLOTS) / 4u;
-    vec4 next0, next1;
-    OWN_FETCH(0u)
     barrier();
 
     // B: inside the blocks
     BLOCK_ROWS(OWN_DECLARE)
     [[dont_unroll]] for (uint i = 0u; i < OWN_QUADS; i++) {
         const uint quad = min(lane % 8u + 8u * i, SLOTS / 4u - 1u);
-        const vec4 wrote0 = next0, wrote1 = next1;
+        const bool exists = lane % 8u + 8u * i < SLOTS / 4u;
+        const vec4 wrote0 = exists ? next0 : vec4(0.0), wrote1 = exists ? next1 : vec4(0.0);
         vec4 run0 = vec4(0.0), run1 = vec4(0.0);
-        OWN_FETCH(i + 1u)
         BLOCK_ROWS(OWN_FOLLOW)
+        OWN_FETCH(i + 1u)
     }
     {
         const bool upper = lane % 2u != 0u, second = lane / 2u % 2u != 0u, last = lane / 4u % 2u != 0u;
@@ -268,6 +263,7 @@ void main()
     // The first columns of values come while the rest of B is made. This workgroup's part of V, in tiles:
     const uint parts = gl_NumWorkGroups.x / 2u, mine = gl_WorkGroupID.x / 2u, tiles = push.V / GSA_CHUNK;
     const uint begin = mine * tiles / parts * GSA_CHUNK, end = (mine + 1u) * tiles / parts * GSA_CHUNK;
+    const uint last_row = block0 * GSA_BLOCK + ROWS - 1u; // of values that any of our rows meets
     uvec4 v_next[N_K];
     FETCH_VALUES(begin)
 
@@ -305,12 +301,14 @@ void main()
             coopMatLoad(weights[i * STEPS + k], pool, AT_VALUES + r * CHUNK_PITCH + (k - STATE_STEPS) * FRAG_K / 8u, CHUNK_PITCH, ROW_MAJOR);
     }
     for (uint v0 = begin; v0 < end; v0 += GSA_CHUNK) {
+        barrier();
         PUT_VALUES
         barrier();
-        if (v0 + GSA_CHUNK < end) FETCH_VALUES(v0 + GSA_CHUNK)
+        FETCH_VALUES(min(v0 + GSA_CHUNK, push.V - GSA_CHUNK))
         FRAG_C out_sum[OUT_ROWS * OUT_COLUMNS];
         [[unroll]] for (uint i = 0u; i < OUT_ROWS * OUT_COLUMNS; i++) out_sum[i] = FRAG_C(0.0);
         [[unroll]] for (uint k = 0u; k < STEPS; k++) {
+            if (k >= STATE_STEPS && (k - STATE_STEPS) * FRAG_K > last_row) continue;
             [[unroll]] for (uint c = 0u; c < OUT_COLUMNS; c++) {
                 const uint j = min(out_column + c, WIDE_FRAGS - 1u) * FRAG_N;
                 FRAG_B b;
@@ -324,23 +322,18 @@ void main()
         }
         [[unroll]] for (uint e = 0u; e < OUT_ROWS * OUT_COLUMNS; e++) {
             const uint r = out_row + e % OUT_ROWS * FRAG_M, j = (out_column + e / OUT_ROWS) * FRAG_N;
-            const bool exists = out_column + e / OUT_ROWS < WIDE_FRAGS;
+            const uint from = AT_OUT + gl_SubgroupID * FRAG_M * FRAG_N / 4u;
             FRAG_C z = out_sum[e];
+            if (out_column + e / OUT_ROWS >= WIDE_FRAGS) continue;
             if ((push.flags & GSA_CM_MAPPED) != 0u) [[unroll]]
                 for (uint n = 0u; n < z.length(); n++) z[n] = silu(z[n]);
-            if (n_rows == ROWS) {
-                if (exists) coopMatStore(z, o, to + r * push.o_stride + v0 + j, push.o_stride, ROW_MAJOR);
-                continue;
-            }
-            const uint from = AT_EDGE + gl_SubgroupID * FRAG_M * FRAG_N / 4u;
             coopMatStore(z, pool, from, FRAG_N / 4u, ROW_MAJOR);
-            barrier();
-            for (uint n = gl_SubgroupInvocationID; n < FRAG_M * FRAG_N && exists; n += gl_SubgroupSize) {
-                const uint t = r + n / FRAG_N;
-                if (t < n_rows) o[to + t * push.o_stride + v0 + j + n % FRAG_N] = uintBitsToFloat(pool[from + n / 4u][n % 4u]);
+            subgroupBarrier();
+            [[unroll]] for (uint i = 0u; i < FRAG_M * FRAG_N / 4u; i += GROUP / SUBS) {
+                const uint n = i + gl_SubgroupInvocationID, t = r + n / (FRAG_N / 4u);
+                if (t < n_rows && n < FRAG_M * FRAG_N / 4u) o[(to + t * push.o_stride + v0 + j) / 4u + n % (FRAG_N / 4u)] = pool[from + n];
             }
-            barrier();
+            subgroupBarrier();
         }
-        barrier();
     }
 }

@@ -5,7 +5,7 @@ const uint PAIR_FRAGS = GSA_CHUNK / FRAG_N, ITEMS = TILE_FRAGS * PAIR_FRAGS, PAI
 const uint N_Q = ROWS * CHUNK_VECS / GROUP, N_K = GSA_CHUNK * CHUNK_VECS / GROUP;
 const uint SCORE_PITCH = SLOTS / 4u + 1u;
 
-// In the pool, behind the stages of q and k: A as f16, A inside the blocks as f32, scores
+// In the pool, where the stage of q and k was: A as f16, A inside the blocks as f32, scores
 const uint AT_PAIRS = 0u, AT_OWN = AT_PAIRS + ROWS * CHUNK_PITCH, AT_SCORES = AT_OWN + ROWS * GSA_BLOCK / 4u;
 
 // Eight f16 of the chunk's row t. Rows past its end count nowhere, but what lies there may not be finite: the last row
@@ -22,19 +22,8 @@ uvec4 half_of(uint chunk, uvec2 rows, uint t, uint column, uint vec)
             q_next[e] = half_of(chunk, rows, block0 * GSA_BLOCK + i / CHUNK_VECS, h * push.K + (K0), i % CHUNK_VECS); \
         }                                                                                                 \
         [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
-            const uint i = lane + e * GROUP;                                                              \
-            k_next[e] = half_of(chunk, rows, i / CHUNK_VECS, (push.R * push.G + g) * push.K + (K0), i % CHUNK_VECS); \
-        }                                                                                                 \
-    }
-#define PUT_QK(BASE)                                                                                      \
-    {                                                                                                     \
-        [[unroll]] for (uint e = 0u; e < N_Q; e++) {                                                      \
-            const uint i = lane + e * GROUP;                                                              \
-            pool[(BASE) + i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];                     \
-        }                                                                                                 \
-        [[unroll]] for (uint e = 0u; e < N_K; e++) {                                                      \
-            const uint i = lane + e * GROUP;                                                              \
-            pool[(BASE) + (ROWS + i / CHUNK_VECS) * CHUNK_PITCH + i % CHUNK_VECS] = k_next[e];            \
+            const uint i = lane + e * GROUP, t = min(i / CHUNK_VECS, last_row);                           \
+            k_next[e] = half_of(chunk, rows, t, (push.R * push.G + g) * push.K + (K0), i % CHUNK_VECS);   \
         }                                                                                                 \
     }
 
@@ -77,27 +66,33 @@ void pairs_of(uint chunk, uint h, uint block0)
     // A: a subgroup's fragments lie side by side
     FRAG_C pairs[PAIRS_EACH];
     uvec4 q_next[N_Q], k_next[N_K];
+    const uint last_row = block0 * GSA_BLOCK + ROWS - 1u; // of keys that any of these rows meets
     [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) pairs[e] = FRAG_C(0.0);
     FETCH_QK(0u)
-    PUT_QK(0u)
-    if (GSA_CHUNK < push.K) FETCH_QK(GSA_CHUNK)
     for (uint k0 = 0u; k0 < push.K; k0 += GSA_CHUNK) {
-        const uint base = k0 / GSA_CHUNK % 2u * PAIRS_STAGE;
+        [[unroll]] for (uint e = 0u; e < N_Q; e++) {
+            const uint i = lane + e * GROUP;
+            pool[i / CHUNK_VECS * CHUNK_PITCH + i % CHUNK_VECS] = q_next[e];
+        }
+        [[unroll]] for (uint e = 0u; e < N_K; e++) {
+            const uint i = lane + e * GROUP;
+            pool[(ROWS + i / CHUNK_VECS) * CHUNK_PITCH + i % CHUNK_VECS] = k_next[e];
+        }
         barrier();
-        if (k0 + GSA_CHUNK < push.K) PUT_QK(PAIRS_STAGE - base)
-        if (k0 + 2u * GSA_CHUNK < push.K) FETCH_QK(k0 + 2u * GSA_CHUNK)
-        [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
-            [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
-                const uint f = min(gl_SubgroupID + e * SUBS, ITEMS - 1u);
+        FETCH_QK(min(k0 + GSA_CHUNK, push.K - GSA_CHUNK)) // under no condition: it would be waited for where that ends
+        [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
+            const uint f = min(gl_SubgroupID + e * SUBS, ITEMS - 1u), t = f / PAIR_FRAGS * FRAG_M, column = f % PAIR_FRAGS * FRAG_N;
+            if (column > last_row) continue;
+            [[unroll]] for (uint k = 0u; k < GSA_CHUNK; k += FRAG_K) {
                 FRAG_A a;
                 FRAG_B b;
-                coopMatLoad(a, pool, base + f / PAIR_FRAGS * FRAG_M * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
-                coopMatLoad(b, pool, base + (ROWS + f % PAIR_FRAGS * FRAG_N) * CHUNK_PITCH + k / 8u, CHUNK_PITCH, COLUMN_MAJOR);
+                coopMatLoad(a, pool, t * CHUNK_PITCH + k / 8u, CHUNK_PITCH, ROW_MAJOR);
+                coopMatLoad(b, pool, (ROWS + column) * CHUNK_PITCH + k / 8u, CHUNK_PITCH, COLUMN_MAJOR);
                 pairs[e] = coopMatMulAdd(a, b, pairs[e]);
             }
         }
+        barrier();
     }
-    barrier();
     [[unroll]] for (uint e = 0u; e < PAIRS_EACH; e++) {
         const uint f = gl_SubgroupID + e * SUBS, t = f / PAIR_FRAGS * FRAG_M, column = f % PAIR_FRAGS * FRAG_N;
         FRAG_C z = pairs[e];

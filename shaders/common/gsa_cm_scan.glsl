@@ -4,13 +4,13 @@
 // kernel reads of it is f16. The chain is that of a serial scan, so its bits depend neither on the other chunks of the call
 // nor on where a call ends.
 //
-// Inputs of a chunk pass through shared memory in two buffers, and registers hold those of the two chunks that follow and
-// where those of the next two lie, so that a step waits neither for memory nor for more than one barrier.
+// Inputs pass through shared memory. A round follows two chunks; at its beginning it asks for those of the next round, since
+// what a loop asks for may be waited for where it ends, and lets the second chunk's wait in other registers.
 const uint N_KV = GSA_CHUNK * KV_VECS / GROUP, N_W = (GSA_CHUNK * SLOT_VECS + GROUP - 1u) / GROUP; // vectors of an invocation
-const uint AT_W = GSA_CHUNK * KV_PITCH; // in a stage
+const uint AT_W = GSA_CHUNK * KV_PITCH; // in the stage
 const uint STATE_PITCH = SLOTS / 4u + 1u;
 
-// The pool has two stages, first and last [kv][m] f32.
+// The pool is the stage, first and last [kv][m] f32.
 
 uint first, last; // chunks
 uint kv0, g;      // rows of [K | V] of a kv head
@@ -22,7 +22,7 @@ uvec2 entry_of(uint chunk) // first row, and how many
 }
 
 // Rows past the chunk's end have no strength, but what lies there may not be finite: the last row stands for them.
-#define FETCH(CHUNK, ENTRY, KV, W)                                                                                \
+#define FETCH(CHUNK, ENTRY, KV, W, D)                                                                                              \
     {                                                                                                             \
         const uint at = min(CHUNK, last), n_q = push.R * push.G * push.K;                                         \
         const uint column = kv0 < push.K ? n_q + g * push.K + kv0 : n_q + push.G * push.K + g * push.V + kv0 - push.K; \
@@ -35,31 +35,25 @@ uvec2 entry_of(uint chunk) // first row, and how many
             const uint i = min(lane + e * GROUP, GSA_CHUNK * SLOT_VECS - 1u), t = i / SLOT_VECS;                  \
             W[e] = table_vec[(at_wend() * 2u + gate_row(at) + t * gm() + g * SLOTS) / 8u + i % SLOT_VECS];        \
         }                                                                                                         \
-        ENTRY = entry_of((CHUNK) + 2u);                                                                           \
+        const uint decays = push.decay + at * GSA_BLOCK * gm() + g * SLOTS;                                       \
+        [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++)                                                       \
+            coopMatLoad(D[j], table_vec, (decays + frag_column(j * EACH_ROWS)) / 4u, gm() / 4u, ROW_MAJOR); \
     }
-#define FETCH_DECAY(CHUNK, D)                                                                                     \
-    {                                                                                                             \
-        const uint from = push.decay + min(CHUNK, last) * GSA_BLOCK * gm() + g * SLOTS;                           \
-        [[unroll]] for (uint e = 0u; e < EACH; e++)                                                               \
-            coopMatLoad(D[e], table_vec, (from + frag_column(e)) / 4u, gm() / 4u, ROW_MAJOR);                     \
-    }
-#define PUT(BASE, KV, W)                                                                                          \
+
+#define PUT(KV, W)                                                                                                \
     {                                                                                                             \
         [[unroll]] for (uint e = 0u; e < N_KV; e++) {                                                             \
             const uint i = lane + e * GROUP;                                                                      \
-            pool[BASE + i / KV_VECS * KV_PITCH + i % KV_VECS] = KV[e];                                            \
+            pool[i / KV_VECS * KV_PITCH + i % KV_VECS] = KV[e];                                                   \
         }                                                                                                         \
         [[unroll]] for (uint e = 0u; e < N_W; e++) {                                                              \
             const uint i = lane + e * GROUP;                                                                      \
-            if (i < GSA_CHUNK * SLOT_VECS) pool[BASE + AT_W + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = W[e]; \
+            if (i < GSA_CHUNK * SLOT_VECS) pool[AT_W + i / SLOT_VECS * SLOT_PITCH + i % SLOT_VECS] = W[e];        \
         }                                                                                                         \
     }
-// One chunk, whose inputs are in KV and W, its decay in D; those of the chunk after next, ENTRY's, take their place.
-#define FOLLOW(CHUNK, BASE, ENTRY, KV, W, D)                                                                      \
+// One chunk, whose inputs are in shared memory and its decay in D.
+#define FOLLOW(CHUNK, D)                                                                                          \
     {                                                                                                             \
-        PUT(BASE, KV, W)                                                                                          \
-        barrier();                                                                                                \
-        FETCH((CHUNK) + 2u, ENTRY, KV, W)                                                                         \
         FRAG_C sum[EACH];                                                                                         \
         [[unroll]] for (uint e = 0u; e < EACH; e++) {                                                             \
             FRAG_C bounded = h[e];                                                                                \
@@ -71,17 +65,17 @@ uvec2 entry_of(uint chunk) // first row, and how many
         [[unroll]] for (uint t = 0u; t < GSA_CHUNK; t += FRAG_K) {                                                \
             FRAG_A left[EACH_ROWS];                                                                               \
             [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)                                                      \
-                coopMatLoad(left[i], pool, BASE + t * KV_PITCH + frag_row(i) / 8u, KV_PITCH, COLUMN_MAJOR);       \
+                coopMatLoad(left[i], pool, t * KV_PITCH + frag_row(i) / 8u, KV_PITCH, COLUMN_MAJOR);              \
             [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) {                                                 \
                 FRAG_B right;                                                                                     \
-                coopMatLoad(right, pool, BASE + AT_W + t * SLOT_PITCH + frag_column(j * EACH_ROWS) / 8u, SLOT_PITCH, ROW_MAJOR); \
+                coopMatLoad(right, pool, AT_W + t * SLOT_PITCH + frag_column(j * EACH_ROWS) / 8u, SLOT_PITCH, ROW_MAJOR); \
                 [[unroll]] for (uint i = 0u; i < EACH_ROWS; i++)                                                  \
                     sum[j * EACH_ROWS + i] = coopMatMulAdd(left[i], right, sum[j * EACH_ROWS + i]);               \
             }                                                                                                     \
         }                                                                                                         \
         [[unroll]] for (uint e = 0u; e < EACH; e++)                                                               \
-            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++) h[e][n] = state_kept(follow(D[e][n], h[e][n], sum[e][n])); \
-        FETCH_DECAY((CHUNK) + 2u, D)                                                                              \
+            [[unroll]] for (uint n = 0u; n < sum[e].length(); n++)                                                \
+                h[e][n] = state_kept(follow(D[e / EACH_ROWS][n], h[e][n], sum[e][n]));                            \
     }
 
 // decay_apply of decay.glsl, of the pair in one number
@@ -112,13 +106,13 @@ void scan_of(uint tile, uint kv_head, uint span_index)
     kv0 = tile * GSA_CM_TILE;
     g = kv_head;
 
-    uvec4 kv_even[N_KV], w_even[N_W], kv_odd[N_KV], w_odd[N_W];
-    FRAG_C h[EACH], decay_even[EACH], decay_odd[EACH];
-    uvec2 even = entry_of(first), odd = entry_of(first + 1u);
-    FETCH(first, even, kv_even, w_even)
-    FETCH_DECAY(first, decay_even)
-    FETCH(first + 1u, odd, kv_odd, w_odd)
-    FETCH_DECAY(first + 1u, decay_odd)
+    uvec4 kv[N_KV], w[N_W], kv_next[N_KV], w_next[N_W], kv_wait[N_KV], w_wait[N_W];
+    FRAG_C h[EACH], decay[EACH_COLUMNS], decay_next[EACH_COLUMNS], decay_now[EACH_COLUMNS], decay_wait[EACH_COLUMNS];
+    uvec2 entry = entry_of(first), entry_next = entry_of(first + 1u);
+    FETCH(first, entry, kv, w, decay)
+    FETCH(first + 1u, entry_next, kv_next, w_next, decay_next)
+    entry = entry_of(first + 2u);
+    entry_next = entry_of(first + 3u);
 
     for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
         const uvec2 at = place(i, slot);
@@ -130,11 +124,26 @@ void scan_of(uint tile, uint kv_head, uint span_index)
     barrier();
 
     for (uint c = first; c <= last; c += 2u) {
-        FOLLOW(c, 0u, even, kv_even, w_even, decay_even)
+        PUT(kv, w)
+        [[unroll]] for (uint e = 0u; e < N_KV; e++) kv_wait[e] = kv_next[e];
+        [[unroll]] for (uint e = 0u; e < N_W; e++) w_wait[e] = w_next[e];
+        [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) {
+            decay_now[j] = decay[j];
+            decay_wait[j] = decay_next[j];
+        }
+        barrier();
+        FETCH(c + 2u, entry, kv, w, decay)
+        FETCH(c + 3u, entry_next, kv_next, w_next, decay_next)
+        entry = entry_of(c + 4u);
+        entry_next = entry_of(c + 5u);
+        FOLLOW(c, decay_now)
+        barrier();
         if (c == last) break;
-        FOLLOW(c + 1u, SCAN_STAGE, odd, kv_odd, w_odd, decay_odd)
+        PUT(kv_wait, w_wait)
+        barrier();
+        FOLLOW(c + 1u, decay_wait)
+        barrier();
     }
-    barrier();
     [[unroll]] for (uint e = 0u; e < EACH; e++)
         if (owns(e)) coopMatStore(h[e], pool, frag_row(e) * STATE_PITCH + frag_column(e) / 4u, STATE_PITCH, ROW_MAJOR);
     barrier();

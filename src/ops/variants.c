@@ -141,9 +141,9 @@
     X("gsa_chunk_scan_half", "gsa_chunk_scan_half", H16, 128, 16384, H16_WANTS)                                        \
     X("gsa_chunk_read", "gsa_chunk_read", 0, 128, 14464, "runs anywhere")                                              \
     X("gsa_cm_prepare", "gsa_cm_prepare", CM, 128, 13376, CM_WANTS)                                                    \
-    X("gsa_cm_chunks", "gsa_cm_chunks", CM, 128, 28672, CM_WANTS)                                                      \
-    X("gsa_cm_chunks_half", "gsa_cm_chunks_half", CM, 128, 28672, CM_WANTS)                                            \
-    X("gsa_cm_read", "gsa_cm_read", CM, 128, 31744, CM_WANTS)                                                          \
+    X("gsa_cm_chunks", "gsa_cm_chunks", CM, 128, 15360, CM_WANTS)                                                      \
+    X("gsa_cm_chunks_half", "gsa_cm_chunks_half", CM, 128, 15360, CM_WANTS)                                            \
+    X("gsa_cm_read", "gsa_cm_read", CM, 128, 22528, CM_WANTS)                                                          \
     X("read", "read", 0, 128, 0, "runs anywhere")
 
 #define ROW(OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS) {OP, SHADER, CAPS, INVOCATIONS, SHARED, WANTS},
