@@ -7,11 +7,11 @@
 #include <string.h>
 
 /* Invocations of a workgroup and vectors on their way at most. */
-#define THREADS       512u
-#define WINDOW        16u
+#define THREADS            512u
+#define WINDOW             16u
 
-/* Workgroups for this part of the cores are enough: with fewer the two kernels, which have sixteen times as many, are sooner. */
-#define CORES_A_GROUP 3u
+/* With fewer workgroups than this part of the cores the two kernels, which have eight times as many each, are sooner. */
+#define MOST_CORES_A_GROUP 3u
 
 static uint32_t shared_bytes(const gsai_config *c)
 {
@@ -53,7 +53,7 @@ bool gsai_gsa_rows_kv_has(gsai_recorder *r, const gsai_config *c, const gsai_wor
         return false;
     if (forced) return strcmp(forced->op, GSAI_STATE_OP(c, "gsa_rows_kv")) == 0;
     if (caps->device_type == VK_PHYSICAL_DEVICE_TYPE_CPU || caps->few_registers) return false;
-    return (uint64_t)work->n_chunks * c->G * CORES_A_GROUP >= cores;
+    return (uint64_t)work->n_chunks * c->G * MOST_CORES_A_GROUP >= cores;
 }
 
 void gsai_op_gsa_rows_kv(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x,
