@@ -24,12 +24,13 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 
 layout(constant_id = 0) const uint HEADS = 1u; // query heads of a kv head, R
 layout(constant_id = 1) const bool PROJECTIONS = false;
+// Always the same: the driver shall unroll these loops, for glslc loses precise where it does.
+layout(constant_id = 2) const uint HELD = GSA_ROWS_HELD;
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer State { STATE4 state[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Scratch { vec4 scratch[]; };
 
-const uint HELD = GSA_ROWS_HELD;
 const uint MOST_ROWS = HELD * GSA_MIXER_GROUP / 4u; // of a tile, at M = 16
 const uint TURNS = MOST_ROWS / GSA_MIXER_GROUP;      // for an invocation, of slots or of a tile's rows
 
@@ -45,10 +46,10 @@ float feature(float z)
 
 vec4 decay_quad(uint m, vec4 h, float k)
 {
-    vec4 to;
-    [[unroll]] for (uint i = 0u; i < 4u; i++)
-        to[i] = decay_apply(vec2(base[m + i], small[m + i]), h[i], strength[m + i] * k);
-    return to;
+    const vec4 to_base = vec4(base[m], base[m + 1u], base[m + 2u], base[m + 3u]);
+    const vec4 to_small = vec4(small[m], small[m + 1u], small[m + 2u], small[m + 3u]);
+    const vec4 to_strength = vec4(strength[m], strength[m + 1u], strength[m + 2u], strength[m + 3u]);
+    return decay_apply(to_base, to_small, h, to_strength * k);
 }
 
 void main()

@@ -26,21 +26,27 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 
 layout(constant_id = 0) const uint HEADS = 1u; // query heads of a kv head, R
 layout(constant_id = 1) const bool PROJECTIONS = false;
+// Always the same: the driver shall unroll these loops, for glslc loses precise where it does.
+layout(constant_id = 2) const uint HELD = GSA_ROWS_HELD;
+layout(constant_id = 3) const uint AHEAD = 8u; // partial scores on their way at a time
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
 layout(std430, set = 0, binding = 2) buffer State { STATE4 state[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Scratch { float scratch[]; };
 layout(std430, set = 0, binding = 4) writeonly buffer O { float o[]; };
 
-const uint HELD = GSA_ROWS_HELD;
 const uint TEAM = GSA_MIXER_GROUP / GSA_ROWS_HEADS; // invocations of a query head in the softmax
 const uint TURNS = 256u / GSA_MIXER_GROUP;           // for an invocation, of slots
-const uint AHEAD = 8u;                               // partial scores on their way at a time
 
 shared float base[256], small[256], strength[256];
 shared float weight[HEADS * 256u];
 shared float team_part[GSA_MIXER_GROUP];
 shared vec4 part[GSA_MIXER_GROUP];
+
+float output_of(float sum)
+{
+    return PROJECTIONS ? silu_exact(sum) : sum;
+}
 
 // The scores of query heads g HEADS .. become weights of the slots.
 void softmax(uint from)
@@ -123,8 +129,7 @@ void main()
         [[unroll]] for (uint i = 0u; i < HELD; i++) {
             const uint m = y + i * side;
             if (m < push.M) {
-                [[unroll]] for (uint e = 0u; e < 4u; e++)
-                    h[i][e] = decay_apply(vec2(base[m], small[m]), h[i][e], strength[m] * value[e]);
+                h[i] = decay_apply(vec4(base[m]), vec4(small[m]), h[i], strength[m] * value);
                 [[unroll]] for (uint r = 0u; r < HEADS; r++)
                     sum[r] = fma(vec4(weight[r * push.M + m]), h[i], sum[r]);
             }
@@ -136,7 +141,10 @@ void main()
                 precise vec4 all = part[lane];
                 for (uint i = 1u; i < side; i++) all += part[i * quads + lane];
                 const uint to = push.o_offset + (first + t) * push.o_stride + (g * HEADS + r) * push.V + 4u * quad;
-                [[unroll]] for (uint e = 0u; e < 4u; e++) o[to + e] = PROJECTIONS ? silu_exact(all[e]) : all[e];
+                o[to] = output_of(all.x);
+                o[to + 1u] = output_of(all.y);
+                o[to + 2u] = output_of(all.z);
+                o[to + 3u] = output_of(all.w);
             }
             barrier();
         }

@@ -14,20 +14,31 @@ static void print(void *user, gsa_log_level level, const char *text)
     fprintf(level <= GSA_LOG_WARNING ? stderr : stdout, "%s\n", text);
 }
 
-/* Loading records short passes only, and tiles differ with the length of a prompt. */
-static gsa_status run_prompts(gsai_engine *engine)
+#define N_SESSIONS 32
+
+static gsa_status run(gsai_engine *engine, uint32_t n_sessions, uint32_t n_tokens)
 {
     static const int32_t tokens[2048];
-    static const uint32_t lengths[] = {128, 512, 2048};
-    gsa_status status = GSA_OK;
+    gsai_span spans[N_SESSIONS];
+    gsai_job *job = NULL;
 
-    for (size_t i = 0; status == GSA_OK && i < sizeof lengths / sizeof *lengths; i++) {
-        gsai_span span = {.tokens = tokens, .n_tokens = lengths[i], .want = GSA_WANT_NOTHING, .n_generate = 1};
-        gsai_job *job = NULL;
-        status = engine->ops->submit(engine, &span, 1, 0, &job);
-        if (status == GSA_OK) status = engine->ops->wait(engine, job, UINT64_MAX);
-        if (status == GSA_OK) status = engine->ops->collect(engine, job);
-    }
+    for (uint32_t i = 0; i < n_sessions; i++)
+        spans[i] =
+            (gsai_span){.slot = i, .tokens = tokens, .n_tokens = n_tokens, .want = GSA_WANT_NOTHING, .n_generate = 1};
+    gsa_status status = engine->ops->submit(engine, spans, n_sessions, 0, &job);
+    if (status == GSA_OK) status = engine->ops->wait(engine, job, UINT64_MAX);
+    if (status == GSA_OK) status = engine->ops->collect(engine, job);
+    return status;
+}
+
+/* Loading records short passes only, and tiles differ with the length of a prompt and the number of sessions. */
+static gsa_status run_passes(gsai_engine *engine)
+{
+    static const uint32_t lengths[] = {128, 512, 2048};
+    gsa_status status = run(engine, N_SESSIONS, 1);
+
+    for (size_t i = 0; status == GSA_OK && i < sizeof lengths / sizeof *lengths; i++)
+        status = run(engine, 1, lengths[i]);
     return status;
 }
 
@@ -45,9 +56,10 @@ static gsa_status load(gsa_device *dev, const char *shape, const char *type_name
     if (!gsai_type_parse(type_name, &type)) return gsai_fail(GSA_ERROR_ARGUMENT, "no weight type %s", type_name);
     config.n_layers = 1;
     status = gsai_checkpoint_open_synthetic(&config, type, 1, &options, &checkpoint);
-    const gsai_engine_params params = {.checkpoint = checkpoint, .n_slots = 1, .prompt_weights = GSA_PROMPT_WEIGHTS_ON};
+    const gsai_engine_params params = {
+        .checkpoint = checkpoint, .n_slots = N_SESSIONS, .prompt_weights = GSA_PROMPT_WEIGHTS_ON};
     if (status == GSA_OK) status = gsai_engine_gpu_create(dev, &params, &engine);
-    if (status == GSA_OK) status = run_prompts(engine);
+    if (status == GSA_OK) status = run_passes(engine);
     if (engine) engine->ops->destroy(engine);
     if (checkpoint) gsai_checkpoint_close(checkpoint);
     return status;

@@ -13,3 +13,11 @@ float decay_apply(vec2 decay, float h, float write)
     precise const float sum = kept + change;
     return sum;
 }
+
+// The same of four, without a loop: where glslc unrolls one, all copies but the first lose precise.
+vec4 decay_apply(vec4 base, vec4 small, vec4 h, vec4 write)
+{
+    precise const vec4 kept = base * h, change = small * h + write;
+    precise const vec4 sum = kept + change;
+    return sum;
+}

@@ -122,8 +122,12 @@ void gsai_op_gsa(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai
                    (unsigned long)work->n_chunks, (unsigned long long)need * 4, (unsigned long long)scratch.size));
         return;
     }
+    gsai_rows_form form;
     if (gsai_gsa_rows_has(r, c, work)) {
-        gsai_op_gsa_rows(r, c, o, x, state, work, scratch, projections);
+        if (gsai_gsa_rows_kv_has(r, c, work, &form))
+            gsai_op_gsa_rows_kv(r, c, o, x, state, work, projections, &form);
+        else
+            gsai_op_gsa_rows(r, c, o, x, state, work, scratch, projections);
     } else if (work->rows == GSAI_ROWS_ONE) {
         gsai_op_gsa_step(r, c, o, x, state, work, scratch, projections);
     } else if (gsai_gsa_chunk_cm_has(r, c, work)) {

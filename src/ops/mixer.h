@@ -50,6 +50,16 @@ uint64_t gsai_gsa_rows_floats(const gsai_config *c, uint32_t n_chunks, uint32_t 
 bool gsai_gsa_rows_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work);
 void gsai_op_gsa_rows(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x, const gsai_state *state,
     const gsai_work *work, gsai_range scratch, bool projections);
+/* The same bits of single tokens in one dispatch, where the shapes suit, the device has the registers and there are sessions
+ * enough for its cores. */
+typedef struct gsai_rows_form {
+    uint32_t threads,
+        window; /* invocations of a workgroup; vectors of the state on their way in each. Never change a bit */
+} gsai_rows_form;
+bool gsai_gsa_rows_kv_fits(const gsa_device *dev, const gsai_config *c, const gsai_rows_form *f);
+bool gsai_gsa_rows_kv_has(gsai_recorder *r, const gsai_config *c, const gsai_work *work, gsai_rows_form *f);
+void gsai_op_gsa_rows_kv(gsai_recorder *r, const gsai_config *c, gsai_rows o, const gsai_qkvf *x,
+    const gsai_state *state, const gsai_work *work, bool projections, const gsai_rows_form *f);
 /* On matrix units; no floats where the model's shapes do not suit them. mapped: x as gsai_op_norm_matmul leaves it with
  * maps. */
 uint64_t gsai_gsa_chunk_cm_floats(const gsai_config *c, uint32_t n_chunks);

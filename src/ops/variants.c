@@ -13,6 +13,7 @@
 
 #define H16       (GSAI_CAP_STORAGE16)
 
+#define KV_WANTS  "workgroups of 512 invocations"
 #define H16_WANTS "16-bit storage, for states of f16"
 #define RES_WANTS "buffers by address, device scope of the memory model"
 #define CM_WANTS  "cooperative matrices of f16 with f32 sums"
@@ -132,10 +133,12 @@
     X("gsa_step_v", "gsa_step_v", 0, 128, 15872, "runs anywhere")                                                      \
     X("gsa_rows_k", "gsa_rows_k", 0, 128, 9216, "runs anywhere")                                                       \
     X("gsa_rows_v", "gsa_rows_v", 0, 128, 10240, "runs anywhere")                                                      \
+    X("gsa_rows_kv", "gsa_rows_kv", 0, 512, 24064, KV_WANTS)                                                           \
     X("gsa_step_k_half", "gsa_step_k_half", H16, 128, 9216, H16_WANTS)                                                 \
     X("gsa_step_v_half", "gsa_step_v_half", H16, 128, 15872, H16_WANTS)                                                \
     X("gsa_rows_k_half", "gsa_rows_k_half", H16, 128, 9216, H16_WANTS)                                                 \
     X("gsa_rows_v_half", "gsa_rows_v_half", H16, 128, 10240, H16_WANTS)                                                \
+    X("gsa_rows_kv_half", "gsa_rows_kv_half", H16, 512, 24064, H16_WANTS)                                              \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \
     X("gsa_chunk_scan_half", "gsa_chunk_scan_half", H16, 128, 16384, H16_WANTS)                                        \

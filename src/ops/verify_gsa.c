@@ -207,8 +207,9 @@ static void run_gsa(gsai_check *c, const gsai_verify_case *k)
     gsai_check_mixer m;
     float *state;
 
-    for (uint32_t i = 0; i < 2; i++) {
-        static const char *const pairs[2][2] = {{"gsa_rows_k", "gsa_rows_v"}, {"gsa_rows_k_half", "gsa_rows_v_half"}};
+    for (uint32_t i = 0; i < 4; i++) {
+        static const char *const pairs[4][2] = {{"gsa_rows_k", "gsa_rows_v"}, {"gsa_rows_k_half", "gsa_rows_v_half"},
+            {"gsa_rows_kv", "gsa_rows_v"}, {"gsa_rows_kv_half", "gsa_rows_v_half"}};
         if (strcmp(gsai_check_op(c), pairs[i][0]) == 0 && !gsai_variant_pick(gsai_check_device(c), pairs[i][1])) {
             c->skipped = true; /* never used alone */
             return;
@@ -380,6 +381,16 @@ static const gsai_verify_case rows_cases[] = {
         {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
 };
 
+/* Single tokens in one dispatch: tiles that divide evenly. */
+static const gsai_verify_case rows_kv_cases[] = {
+    {"H 2 G 1 K 64 V 128 M 64, 3 x 1, from projections", TOLERANCE,
+        {2, 1, 64, 128, 64, 3, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
+    {"H 2 G 2 K 256 V 128 M 128, 5 x 1", TOLERANCE, {2, 2, 256, 128, 128, 5, 1, 0, GSAI_GATES_MIXED, 70, 0}},
+    {"H 4 G 1 K 256 V 512 M 16, 2 x 1", TOLERANCE, {4, 1, 256, 512, 16, 2, 1, 0, GSAI_GATES_KEEP, 100, 0}},
+    {"H 2 G 2 K 512 V 512 M 64, 4 x 1, from projections, relu", TOLERANCE,
+        {2, 2, 512, 512, 64, 4, 1, 0, GSAI_GATES_USUAL, 5, 0, 2}},
+};
+
 /* States of f16. Now and then a sum lies so near the middle between two of them that the reference takes the other one,
  * which is off by their distance: a thousandth of that element. Measured below 3e-5; truncation would miss by 5e-4. */
 #define TOLERANCE_STATE 1e-4
@@ -393,6 +404,10 @@ static const gsai_verify_case rows_half_cases[] = {
     {"H 4 G 2 K 32 V 48 M 16, 3 x 7..3, f16", TOLERANCE_STATE, {4, 2, 32, 48, 16, 3, 7, 2, GSAI_GATES_USUAL, 100, 0}},
     {"H 4 G 1 K 64 V 64 M 64, 40 x 1, from projections, f16", TOLERANCE_STATE,
         {4, 1, 64, 64, 64, 40, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
+};
+static const gsai_verify_case rows_kv_half_cases[] = {
+    {"H 2 G 1 K 64 V 128 M 64, 3 x 1, from projections, f16", TOLERANCE_STATE,
+        {2, 1, 64, 128, 64, 3, 1, 0, GSAI_GATES_USUAL, 100, 0, 1}},
 };
 static const gsai_verify_case chunk_half_cases[] = {
     {"H 4 G 2 K 32 V 48 M 16, 2 x 70..50, f16", TOLERANCE_STATE,
@@ -431,10 +446,12 @@ const gsai_verify_set gsai_verify_gsa[] = {
     STEP_SET("q6_k", whole_step_block_cases, GSAI_Q6_K),
     SET("gsa_rows_k", run_gsa, rows_cases),
     SET("gsa_rows_v", run_gsa, rows_cases),
+    SET("gsa_rows_kv", run_gsa, rows_kv_cases),
     SET("gsa_step_k_half", run_gsa, step_half_cases),
     SET("gsa_step_v_half", run_gsa, step_half_cases),
     SET("gsa_rows_k_half", run_gsa, rows_half_cases),
     SET("gsa_rows_v_half", run_gsa, rows_half_cases),
+    SET("gsa_rows_kv_half", run_gsa, rows_kv_half_cases),
     SET("gsa_chunk_gate", run_gsa, chunk_cases),
     SET("gsa_chunk_scan", run_gsa, chunk_cases),
     SET("gsa_chunk_scan_half", run_gsa, chunk_half_cases),

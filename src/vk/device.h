@@ -34,7 +34,7 @@ typedef struct gsai_instance_table {
 struct gsai_pipelines; /* vk/pipeline.h */
 struct gsai_queue;     /* vk/queue.h */
 
-#define GSAI_MAX_VARIANTS 128
+#define GSAI_MAX_VARIANTS 160
 #define GSAI_MAX_TUNED    64
 
 typedef enum gsai_resident_use {

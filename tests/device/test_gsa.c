@@ -19,6 +19,12 @@ static void assert_op_of_many_shapes(const char *op)
     assert_op_briefly(op, 2);
 }
 
+/* The one dispatch stands in for the two where they are. */
+static bool has_rows_kv(const char *one, const char *two)
+{
+    return gsai_variant_pick(dev, one) && gsai_variant_pick(dev, two);
+}
+
 static void gsa_known_questions_are_answered(void **state)
 {
     (void)state;
@@ -28,6 +34,7 @@ static void gsa_known_questions_are_answered(void **state)
         assert_op_of_many_shapes("gsa_rows_k");
         assert_op_of_many_shapes("gsa_rows_v");
     }
+    if (has_rows_kv("gsa_rows_kv", "gsa_rows_v")) assert_op_of_many_shapes("gsa_rows_kv");
     assert_op("gsa_chunk_gate");
     assert_op("gsa_chunk_scan");
     assert_op("gsa_chunk_read");
@@ -44,6 +51,7 @@ static void gsa_half_states_known_questions_are_answered(void **state)
     assert_op_of_many_shapes("gsa_step_v_half"); /* the questions are the same for both kernels */
     assert_op("gsa_chunk_scan_half");
     if (gsai_variant_pick(dev, "gsa_rows_v_half")) assert_op_of_many_shapes("gsa_rows_v_half");
+    if (has_rows_kv("gsa_rows_kv_half", "gsa_rows_v_half")) assert_op_of_many_shapes("gsa_rows_kv_half");
 }
 
 static void gsa_cm_known_questions_are_answered(void **state)
@@ -270,6 +278,59 @@ static void gsa_company_never_changes_the_bits(void **state)
     if (gsai_variant_pick(dev, "gsa_cm_read")) assert_set("gsa_cm_read", run_company, matrix, N_OF(matrix), 0);
 }
 
+/* n as above, then sessions; what the one dispatch gave is kept for the two. */
+static float kept_rows[1u << 20];
+static uint64_t n_kept_rows;
+
+static void run_one_dispatch_and_two(gsai_check *c, const gsai_verify_case *k)
+{
+    const gsai_config config = {.n_layers = 1,
+        .H = k->n[0],
+        .G = k->n[1],
+        .K = k->n[2],
+        .V = k->n[3],
+        .M = k->n[4],
+        .scale = 1,
+        .gate_normalizer = 8};
+    gsai_check_mixer m;
+
+    if (!gsai_check_mixer_make(c, &config, k->n[6], 1, 0, (gsai_check_gates)k->n[5], &m)) return;
+    m.projections = true;
+    const uint64_t n_o = (uint64_t)m.T * config.H * config.V, n = n_o + m.n_slots * m.at.n_floats;
+    float *got = gsai_check_alloc(c, n);
+    if (!got || n > N_OF(kept_rows)) {
+        gsai_check_fail(c);
+        return;
+    }
+    gsai_check_mixer_run(c, &m, false, NULL, NULL, got, got + n_o);
+    if (strncmp(gsai_check_op(c), "gsa_rows_kv", 11) == 0) {
+        memcpy(kept_rows, got, n * sizeof *got);
+        n_kept_rows = n;
+    } else if (n != n_kept_rows || memcmp(kept_rows, got, n * sizeof *got) != 0) {
+        gsai_check_fail(c);
+    }
+}
+
+static void gsa_rows_have_the_same_bits_in_one_dispatch_and_in_two(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"5 x 1, M 64", 0, {4, 2, 128, 192, 64, GSAI_GATES_MIXED, 5}},
+        {"3 x 1, M 32", 0, {3, 1, 256, 512, 32, GSAI_GATES_USUAL, 3}},
+    };
+    static const char *const ops[][2] = {{"gsa_rows_kv", "gsa_rows_v"}, {"gsa_rows_kv_half", "gsa_rows_v_half"}};
+    bool asked = false;
+    (void)state;
+    for (size_t i = 0; i < N_OF(ops); i++) {
+        if (!has_rows_kv(ops[i][0], ops[i][1])) continue;
+        asked = true;
+        for (size_t k = 0; k < N_OF(cases); k++) {
+            assert_set(ops[i][0], run_one_dispatch_and_two, &cases[k], 1, 0);
+            assert_set(ops[i][1], run_one_dispatch_and_two, &cases[k], 1, 0);
+        }
+    }
+    if (!asked) skip();
+}
+
 /* --- 4,096 tokens and gates that are hard to bear --- */
 
 typedef enum hard_gates { GATES_OPEN, GATES_SHUT, GATES_ALTERNATE, GATES_ONE, GATES_ANY } hard_gates;
@@ -447,6 +508,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(gsa_golden_vectors_match),
     cmocka_unit_test(gsa_pieces_cut_between_chunks_give_the_same_bits),
     cmocka_unit_test(gsa_company_never_changes_the_bits),
+    cmocka_unit_test(gsa_rows_have_the_same_bits_in_one_dispatch_and_in_two),
     cmocka_unit_test(gsa_hard_gates_match_over_4096_tokens),
     cmocka_unit_test(gsa_long_memory_does_not_drift),
     cmocka_unit_test(gsa_too_little_scratch_is_refused),
