@@ -1,4 +1,4 @@
-// GSA for chunks of many rows on matrix units, first of four: q, k, v as f16, and the decays of a chunk (see
+// GSA for chunks of many rows on matrix units, first of three: q, k, v as f16, and the decays of a chunk (see
 // gsa_chunk_gate.comp for what is summed how).
 //
 //   x       [rows, width] f32   columns q, k, v and g, s; with GSA_CM_MAPPED only g's, which hold f

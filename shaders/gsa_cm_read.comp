@@ -1,4 +1,4 @@
-// GSA for chunks of many rows on matrix units, last of four: what each row reads. See gsa_chunk_read.comp for the sums;
+// GSA for chunks of many rows on matrix units, last of three: what each row reads. See gsa_chunk_read.comp for the sums;
 // here products with the state and between blocks are of f16, those inside a block and the softmax are f32.
 //
 //   work    chunks

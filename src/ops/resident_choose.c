@@ -197,7 +197,12 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     }
     uint32_t *shares = gsai_alloc_array(&dev->allocator, s.n_groups, GSA_RESIDENT_SHARE * sizeof *shares);
     if (!shares) return gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
-    const bool fits = find_windows(dev, &s, c, p, shares);
+    bool fits = find_windows(dev, &s, c, p, shares);
+    /* With windows fewer loads are better: 7b's f16 on an H200 took 4.55 ms a token with 8, 4.39 with 4. */
+    if (fits && s.windows > 1 && !dev->resident.depth && s.steps > 2) {
+        s.steps = 2;
+        fits = find_windows(dev, &s, c, p, shares);
+    }
     gsai_free(&dev->allocator, shares);
     if (!fits)
         return gsai_fail(GSA_ERROR_UNSUPPORTED,
