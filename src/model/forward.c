@@ -74,18 +74,51 @@ static void feed_forward(
     gsai_op_matmul(r, s->x, act, &w->down, T, p->product_class, true, "matmul down");
 }
 
-/* Logits of the wanted rows, as many at a time as one binding holds, chosen from and copied out. */
+/* Rows of x, as a table tells them, one after another. */
+static void gather(
+    gsai_recorder *r, gsai_rows to, gsai_rows x, const gsai_table *rows, uint32_t n, const gsai_pass *p, uint32_t width)
+{
+    gsai_matrix_part part = {.type = GSAI_F32, .n_rows = p->work.n_rows, .range = x.range};
+    gsai_op_embed(r, to, &(gsai_matrix){p->work.n_rows, width, 1, &part}, *rows, n);
+}
+
+/* Logits of n wanted rows from the first on. Their class alone decides how they are computed, not which rows of the pass
+ * they are. */
+static void head(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,
+    const gsai_pass *p, uint32_t first, uint32_t n)
+{
+    const gsai_table rows = {p->wanted.range, p->wanted.base + first};
+    gsai_norm_matmul_args one = {.y = s->logits,
+        .x = s->x,
+        .norm = w->out_norm,
+        .eps = c->norm_eps,
+        .w = &w->head,
+        .T = n,
+        .rows = p->wanted_class,
+        .label = "matmul head"};
+
+    if (gsai_norm_matmul_fuses(r, &one)) {
+        if (n < p->work.n_rows) { /* else all of them, in order */
+            gather(r, s->wanted, s->x, &rows, n, p, c->D);
+            one.x = s->wanted;
+        }
+        gsai_op_norm_matmul(r, &one);
+        return;
+    }
+    const gsai_rows wanted = gsai_matmul_input(r, &w->head, p->wanted_class, s->wanted);
+    gsai_op_rmsnorm(
+        r, &(gsai_rmsnorm_args){
+               .x = s->x, .y = wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
+    gsai_op_matmul(r, s->logits, wanted, &w->head, n, p->wanted_class, false, "matmul head");
+}
+
+/* As many wanted rows at a time as one binding holds, their logits chosen from and copied out. */
 static void logits(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,
     const gsai_pass *p, gsai_range tokens)
 {
     for (uint32_t first = 0; first < p->n_wanted; first += s->max_wanted_at_once) {
         const uint32_t n = p->n_wanted - first < s->max_wanted_at_once ? p->n_wanted - first : s->max_wanted_at_once;
-        const gsai_table rows = {p->wanted.range, p->wanted.base + first};
-        const gsai_rows wanted = gsai_matmul_input(r, &w->head, p->wanted_class, s->wanted);
-        gsai_op_rmsnorm(
-            r, &(gsai_rmsnorm_args){
-                   .x = s->x, .y = wanted, .w = w->out_norm, .rows = &rows, .T = n, .D = c->D, .eps = c->norm_eps});
-        gsai_op_matmul(r, s->logits, wanted, &w->head, n, p->wanted_class, false, "matmul head");
+        head(r, c, w, s, p, first, n);
         if (p->copy_logits) {
             const uint64_t row_bytes = c->n_vocab * 4ull;
             for (uint32_t i = 0; i < n; i++)

@@ -160,14 +160,13 @@ gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_cla
     return gsai_half_rows(x.range, w->n_cols);
 }
 
-/* Weight rows of one call: as many as the cap on a submission allows, for a call cannot be cut afterwards. */
-static uint32_t rows_at_once(const matmul *m, uint32_t T)
+uint32_t gsai_matmul_rows_at_once(
+    const gsa_device *dev, const gsai_matrix_part *part, uint32_t n_cols, uint32_t T, bool half)
 {
-    const gsa_device *dev = gsai_recorder_device(m->r);
-    const uint32_t n_rows = m->part->n_rows;
+    const uint32_t n_rows = part->n_rows;
     const double cap = dev->max_submit_us * 1e3;
-    const uint64_t flops = 2ull * T * n_rows * m->n_cols / (m->x.half ? GSAI_MATRIX_SPEEDUP : 1);
-    const double estimate = gsai_estimate_ns(dev, (uint64_t)n_rows * m->row_vecs * 16, flops);
+    const uint64_t flops = 2ull * T * n_rows * n_cols / (half ? GSAI_MATRIX_SPEEDUP : 1);
+    const double estimate = gsai_estimate_ns(dev, n_rows * gsai_matrix_row_bytes(part->type, n_cols), flops);
     if (!(cap > 0) || estimate <= cap) return n_rows;
 
     const double share = n_rows * (cap / estimate);
@@ -200,7 +199,8 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
         if (!gsai_op_check_part(r, label, w, part)) return;
 
         const bool tiles = rows == GSAI_ROWS_MANY && !by_vectors(r, part->type);
-        const uint32_t step = rows_at_once(&m, x.half || tiles || T < MAX_COLUMNS ? T : MAX_COLUMNS);
+        const uint32_t step = gsai_matmul_rows_at_once(
+            gsai_recorder_device(r), part, w->n_cols, x.half || tiles || T < MAX_COLUMNS ? T : MAX_COLUMNS, x.half);
         for (uint32_t n = 0; n < part->n_rows; n += step) {
             const uint32_t n_rows = part->n_rows - n < step ? part->n_rows - n : step;
             if (x.half) {

@@ -22,4 +22,9 @@ void gsai_matvec_tune(gsai_recorder *r, const gsai_variant *v, const char *label
 gsai_matvec_shape gsai_block_matvec_choose(const gsa_device *dev, const gsai_variant *v, uint32_t n_rows,
     uint32_t row_units, uint32_t n_tokens, uint32_t rows_each);
 
+/* Weight rows of one call of T tokens: as many as the cap on a submission allows, for a call cannot be cut afterwards. All
+ * of the part's, or a multiple of 128. half: on matrix units. */
+uint32_t gsai_matmul_rows_at_once(
+    const gsa_device *dev, const gsai_matrix_part *part, uint32_t n_cols, uint32_t T, bool half);
+
 #endif

@@ -7,8 +7,8 @@
 static const char *const op_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16",
     "norm_matvec_q8_0", "norm_matvec_q4_0", "norm_matvec_q4_k", "norm_matvec_q6_k"};
 
-/* Can every part be done in one call? Gate and up must lie in one part; rows of x must be whole vectors. */
-static bool fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
+/* Gate and up must lie in one part; rows of x must be whole vectors. */
+bool gsai_norm_matmul_fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
 
@@ -21,9 +21,17 @@ static bool fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
     return true;
 }
 
+/* Weight rows of a part for one call: with swiglu all of them. */
+typedef struct slice {
+    const gsai_matrix_part *part;
+    uint32_t first, n;
+} slice;
+
+/* Some tokens. Shapes are those of the whole part. */
 static void record(
-    gsai_recorder *r, const gsai_norm_matmul_args *a, const gsai_matrix_part *part, uint32_t token, uint32_t n_tokens)
+    gsai_recorder *r, const gsai_norm_matmul_args *a, const slice *rows, uint32_t token, uint32_t n_tokens)
 {
+    const gsai_matrix_part *part = rows->part;
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_variant *v = gsai_op_variant(r, op_of_type[part->type]);
     if (!v) return;
@@ -39,14 +47,16 @@ static void record(
     }
     gsai_matvec_tune(r, v, a->label, part, a->w->n_cols, a->swiglu ? 2 : 1, &s);
     const uint32_t spec[] = {s.group_size, s.columns, s.rows, s.unroll, s.team, a->swiglu};
+    const uint32_t n_now = a->swiglu ? n_out : rows->n;
+    const uint64_t row_bytes = row_vecs * 16ull;
     const struct gsa_norm_matvec_push push = {
         .n_tokens = n_tokens,
-        .n_rows = n_out,
+        .n_rows = n_now,
         .row_vecs = row_vecs,
         .x_vecs = a->w->n_cols / 4,
         .x_offset = (uint32_t)((a->x.offset + (uint64_t)token * a->x.stride) / 4),
         .x_stride = a->x.stride / 4,
-        .y_offset = (uint32_t)(a->y.offset + (uint64_t)token * a->y.stride + part->first_row),
+        .y_offset = (uint32_t)(a->y.offset + (uint64_t)token * a->y.stride + part->first_row + rows->first),
         .y_stride = a->y.stride,
         .accumulate = a->accumulate,
         .rows_per_group = s.rows_per_group,
@@ -59,14 +69,15 @@ static void record(
     gsai_call call = {.label = a->label, .n_bind = 4, .push = &push, .push_bytes = sizeof push};
     call.pipeline = gsai_op_pipeline(r, v, spec, 6, s.subgroup_size);
     if (!call.pipeline ||
-        !gsai_op_grid(r, ((uint64_t)n_out + s.rows_per_group - 1) / s.rows_per_group, s.group_size, call.groups))
+        !gsai_op_grid(r, ((uint64_t)n_now + s.rows_per_group - 1) / s.rows_per_group, s.group_size, call.groups))
         return;
-    call.bind[0] = GSAI_BIND(part->range, GSAI_READ);
+    const gsai_range weights = {part->range.buffer, part->range.offset + rows->first * row_bytes, rows->n * row_bytes};
+    call.bind[0] = GSAI_BIND(weights, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->x.range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
     call.bind[3] = GSAI_BIND(a->norm.size > 0 ? a->norm : a->x.range, GSAI_READ);
-    call.bytes = (uint64_t)part->n_rows * row_vecs * 16 + (uint64_t)n_tokens * (a->w->n_cols + n_out) * 4;
-    call.flops = 2ull * n_tokens * part->n_rows * a->w->n_cols;
+    call.bytes = rows->n * row_bytes + (uint64_t)n_tokens * (a->w->n_cols + n_now) * 4;
+    call.flops = 2ull * n_tokens * rows->n * a->w->n_cols;
     gsai_recorder_call(r, &call);
 }
 
@@ -136,10 +147,33 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
     if (a->swiglu) gsai_op_swiglu(r, a->y, a->product, a->T, a->w->n_rows / 2, a->act);
 }
 
+static void record_slice(gsai_recorder *r, const gsai_norm_matmul_args *a, const slice *rows)
+{
+    if (gsai_staged_serves(r, rows->part->type, a->w->n_cols)) {
+        gsai_staged_record(r, &(gsai_staged_args){.y = a->y,
+                                  .x = a->x,
+                                  .norm = a->norm,
+                                  .eps = a->eps,
+                                  .part = rows->part,
+                                  .n_cols = a->w->n_cols,
+                                  .first_row = rows->first,
+                                  .n_rows = rows->n,
+                                  .T = a->T,
+                                  .is_normed = true,
+                                  .accumulate = a->accumulate,
+                                  .swiglu = a->swiglu,
+                                  .act = a->act,
+                                  .label = a->label});
+        return;
+    }
+    for (uint32_t t = 0; t < a->T; t += GSAI_MATVEC_COLUMNS)
+        record(r, a, rows, t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
+}
+
 void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a)
 {
     if (a->T == 0) return;
-    if (!fuses(r, a)) {
+    if (!gsai_norm_matmul_fuses(r, a)) {
         in_steps(r, a);
         return;
     }
@@ -150,23 +184,11 @@ void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a)
     for (uint32_t i = 0; i < a->w->n_parts && gsai_recorder_status(r) == GSA_OK; i++) {
         const gsai_matrix_part *part = &a->w->parts[i];
         if (!gsai_op_check_part(r, a->label, a->w, part)) return;
-        if (gsai_staged_serves(r, part->type, a->w->n_cols)) {
-            gsai_staged_record(r, &(gsai_staged_args){.y = a->y,
-                                      .x = a->x,
-                                      .norm = a->norm,
-                                      .eps = a->eps,
-                                      .part = part,
-                                      .n_cols = a->w->n_cols,
-                                      .n_rows = part->n_rows,
-                                      .T = a->T,
-                                      .is_normed = true,
-                                      .accumulate = a->accumulate,
-                                      .swiglu = a->swiglu,
-                                      .act = a->act,
-                                      .label = a->label});
-            continue;
-        }
-        for (uint32_t t = 0; t < a->T; t += GSAI_MATVEC_COLUMNS)
-            record(r, a, part, t, a->T - t < GSAI_MATVEC_COLUMNS ? a->T - t : GSAI_MATVEC_COLUMNS);
+        const uint32_t n_tokens = a->T < GSAI_MATVEC_COLUMNS ? a->T : GSAI_MATVEC_COLUMNS;
+        const uint32_t step =
+            a->swiglu ? part->n_rows
+                      : gsai_matmul_rows_at_once(gsai_recorder_device(r), part, a->w->n_cols, n_tokens, false);
+        for (uint32_t n = 0; n < part->n_rows; n += step)
+            record_slice(r, a, &(slice){part, n, part->n_rows - n < step ? part->n_rows - n : step});
     }
 }

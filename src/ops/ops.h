@@ -128,6 +128,8 @@ typedef struct gsai_norm_matmul_args {
     const char *label;
 } gsai_norm_matmul_args;
 void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a);
+/* Does it take one call a part? Its bits differ from those of the ops it is made of. */
+bool gsai_norm_matmul_fuses(gsai_recorder *r, const gsai_norm_matmul_args *a);
 void gsai_op_add(gsai_recorder *r, gsai_rows x, gsai_rows y, uint32_t T, uint32_t D); /* x += y */
 void gsai_op_silu(gsai_recorder *r, gsai_rows y, gsai_rows x, uint32_t T, uint32_t D);
 /* y[T,F] = act(x[:,0:F]) * x[:,F:2F] */

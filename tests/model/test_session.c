@@ -302,10 +302,10 @@ static void session_batches_agree_with_sessions_alone(void **state)
     batches_agree_with_sessions_alone(1);
 }
 
-/* The company in a step: other sessions' prompts and single tokens beside ours change nothing. */
-static void session_company_in_a_step_changes_no_bits(void **state)
+/* The company in a step: other sessions' prompts and single tokens beside ours change nothing, nor does one that wants no
+ * logits. */
+static void company_changes_no_bits(uint32_t silent)
 {
-    (void)state;
     const uint32_t lengths[] = {1, 5, 64, 130, 1, 77};
     enum { N = sizeof lengths / sizeof lengths[0] };
     gsa_session *alone[N], *together[N];
@@ -324,7 +324,7 @@ static void session_company_in_a_step_changes_no_bits(void **state)
             items[n++] = (gsa_step_item){.session = together[i],
                 .tokens = prompt + i + done[i],
                 .n_tokens = lengths[i] - done[i],
-                .want = GSA_WANT_LOGITS};
+                .want = i == silent ? GSA_WANT_NOTHING : GSA_WANT_LOGITS};
         }
         gsa_step *st = NULL;
         OK(gsa_step_submit(conv.model, items, n, 0, &st));
@@ -336,10 +336,17 @@ static void session_company_in_a_step_changes_no_bits(void **state)
         }
     }
     for (uint32_t i = 0; i < N; i++) {
-        assert_same("alone and in company", alone[i], together[i]);
+        if (i != silent) assert_same("alone and in company", alone[i], together[i]);
         gsa_session_destroy(alone[i]);
         gsa_session_destroy(together[i]);
     }
+}
+
+static void session_company_in_a_step_changes_no_bits(void **state)
+{
+    (void)state;
+    company_changes_no_bits(UINT32_MAX);
+    company_changes_no_bits(0); /* a single token: the other one's row is the second */
 }
 
 static void continue_all_ways(const golden_model *m)
