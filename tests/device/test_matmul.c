@@ -83,6 +83,21 @@ static void norm_matvec_known_questions_are_answered(void **state)
     }
 }
 
+/* Calls of 128 weight rows each, with the norm before them. */
+static void norm_matvec_in_several_calls_matches_the_reference(void **state)
+{
+    static const gsai_verify_case cases[] = {{"T 2 N 300 C 256, in calls of 128 rows", 1e-5, {2, 300, 256, 300, 0}}};
+    static const char *const ops[] = {"norm_matvec_f16", "norm_matvec_q4_0", "staged_matvec_f16"};
+    const uint32_t most = dev->max_submit_us;
+    (void)state;
+    leave_to_others();
+    if (!gsai_variant_pick(dev, "norm_matvec_f32")) skip();
+    dev->max_submit_us = 1;
+    for (size_t i = 0; i < N_OF(ops); i++)
+        if (gsai_variant_pick(dev, ops[i])) assert_more(ops[i], cases, 1);
+    dev->max_submit_us = most;
+}
+
 static void matmul_known_questions_are_answered(void **state)
 {
     (void)state;
@@ -587,6 +602,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(matmul_cm_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matvec_known_questions_are_answered),
     cmocka_unit_test(norm_matvec_known_questions_are_answered),
+    cmocka_unit_test(norm_matvec_in_several_calls_matches_the_reference),
     cmocka_unit_test(matmul_known_questions_are_answered),
     cmocka_unit_test(matvec_other_shapes_match_the_reference),
     cmocka_unit_test(matmul_other_shapes_match_the_reference),
