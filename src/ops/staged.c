@@ -18,7 +18,9 @@ bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols)
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_variant *forced = gsai_recorder_forced(r);
     if (n_cols % 4 != 0) return false;
-    if (forced && (strncmp(forced->op, "staged_", 7) == 0 || strcmp(forced->op, "gsa_step_mix") == 0)) return true;
+    if (forced && (strncmp(forced->op, "staged_", 7) == 0 || strcmp(forced->op, "gsa_step_mix") == 0 ||
+                      strcmp(forced->op, "gsa_few_mix") == 0))
+        return true;
     if (forced && strstr(forced->op, "matvec")) return false;
     return gsai_staged_chosen(dev, type, n_cols);
 }
@@ -136,8 +138,7 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
     const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->n_cols) / 16);
     const uint32_t n_out = a->swiglu ? a->n_rows / 2 : a->n_rows;
     const gsai_staged_shape s = choose(r, a, v, n_tokens);
-    uint32_t columns = 1;
-    while (columns < n_tokens) columns *= 2;
+    const uint32_t columns = n_tokens <= 4 ? n_tokens : GSAI_FEW_MAX;
     const uint32_t x_vecs = a->n_cols / 4, loads = s.rows * (a->swiglu ? 2 : 1);
     const uint64_t held = gsai_type_is_quantised(part->type) ? x_vecs * 5 / 4 + 68ull : x_vecs + 1ull;
     const uint64_t shared =
@@ -145,7 +146,7 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
         4ull * columns * (s.group_size / s.lanes * loads + (x_vecs + s.lanes - 1) / s.lanes + s.outputs);
     const uint32_t unroll = columns >= 4 ? 1 : s.unroll;
     const uint32_t spec[] = {s.group_size, columns, s.rows, unroll, s.split, a->swiglu, s.lanes, a->is_normed,
-        shared <= dev->caps.max_shared_bytes, x_vecs};
+        shared <= dev->caps.max_shared_bytes, x_vecs, a->step && a->step->one_chunk};
     const struct gsa_staged_push push = {
         .n_tokens = n_tokens,
         .first_row = a->first_row,
@@ -164,7 +165,7 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
         .eps = a->eps,
     };
     gsai_call call = {.label = a->label, .n_bind = 4, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 10, s.lanes);
+    call.pipeline = gsai_op_pipeline(r, v, spec, a->step ? 11 : 10, s.lanes);
     if (!call.pipeline || !gsai_op_grid(r, ((uint64_t)n_out + s.outputs - 1) / s.outputs, s.group_size, call.groups))
         return;
     call.bind[0] = GSAI_BIND(part->range, GSAI_READ);

@@ -16,6 +16,7 @@ typedef struct gsai_staged_step { /* the epilogue of the q k v f product */
     const gsai_work *work;
     gsai_range scratch;
     uint32_t outputs; /* of a workgroup: rows of a tile of partial scores */
+    bool one_chunk;   /* all rows are of the first chunk; else a chunk each */
 } gsai_staged_step;
 
 typedef struct gsai_staged_args {

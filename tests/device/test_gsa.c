@@ -28,6 +28,7 @@ static void gsa_known_questions_are_answered(void **state)
         assert_op_of_many_shapes("gsa_rows_k");
         assert_op_of_many_shapes("gsa_rows_v");
     }
+    if (gsai_variant_pick(dev, "gsa_few_mix")) assert_op_of_many_shapes("gsa_few_mix");
     assert_op("gsa_chunk_gate");
     assert_op("gsa_chunk_scan");
     assert_op("gsa_chunk_read");
