@@ -29,6 +29,8 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 layout(constant_id = 0) const uint HEADS = 1u; // query heads of a kv head, R
 layout(constant_id = 1) const uint ROWS = 2u;
 layout(constant_id = 2) const uint M = 64u;
+layout(constant_id = 3) const uint K = 512u;
+layout(constant_id = 4) const uint LANES = 32u; // of a subgroup
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 0) readonly buffer X4 { vec4 x4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
@@ -36,19 +38,20 @@ layout(std430, set = 0, binding = 2) buffer State { vec4 state[]; };
 layout(std430, set = 0, binding = 3) readonly buffer Scratch { vec4 scratch[]; };
 layout(std430, set = 0, binding = 4) writeonly buffer O { vec4 o[]; };
 
-const uint GROUP = GSA_MIXER_GROUP;
+const uint GROUP = GSA_MIXER_GROUP, SUBGROUPS = GROUP / LANES;
 const uint QUADS = 4u; // of hv's columns
 const uint HELD = (M * QUADS + GROUP - 1u) / GROUP, SLOT_QUADS = M / 4u;
 const uint ACROSS = SLOT_QUADS <= 8u ? 8u : SLOT_QUADS <= 16u ? 16u : 32u, DEEP = GROUP / ACROSS;
 const uint LINES = ROWS * HEADS; // of scores: a query head of a row each
 const uint AHEAD = LINES <= 3u ? 8u : LINES <= 6u ? 4u : 2u; // tiles of partial scores on their way, of each line
 const uint GATES = (ROWS * M + GROUP - 1u) / GROUP; // of an invocation
+const uint KEY_QUADS = K / 4u, TURNS = (KEY_QUADS + GROUP - 1u) / GROUP; // of an invocation
 const uint KEYS = 2u; // quads of hk that an invocation asks for ahead
 
 shared float base[ROWS * M], small[ROWS * M], strength[ROWS * M];
 shared float score[LINES * M];
 shared vec4 parts[LINES * GROUP];                  // of scores, later of o
-shared float dot_part[LINES * ROWS * GROUP / 4u]; // no subgroup is smaller than 4
+shared float dot_part[LINES * ROWS * SUBGROUPS]; // q.k of a line and a row
 
 uint row(uint t) // of x
 {
@@ -65,27 +68,26 @@ vec4 decayed(uint at, uvec4 slot, vec4 h, vec4 write)
 
 void softmax()
 {
-    for (uint line = gl_SubgroupID; line < LINES; line += gl_NumSubgroups) {
+    for (uint line = gl_SubgroupID; line < LINES; line += SUBGROUPS) {
         float largest = -3.4e38;
         precise float sum = 0.0;
-        for (uint m = gl_SubgroupInvocationID; m < M; m += gl_SubgroupSize)
+        for (uint m = gl_SubgroupInvocationID; m < M; m += LANES)
             largest = max(largest, score[line * M + m]);
         largest = subgroupMax(largest);
-        for (uint m = gl_SubgroupInvocationID; m < M; m += gl_SubgroupSize) {
+        for (uint m = gl_SubgroupInvocationID; m < M; m += LANES) {
             const float e = exp_neg(score[line * M + m] - largest);
             score[line * M + m] = e;
             sum += e;
         }
         precise const float all = subgroupAdd(sum);
-        for (uint m = gl_SubgroupInvocationID; m < M; m += gl_SubgroupSize) score[line * M + m] /= all;
+        for (uint m = gl_SubgroupInvocationID; m < M; m += LANES) score[line * M + m] /= all;
     }
 }
 
 void main()
 {
-    const uint lane = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
-    const uint g = gl_WorkGroupID.y, K = push.K, V = push.V;
-    const uint key_quads = K / 4u, v_quads = V / 4u;
+    const uint lane = gl_SubgroupID * LANES + gl_SubgroupInvocationID;
+    const uint g = gl_WorkGroupID.y, V = push.V, v_quads = V / 4u;
     const uint slot = work[push.chunks + 2u] * push.state_stride;
 
     // x and partial scores
@@ -94,16 +96,19 @@ void main()
         const uint i = min(lane + e * GROUP, ROWS * M - 1u);
         log_a[e] = x[row(i / M) + push.g + g * M + i % M];
     }
-    const uint v = gl_WorkGroupID.x * QUADS + lane % QUADS, k_quad = min(lane, key_quads - 1u);
+    const uint v = gl_WorkGroupID.x * QUADS + lane % QUADS;
     const uint k0 = gl_WorkGroupID.x * push.tiles, k1 = min(k0 + push.tiles, K); // rows of hk
     const uint n_keys = k0 < k1 ? (k1 - k0) * SLOT_QUADS : 0u;
-    vec4 key[ROWS], query[LINES], value[ROWS];
+    vec4 key[ROWS * TURNS], query[LINES * TURNS], value[ROWS];
     float written[ROWS * KEYS];
     [[unroll]] for (uint t = 0u; t < ROWS; t++) {
-        key[t] = x4[(row(t) + push.k + g * K) / 4u + k_quad];
         value[t] = x4[(row(t) + push.v + g * V) / 4u + min(v, v_quads - 1u)];
-        [[unroll]] for (uint r = 0u; r < HEADS; r++)
-            query[t * HEADS + r] = x4[(row(t) + push.q + (g * HEADS + r) * K) / 4u + k_quad];
+        [[unroll]] for (uint e = 0u; e < TURNS; e++) {
+            const uint k_quad = min(lane + e * GROUP, KEY_QUADS - 1u);
+            key[t * TURNS + e] = x4[(row(t) + push.k + g * K) / 4u + k_quad];
+            [[unroll]] for (uint r = 0u; r < HEADS; r++)
+                query[(t * HEADS + r) * TURNS + e] = x4[(row(t) + push.q + (g * HEADS + r) * K) / 4u + k_quad];
+        }
         [[unroll]] for (uint i = 0u; i < KEYS; i++)
             written[t * KEYS + i] = x[row(t) + push.k + g * K + min(k0 + (lane + i * GROUP) / SLOT_QUADS, K - 1u)];
     }
@@ -137,17 +142,15 @@ void main()
     }
     [[unroll]] for (uint line = 0u; line < LINES; line++) {
         const uint t = line / HEADS;
-        [[unroll]] for (uint j = 0u; j <= t; j++) {
+        [[unroll]] for (uint j = 0u; j < ROWS; j++) {
+            if (j > t) continue;
             precise float product = 0.0;
-            if (lane < key_quads)
-                [[unroll]] for (uint i = 0u; i < 4u; i++) product = fma(query[line][i], key[j][i], product);
-            for (uint k = lane + GROUP; k < key_quads; k += GROUP) {
-                const vec4 q = x4[(row(t) + push.q + (g * HEADS + line % HEADS) * K) / 4u + k];
-                const vec4 other = x4[(row(j) + push.k + g * K) / 4u + k];
-                [[unroll]] for (uint i = 0u; i < 4u; i++) product = fma(q[i], other[i], product);
-            }
+            [[unroll]] for (uint e = 0u; e < TURNS; e++)
+                if (lane + e * GROUP < KEY_QUADS)
+                    [[unroll]] for (uint i = 0u; i < 4u; i++)
+                        product = fma(query[line * TURNS + e][i], key[j * TURNS + e][i], product);
             precise const float all = subgroupAdd(product);
-            if (gl_SubgroupInvocationID == 0u) dot_part[(line * ROWS + j) * gl_NumSubgroups + gl_SubgroupID] = all;
+            if (gl_SubgroupInvocationID == 0u) dot_part[(line * ROWS + j) * SUBGROUPS + gl_SubgroupID] = all;
         }
         sum[line] = vec4(0.0);
     }
@@ -170,7 +173,7 @@ void main()
         for (uint y = 0u; y < DEEP; y++) read += parts[line * GROUP + y * ACROSS + m / 4u][m % 4u];
         for (uint j = 0u; j <= line / HEADS; j++) {
             precise float product = 0.0;
-            for (uint s = 0u; s < gl_NumSubgroups; s++) product += dot_part[(line * ROWS + j) * gl_NumSubgroups + s];
+            for (uint s = 0u; s < SUBGROUPS; s++) product += dot_part[(line * ROWS + j) * SUBGROUPS + s];
             read = decay_apply(
                 vec2(base[j * M + m], small[j * M + m]), read, strength[j * M + m] * product);
         }
@@ -196,18 +199,18 @@ void main()
         state[hv + m * v_quads + v] = h;
     }
     [[unroll]] for (uint line = 0u; line < LINES; line++) {
-        for (uint far = QUADS; far < gl_SubgroupSize; far *= 2u) {
+        [[unroll]] for (uint far = QUADS; far < LANES; far *= 2u) {
             precise const vec4 other = mixed[line] + subgroupShuffleXor(mixed[line], far);
             mixed[line] = other;
         }
         if (gl_SubgroupInvocationID < QUADS)
-            parts[(line * gl_NumSubgroups + gl_SubgroupID) * QUADS + gl_SubgroupInvocationID] = mixed[line];
+            parts[(line * SUBGROUPS + gl_SubgroupID) * QUADS + gl_SubgroupInvocationID] = mixed[line];
     }
     barrier();
     if (lane < LINES * QUADS && v < v_quads) {
         const uint line = lane / QUADS;
         precise vec4 all = vec4(0.0);
-        for (uint s = 0u; s < gl_NumSubgroups; s++) all += parts[(line * gl_NumSubgroups + s) * QUADS + lane % QUADS];
+        for (uint s = 0u; s < SUBGROUPS; s++) all += parts[(line * SUBGROUPS + s) * QUADS + lane % QUADS];
         const uint to = push.o_offset + line / HEADS * push.o_stride + (g * HEADS + line % HEADS) * V;
         o[to / 4u + v] = vec4(silu_exact(all.x), silu_exact(all.y), silu_exact(all.z), silu_exact(all.w));
     }

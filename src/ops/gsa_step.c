@@ -203,10 +203,10 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
     gsai_mixer_push(&push, c, a->o, a->x, a->state, a->work);
     const gsai_variant *v = gsai_op_variant(r, few ? "gsa_few_mix" : "gsa_step_mix");
     if (!v) return true;
-    const uint32_t one_spec[] = {R, (c->M + 31) / 32}, few_spec[] = {R, a->work->n_rows, c->M};
+    const uint32_t subgroup = gsai_recorder_device(r)->caps.subgroup_size;
+    const uint32_t one_spec[] = {R, (c->M + 31) / 32}, few_spec[] = {R, a->work->n_rows, c->M, c->K, subgroup};
     gsai_call call = {.label = v->op, .n_bind = 5, .push = &push, .push_bytes = sizeof push};
-    call.pipeline =
-        gsai_op_pipeline(r, v, few ? few_spec : one_spec, few ? 3 : 2, gsai_recorder_device(r)->caps.subgroup_size);
+    call.pipeline = gsai_op_pipeline(r, v, few ? few_spec : one_spec, few ? 5 : 2, subgroup);
     call.bind[0] = GSAI_BIND(a->x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->state->range, GSAI_READ_WRITE);
