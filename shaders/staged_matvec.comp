@@ -252,8 +252,8 @@ void main()
             }                                                                            \
         }
     vec4 x_ahead[AHEAD * COLUMNS], norm_ahead[AHEAD];
-    if (SEVERAL && (NORM || STAGED)) { LOAD_X(0u) }
     LOAD_UNITS(lane)
+    if (SEVERAL && (NORM || STAGED)) { LOAD_X(0u) }
 #ifndef STEP
     float before = 0.0; // what the invocation's first output is added to
     if (!SWIGLU && push.accumulate != 0u && gl_LocalInvocationIndex < OUTPUTS * COLUMNS) {
