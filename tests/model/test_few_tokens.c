@@ -22,6 +22,7 @@
 #define BOUND        1e-4
 #define MATRIX_BOUND 5e-3
 
+/* F: lanes of 4 and 8 have several loads in flight of which the last ones are beyond the row, of halves and of blocks. */
 static const gsai_config config = {.n_vocab = 300,
     .n_layers = 2,
     .D = 256,
@@ -30,7 +31,7 @@ static const gsai_config config = {.n_vocab = 300,
     .K = 32,
     .V = 64,
     .M = 16,
-    .F = 288,
+    .F = 800,
     .norm_eps = 1e-6f,
     .g_norm_eps = 1e-5f,
     .gate_normalizer = 8,
