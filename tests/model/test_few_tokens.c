@@ -119,6 +119,7 @@ static void few_tokens_give_the_logits_and_the_state_of_the_reference(void **sta
     check_type(dev, GSAI_Q4_0);
     assert_true(was_used(dev, "staged_step_f16"));
     assert_int_equal(was_used(dev, "gsa_few_mix"), gsai_variant_pick(dev, "gsa_few_mix") != NULL);
+    assert_int_equal(gsa_device_validation_count(dev), 0);
     gsa_device_destroy(dev);
 }
 
@@ -129,6 +130,7 @@ static void few_tokens_without_a_step_of_their_own_do_so_too(void **state)
     gsa_device *dev = open_staged(",gsa_few_mix");
     check_type(dev, GSAI_F16);
     assert_false(was_used(dev, "gsa_few_mix"));
+    assert_int_equal(gsa_device_validation_count(dev), 0);
     gsa_device_destroy(dev);
 }
 
