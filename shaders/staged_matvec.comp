@@ -13,10 +13,14 @@
 // neither on the other tokens nor on GROUP, ROWS, COLUMNS, UNROLL or STAGED; so the squares of x are summed by runs of
 // LANES vecs, whichever subgroup has them.
 //
+// With several rows of x, those and the first weights are all on their way before any of them is used: nothing in between
+// is a branch, for some compilers wait at its end for what is loaded under a condition.
+//
 // STEP (a build of its own): the product is q, k, v and the slot gate f of GSA for chunks of one row, y their final form
 // (scale phi(q), phi(k), silu(v), log decay), and what the query reads of the key memory before this row's write goes
 // to the scratch, for gsa_step_mix.comp:
 //   partial[t][head][tile][m] = sum_{k in tile} q[k] hk[k, m],   a tile is the rows of a workgroup: bits depend on it
+// With ONE_CHUNK the rows are those of one chunk, for gsa_few_mix.comp: hk is what it was before the first of them.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -34,6 +38,9 @@ layout(constant_id = 6) const uint LANES = 32u; // of a subgroup
 layout(constant_id = 7) const bool NORM = false;
 layout(constant_id = 8) const bool STAGED = true; // else x is read where it lies, for want of shared memory
 layout(constant_id = 9) const uint X_VECS = 1u;   // of a row of x
+#ifdef STEP
+layout(constant_id = 10) const bool ONE_CHUNK = false;
+#endif
 #include "common/push.h"
 #include "common/grid.glsl"
 #include "common/weight_unit.glsl"
@@ -57,18 +64,25 @@ layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[];
 
 #if defined(WEIGHT_BLOCKS)
 // As weight_staged.
-const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS;
+const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS; // of x
 const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
 #else
 // First the first vec of every unit, then the second ones: lanes at neighbouring units meet neighbouring vecs.
-const uint X_UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS;
-const uint HELD = X_UNITS * WEIGHT_VECS;
+const uint UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS; // of x
+const uint HELD = UNITS * WEIGHT_VECS;
 #endif
 const uint SUBGROUPS = GROUP / LANES, TEAMS = SUBGROUPS / SPLIT, TEAM_LANES = LANES * SPLIT;
 const uint PER = SWIGLU ? 2u : 1u; // weight rows behind an output
 const uint OUTPUTS = TEAMS * ROWS; // of the workgroup
 const uint LOADS = ROWS * PER;
 const uint X_RUNS = (X_VECS + LANES - 1u) / LANES;
+
+// Of several rows of x: turns that the workgroup takes, those of them that are on their way at a time, and whether lanes
+// have whole rounds of the weights.
+const bool SEVERAL = COLUMNS > 1u;
+const uint TURNS = (X_VECS + GROUP - 1u) / GROUP, MOST_AHEAD = COLUMNS <= 2u ? 4u : COLUMNS <= 4u ? 2u : 1u;
+const uint AHEAD = TURNS < MOST_AHEAD ? TURNS : MOST_AHEAD;
+const bool WHOLE = UNITS % (TEAM_LANES * UNROLL) == 0u;
 
 shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
 #if defined(WEIGHT_BLOCKS)
@@ -93,7 +107,7 @@ vec4 x_at(uint c, uint u, uint v)
     if (STAGED) return staged[c * HELD + weight_staged(u, v)];
     const uint at = weight_at(u, v);
 #else
-    if (STAGED) return staged[c * HELD + v * X_UNITS + u];
+    if (STAGED) return staged[c * HELD + v * UNITS + u];
     const uint at = u * WEIGHT_VECS + v;
 #endif
     return x_value(min(c, push.n_tokens - 1u), min(at, X_VECS - 1u));
@@ -108,46 +122,75 @@ float x_sum(uint c, uint u, uint run)
 }
 #endif
 
-// Every lane's share of x, and with NORM of its squares.
-void stage()
+// Vec i of row c; lanes of a run call together.
+void square(uint c, uint i, vec4 value)
 {
-    const uint me = gl_SubgroupID * LANES + gl_SubgroupInvocationID;
-    [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-        const uint t = min(c, push.n_tokens - 1u);
-        if (NORM || STAGED)
-            for (uint i = me; i < X_VECS; i += GROUP) {
-                vec4 value = x[push.x_offset + t * push.x_stride + i];
-                if (NORM) {
-                    precise const vec4 square = value * value;
-                    precise const float all = subgroupAdd(sum_of(square));
-                    if (gl_SubgroupInvocationID == 0u) squares[c * X_RUNS + i / LANES] = all;
-                }
-                if (NORM && push.weighted != 0u) value *= norm[i];
-                if (!STAGED) continue;
-#if defined(WEIGHT_BLOCKS)
-                staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = value;
-                const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
-                precise const float both = mine + subgroupShuffleXor(mine, 2u);
-                const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
-                if ((i & 2u) == 0u) run_sums[c * UNITS + u][run] = both;
-#else
-                staged[c * HELD + i % WEIGHT_VECS * X_UNITS + i / WEIGHT_VECS] = value;
-#endif
-            }
-#if defined(WEIGHT_BLOCKS)
-        if (STAGED) // what the last quad has beyond the row
-            for (uint i = X_VECS + me; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
-                const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
-                staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
-                if ((i & 2u) == 0u) run_sums[c * UNITS + u][run] = 0.0;
-            }
-#else
-        if (STAGED && me < HELD - X_VECS) // at most one
-            staged[c * HELD + HELD - 1u] = vec4(0.0);
-#endif
-    }
-    if (NORM || STAGED) barrier();
+    precise const vec4 square = value * value;
+    precise const float all = subgroupAdd(sum_of(square));
+    if (gl_SubgroupInvocationID == 0u) squares[c * X_RUNS + i / LANES] = all;
 }
+
+void keep(uint c, uint i, vec4 value)
+{
+#if defined(WEIGHT_BLOCKS)
+    staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = value;
+    const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
+    precise const float both = mine + subgroupShuffleXor(mine, 2u);
+    const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
+    if ((i & 2u) == 0u) run_sums[c * UNITS + u][run] = both;
+#else
+    staged[c * HELD + i % WEIGHT_VECS * UNITS + i / WEIGHT_VECS] = value;
+#endif
+}
+
+// What row c's last unit or quad has beyond the row.
+void keep_padding(uint c, uint me)
+{
+#if defined(WEIGHT_BLOCKS)
+    for (uint i = X_VECS + me; i < QUADS * WEIGHT_QUAD_VECS; i += GROUP) {
+        const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
+        staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
+        if ((i & 2u) == 0u) run_sums[c * UNITS + u][run] = 0.0;
+    }
+#else
+    if (me < HELD - X_VECS) staged[c * HELD + HELD - 1u] = vec4(0.0); // at most one
+#endif
+}
+
+// Every lane's share of the one row of x, and with NORM of its squares.
+void stage(uint me)
+{
+    for (uint i = me; i < X_VECS; i += GROUP) {
+        vec4 value = x[push.x_offset + i];
+        if (NORM) square(0u, i, value);
+        if (NORM && push.weighted != 0u) value *= norm[i];
+        if (STAGED) keep(0u, i, value);
+    }
+}
+
+// Of several: turns of FIRST .. FIRST + AHEAD - 1 to x_ahead and norm_ahead. A macro, because arrays that functions write
+// may leave registers.
+#define LOAD_X(FIRST)                                                                              \
+    [[unroll]] for (uint e = 0u; e < AHEAD; e++) {                                       \
+        const uint i = min(me + ((FIRST) + e) * GROUP, X_VECS - 1u);                     \
+        [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {                                 \
+            const uint t = min(c, push.n_tokens - 1u);                                   \
+            x_ahead[e * COLUMNS + c] = x[push.x_offset + t * push.x_stride + i];         \
+        }                                                                                \
+        if (NORM) norm_ahead[e] = norm[i];                                               \
+    }
+
+#define KEEP_X(FIRST)                                                                    \
+    [[unroll]] for (uint e = 0u; e < AHEAD; e++) {                                       \
+        const uint i = me + ((FIRST) + e) * GROUP;                                       \
+        if (i < X_VECS)                                                                  \
+            [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {                             \
+                vec4 value = x_ahead[e * COLUMNS + c];                                   \
+                if (NORM) square(c, i, value);                                           \
+                if (NORM) value *= push.weighted != 0u ? norm_ahead[e] : vec4(1.0);      \
+                if (STAGED) keep(c, i, value);                                           \
+            }                                                                            \
+    }
 
 float factor(uint c)
 {
@@ -177,8 +220,8 @@ float finished(float z, uint row)
 
 uint key_memory(uint c, uint row)
 {
-    const uint head = row / push.K;
-    return work[push.chunks + c * GSA_WORK_STRIDE + 2u] * push.state_stride + push.hk +
+    const uint head = row / push.K, chunk = ONE_CHUNK ? 0u : c;
+    return work[push.chunks + chunk * GSA_WORK_STRIDE + 2u] * push.state_stride + push.hk +
            (head / push.R * push.K + row % push.K) * push.M;
 }
 #endif
@@ -187,6 +230,7 @@ void main()
 {
     const uint team = gl_SubgroupID / SPLIT;
     const uint lane = gl_SubgroupID % SPLIT * LANES + gl_SubgroupInvocationID;
+    const uint me = gl_SubgroupID * LANES + gl_SubgroupInvocationID;
     const uint first = grid_group() * OUTPUTS, units = weight_units(push.x_vecs);
 
     uint from[LOADS];
@@ -198,13 +242,18 @@ void main()
 #define LOAD_UNITS(AT)                                                                   \
     [[unroll]] for (uint u = 0u; u < UNROLL; u++)                                        \
         [[unroll]] for (uint r = 0u; r < LOADS; r++) {                                   \
-            if ((AT) + u * TEAM_LANES < units) {                                         \
+            if (SEVERAL) { /* beyond: dropped when it is used */                         \
+                const uint at = min((AT) + u * TEAM_LANES, units - 1u);                  \
+                unit[u * LOADS + r] = weight_unit(from[r], units, at);                   \
+            } else if ((AT) + u * TEAM_LANES < units) {                                  \
                 unit[u * LOADS + r] = weight_unit(from[r], units, (AT) + u * TEAM_LANES); \
             } else {                                                                     \
                 unit[u * LOADS + r] = weight_nothing();                                  \
             }                                                                            \
         }
+    vec4 x_ahead[AHEAD * COLUMNS], norm_ahead[AHEAD];
     LOAD_UNITS(lane)
+    if (SEVERAL && (NORM || STAGED)) { LOAD_X(0u) }
 #ifndef STEP
     float before = 0.0; // what the invocation's first output is added to
     if (!SWIGLU && push.accumulate != 0u && gl_LocalInvocationIndex < OUTPUTS * COLUMNS) {
@@ -217,18 +266,34 @@ void main()
     const uint row0 = push.part_row + first;
     const bool reads_memory = row0 < push.k_row;
     float memory[OUTPUTS]; // of the first token
-    if (reads_memory && gl_LocalInvocationIndex < push.M) {
-        const uint hk = key_memory(0u, row0) + gl_LocalInvocationIndex;
+    if (SEVERAL || (reads_memory && gl_LocalInvocationIndex < push.M)) {
+        const uint slot = SEVERAL ? min(gl_LocalInvocationIndex, push.M - 1u) : gl_LocalInvocationIndex;
+        const uint hk = key_memory(0u, SEVERAL && !reads_memory ? 0u : row0) + slot;
         [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) memory[i] = state[hk + i * push.M];
     }
 #endif
-    stage();
+    if (NORM || STAGED) {
+        if (SEVERAL) {
+            KEEP_X(0u)
+            for (uint turn = AHEAD; turn < TURNS; turn += AHEAD) {
+                LOAD_X(turn)
+                KEEP_X(turn)
+            }
+        } else {
+            stage(me);
+        }
+        if (STAGED)
+            [[unroll]] for (uint c = 0u; c < COLUMNS; c++) keep_padding(c, me);
+        barrier();
+    }
 
     precise SUM sum[LOADS * COLUMNS];
     [[unroll]] for (uint i = 0u; i < LOADS * COLUMNS; i++) sum[i] = SUM(0.0);
     for (uint i = lane; i < units;) {
         [[unroll]] for (uint u = 0u; u < UNROLL; u++) {
             const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
+            if (SEVERAL && !WHOLE && i + u * TEAM_LANES >= units)
+                [[unroll]] for (uint r = 0u; r < LOADS; r++) unit[u * LOADS + r] = weight_nothing();
 #if defined(WEIGHT_BLOCKS)
             WeightPart unit_part[LOADS * COLUMNS];
             [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
@@ -303,7 +368,7 @@ void main()
             const uint hk = key_memory(c, row0) + m;
             precise float read = 0.0;
             [[unroll]] for (uint i = 0u; i < OUTPUTS; i++) {
-                const float held = c == 0u && m < GROUP ? memory[i] : state[hk + i * push.M];
+                const float held = (ONE_CHUNK || c == 0u) && m < GROUP ? memory[i] : state[hk + i * push.M];
                 read = fma(query[c * OUTPUTS + i], held, read);
             }
             const uint row_head = (push.token + c) * push.n_heads + head;

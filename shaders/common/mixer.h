@@ -71,6 +71,10 @@ struct gsa_step_push {
 #define GSA_STEP_SLOTS 2048u
 #define GSA_STEP_HEADS 8u
 
+/* gsa_few_mix.comp: most rows of the chunk, and query heads of a kv head times rows. */
+#define GSA_FEW_ROWS  4u
+#define GSA_FEW_LINES 8u
+
 /* gsa_rows_*.comp: most query heads of a kv head, vectors of the state that an invocation holds, most slots. The scratch
  * is partial [n_chunks][chunk_rows][H][k_tiles][M] alone. */
 #define GSA_ROWS_HEADS 4u

@@ -83,10 +83,10 @@ static uint64_t most_chunks(uint64_t n_chunks, uint32_t n_rows, uint32_t least_r
 }
 
 /* Enough for any call of at most n_chunks chunks and n_rows rows, none of them empty, whatever its class. As many chunks
- * as rows can only be chunks of one row. */
+ * as rows can only be chunks of one row; the step of a chunk of a few takes what a step of as many chunks would. */
 uint64_t gsai_gsa_scratch_floats(const gsai_config *c, uint32_t n_chunks, uint32_t n_rows)
 {
-    const uint32_t ones = (uint32_t)most_chunks(n_chunks, n_rows, 1);
+    const uint32_t ones = (uint32_t)most_chunks(n_chunks > GSA_FEW_ROWS ? n_chunks : GSA_FEW_ROWS, n_rows, 1);
     const uint64_t step = gsai_gsa_step_floats(c, ones, ones), rows_one = gsai_gsa_rows_floats(c, ones, 1);
     const uint64_t one = rows_one > step ? rows_one : step;
     if (n_rows <= n_chunks) return one;

@@ -1,4 +1,4 @@
-/* Chunks of one row: two dispatches over tiles of the state. The tiles follow from the model alone, because the sums
+/* Chunks of one row, and one of a few: two dispatches over tiles of the state. The tiles follow from the model alone, because the sums
  * they cut the scores into are part of a result's bits; how many tiles a workgroup takes is free. */
 #include "ops/op_util.h"
 #include "ops/staged.h"
@@ -121,7 +121,7 @@ void gsai_op_gsa_step(gsai_recorder *r, const gsai_config *c, gsai_rows o, const
     gsai_recorder_call(r, &call);
 }
 
-uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const gsai_matrix *w)
+uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const gsai_matrix *w, uint32_t few)
 {
     const uint32_t R = c->H / c->G, n_q = c->H * c->K;
     uint32_t tile = 0;
@@ -132,7 +132,8 @@ uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const g
     for (uint32_t i = 0; i < w->n_parts; i++) {
         const gsai_matrix_part *part = &w->parts[i];
         if (part->first_row >= n_q) continue; /* no queries: any shape serves */
-        const gsai_staged_shape s = gsai_staged_choose(dev, part->type, part->n_rows, w->n_cols, false, c->K);
+        const gsai_staged_shape s = few ? gsai_staged_choose_few(dev, part->type, part->n_rows, w->n_cols, c->K, few)
+                                        : gsai_staged_choose(dev, part->type, part->n_rows, w->n_cols, false, c->K);
         if (tile == 0) tile = s.outputs;
         const uint32_t end = part->first_row + part->n_rows;
         if (s.outputs != tile || tile < WHOLE_STEP_TILE || c->K % tile != 0 || part->first_row % tile != 0 ||
@@ -142,15 +143,26 @@ uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const g
     return tile;
 }
 
+/* One chunk of several rows, which gsa_few_mix takes? */
+static bool is_few(gsai_recorder *r, const gsai_step_args *a)
+{
+    const gsai_config *c = a->config;
+    const uint32_t T = a->work->n_rows;
+
+    return a->work->rows == GSAI_ROWS_FEW && a->work->n_chunks == 1 && T <= GSA_FEW_ROWS &&
+           c->H / c->G * T <= GSA_FEW_LINES && gsai_variant_pick(gsai_recorder_device(r), "gsa_few_mix");
+}
+
 /* The same for this call; 0 when it is not to be done so. */
 static uint32_t whole_step_tile(gsai_recorder *r, const gsai_step_args *a)
 {
     const gsai_matrix *w = a->qkvf->w;
+    const bool ones = a->work->rows == GSAI_ROWS_ONE && a->work->n_chunks == a->work->n_rows;
 
-    if (a->work->rows != GSAI_ROWS_ONE || a->work->n_chunks != a->work->n_rows) return 0;
+    if (!ones && !is_few(r, a)) return 0;
     for (uint32_t i = 0; i < w->n_parts; i++)
         if (!gsai_staged_serves(r, w->parts[i].type, w->n_cols)) return 0;
-    return gsai_gsa_step_tile(gsai_recorder_device(r), a->config, w);
+    return gsai_gsa_step_tile(gsai_recorder_device(r), a->config, w, ones ? 0 : a->work->n_rows);
 }
 
 bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
@@ -164,10 +176,11 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
         !gsai_op_check_rows(r, "gsa", "residual stream", &p->x, a->work->n_rows, p->w->n_cols) ||
         !gsai_mixer_check_work(r, "gsa", a->state, a->work) ||
         !gsai_op_check_words(
-            r, "gsa", "scratch", &a->scratch, 0, (uint64_t)a->work->n_chunks * c->H * (c->K / tile) * c->M))
+            r, "gsa", "scratch", &a->scratch, 0, (uint64_t)a->work->n_rows * c->H * (c->K / tile) * c->M))
         return true;
 
-    const gsai_staged_step step = {c, a->state, a->work, a->scratch, tile};
+    const bool few = a->work->rows == GSAI_ROWS_FEW;
+    const gsai_staged_step step = {c, a->state, a->work, a->scratch, tile, few};
     for (uint32_t i = 0; i < p->w->n_parts; i++) {
         const gsai_matrix_part *part = &p->w->parts[i];
         gsai_staged_record(r, &(gsai_staged_args){.y = a->x->rows,
@@ -189,11 +202,12 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
         .tiles = (c->K + v_tiles - 1) / v_tiles,
     };
     gsai_mixer_push(&push, c, a->o, a->x, a->state, a->work);
-    const gsai_variant *v = gsai_op_variant(r, "gsa_step_mix");
+    const gsai_variant *v = gsai_op_variant(r, few ? "gsa_few_mix" : "gsa_step_mix");
     if (!v) return true;
-    const uint32_t spec[] = {R, (c->M + 31) / 32};
-    gsai_call call = {.label = "gsa_step_mix", .n_bind = 5, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, 2, gsai_recorder_device(r)->caps.subgroup_size);
+    const uint32_t subgroup = gsai_recorder_device(r)->caps.subgroup_size;
+    const uint32_t one_spec[] = {R, (c->M + 31) / 32}, few_spec[] = {R, a->work->n_rows, c->M, c->K, subgroup};
+    gsai_call call = {.label = v->op, .n_bind = 5, .push = &push, .push_bytes = sizeof push};
+    call.pipeline = gsai_op_pipeline(r, v, few ? few_spec : one_spec, few ? 5 : 2, subgroup);
     call.bind[0] = GSAI_BIND(a->x->rows.range, GSAI_READ);
     call.bind[1] = GSAI_BIND(a->work->range, GSAI_READ);
     call.bind[2] = GSAI_BIND(a->state->range, GSAI_READ_WRITE);
@@ -203,7 +217,7 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
     call.groups[1] = c->G;
     call.groups[2] = a->work->n_chunks;
     call.bytes = (uint64_t)a->work->n_chunks * c->G * c->M * 8ull * (c->K + c->V);
-    call.flops = (uint64_t)a->work->n_chunks * c->G * c->M * (c->K * 4ull + c->V * (4ull + 2 * R));
+    call.flops = (uint64_t)a->work->n_rows * c->G * c->M * (c->K * 4ull + c->V * (4ull + 2 * R));
     if (call.pipeline) gsai_recorder_call(r, &call);
     return true;
 }

@@ -34,9 +34,9 @@ static inline uint32_t gsai_mixer_row_groups(uint32_t T)
     return T < 65535 ? T : 65535;
 }
 
-/* Rows of the key memory that a workgroup of the q k v f product reads in the step of single rows (staged.h); 0 when a part
- * or the shape does not fit. */
-uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const gsai_matrix *qkvf);
+/* Rows of the key memory that a workgroup of the q k v f product reads in the step of single rows (staged.h), or in that of
+ * so many rows of one chunk; 0 when a part or the shape does not fit. */
+uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const gsai_matrix *qkvf, uint32_t few);
 
 /* The two forms of the op. Scratch floats for n_chunks chunks; the caller of the op has checked everything. */
 uint64_t gsai_gsa_step_floats(const gsai_config *c, uint32_t n_spans, uint32_t n_chunks);

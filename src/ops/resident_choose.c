@@ -183,7 +183,7 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     gsa_status status = check_matrices(dev, c, layers, same_bits, type);
     if (status == GSA_OK) status = choose_groups(dev, gsai_resident_variant(dev, type), groups, &s);
     if (status != GSA_OK) return status;
-    s.tile = gsai_gsa_step_tile(dev, c, layers[0].qkvf);
+    s.tile = gsai_gsa_step_tile(dev, c, layers[0].qkvf, 0);
     if (s.tile < GSAI_RESIDENT_LEAST_TILE || s.tile % 2 != 0)
         return cannot("the model's shape, convolution or feature map");
     products_of(dev, c, &layers[0], p);

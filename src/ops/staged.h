@@ -16,6 +16,7 @@ typedef struct gsai_staged_step { /* the epilogue of the q k v f product */
     const gsai_work *work;
     gsai_range scratch;
     uint32_t outputs; /* of a workgroup: rows of a tile of partial scores */
+    bool one_chunk;   /* all rows are of the first chunk; else a chunk each */
 } gsai_staged_step;
 
 typedef struct gsai_staged_args {
@@ -35,10 +36,13 @@ typedef struct gsai_staged_args {
  * staging are masked: there a workgroup's memory is no faster than any other. */
 bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols);
 bool gsai_staged_chosen(const gsa_device *dev, gsai_type type, uint32_t n_cols); /* when nothing is forced */
-/* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Bits depend on split, and with the step on outputs: neither depends on
- * the number of tokens. */
+/* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Bits depend
+ * on split, and with the step on outputs: neither depends on the number of tokens. */
 gsai_staged_shape gsai_staged_choose(
     const gsa_device *dev, gsai_type type, uint32_t n_out, uint32_t n_cols, bool swiglu, uint32_t step_K);
+/* The step of one chunk's n_tokens rows, whose bits are its own. */
+gsai_staged_shape gsai_staged_choose_few(
+    const gsa_device *dev, gsai_type type, uint32_t n_out, uint32_t n_cols, uint32_t step_K, uint32_t n_tokens);
 void gsai_staged_record(gsai_recorder *r, const gsai_staged_args *a);
 
 #endif

@@ -66,6 +66,7 @@
     X("staged_step_q4_k", "staged_step_q4_k", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
     X("staged_step_q6_k", "staged_step_q6_k", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
     X("gsa_step_mix", "gsa_step_mix", SGS, 128, 16384, "subgroups of a known size, 5 buffers")                         \
+    X("gsa_few_mix", "gsa_few_mix", SGS, 128, 30720, "subgroups of a known size, 5 buffers")                           \
     X("resident_f32", "resident_f32", RES, 128, 16384, RES_WANTS)                                                      \
     X("resident_f16", "resident_f16", RES, 128, 16384, RES_WANTS)                                                      \
     X("resident_bf16", "resident_bf16", RES, 128, 16384, RES_WANTS)                                                    \

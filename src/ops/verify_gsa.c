@@ -224,7 +224,8 @@ static void run_gsa(gsai_check *c, const gsai_verify_case *k)
     if (o) gsai_check_mixer_run(c, &m, k->n[10] != 0, o, state, NULL, NULL);
 }
 
-/* --- the whole step: n = H, G, K, V, M, sessions, idle one, width of the residual stream, map (1 swish, 2 relu) --- */
+/* --- the whole step: n = H, G, K, V, M, sessions, idle one, width of the residual stream, map (1 swish, 2 relu), or
+ *     instead of sessions rows of one chunk --- */
 
 /* Session i in slot n_slots - 1 - i; its state [hk | hv] and the projections of its row in, the state and o out. */
 static void whole_step_reference(gsai_check *c, const gsai_check_mixer *m, float *o)
@@ -249,10 +250,11 @@ static void run_whole_step(gsai_check *c, const gsai_verify_case *k)
         .scale = 0.7f,
         .gate_normalizer = 8,
         .feature_map = k->n[8] == 2 ? GSAI_FEATURE_RELU : GSAI_FEATURE_SWISH};
-    const uint32_t T = k->n[5], D = k->n[7], idle = k->n[6], width = config.H * config.V;
+    const uint32_t T = k->n[5] + k->n[9], D = k->n[7], idle = k->n[6], width = config.H * config.V;
+    const uint32_t n_chunks = k->n[9] ? 1 : T, chunk_rows = T / n_chunks;
     gsai_check_mixer m;
     gsai_tensor tensor;
-    if (!gsai_check_mixer_make(c, &config, T, 1, 0, GSAI_GATES_USUAL, &m)) return;
+    if (!gsai_check_mixer_make(c, &config, n_chunks, chunk_rows, 0, GSAI_GATES_USUAL, &m)) return;
     const uint32_t n_rows = m.columns.s; /* projections without the strengths */
     const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), n_rows, D, n_rows, 0.3f, &tensor);
     float *x = gsai_check_random(c, (uint64_t)T * D, 2, false), *norm = gsai_check_random(c, D, 2, false);
@@ -267,14 +269,15 @@ static void run_whole_step(gsai_check *c, const gsai_verify_case *k)
     const gsai_rows o = gsai_check_rows(c, NULL, T, width, GSAI_CHECK_OUT);
     const gsai_vector weights = gsai_check_place(c, norm, D * 4ull, GSAI_CHECK_IN);
     const gsai_state state = {gsai_check_place(c, m.state, m.n_slots * m.at.n_floats * 4, GSAI_CHECK_INOUT), m.at};
-    for (uint32_t i = 0; i < T; i++) {
+    for (uint32_t i = 0; i < n_chunks; i++) {
         uint32_t *chunk = words + 4 + GSA_WORK_STRIDE * i;
         chunk[0] = i;
-        chunk[1] = i + 1 != idle;
+        chunk[1] = i + 1 != idle ? chunk_rows : 0;
         chunk[2] = m.spans[i].slot;
     }
     const gsai_table table = gsai_check_table(c, words, 4 + GSA_WORK_STRIDE * T);
-    const gsai_work work = {table.range, table.base, table.base + 4, 1, T, T, GSAI_ROWS_ONE};
+    const gsai_row_class rows = k->n[9] ? GSAI_ROWS_FEW : GSAI_ROWS_ONE;
+    const gsai_work work = {table.range, table.base, table.base + 4, 1, n_chunks, T, rows};
     const gsai_range scratch = gsai_check_place(c, NULL, gsai_gsa_step_floats(&config, T, T) * 4, GSAI_CHECK_OUT);
     const gsai_norm_matmul_args qkvf = {.y = projected.rows,
         .x = rx,
@@ -318,6 +321,13 @@ static const gsai_verify_case whole_step_cases[] = {
     {"H 8 G 1 K 16 V 16 M 128 D 96, 11 sessions, one idle", TOLERANCE, {8, 1, 16, 16, 128, 11, 9, 96, 1}},
     {"H 2 G 2 K 512 V 512 M 64 D 128, 1 session", TOLERANCE, {2, 2, 512, 512, 64, 1, 0, 128, 1}},
     {"H 4 G 1 K 128 V 128 M 60 D 512, 2 sessions", TOLERANCE, {4, 1, 128, 128, 60, 2, 0, 512, 1}},
+};
+
+static const gsai_verify_case few_cases[] = {
+    {"H 4 G 2 K 32 V 48 M 16 D 64, 2 rows", TOLERANCE, {4, 2, 32, 48, 16, 0, 0, 64, 1, 2}},
+    {"H 4 G 4 K 512 V 60 M 64 D 256, 3 rows, relu", TOLERANCE, {4, 4, 512, 60, 64, 0, 0, 256, 2, 3}},
+    {"H 4 G 2 K 256 V 32 M 60 D 96, 4 rows", TOLERANCE, {4, 2, 256, 32, 60, 0, 0, 96, 1, 4}},
+    {"H 2 G 1 K 1024 V 16 M 128 D 132, 2 rows", TOLERANCE, {2, 1, 1024, 16, 128, 0, 0, 132, 1, 2}},
 };
 
 /* For the kernels of one-row chunks: every row is a chunk. */
@@ -437,6 +447,7 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("gsa_step_k", run_gsa, step_cases),
     SET("gsa_step_v", run_gsa, step_cases),
     SET("gsa_step_mix", run_whole_step, whole_step_cases),
+    SET("gsa_few_mix", run_whole_step, few_cases),
     STEP_SET("f32", whole_step_cases, GSAI_F32),
     STEP_SET("f16", whole_step_cases, GSAI_F16),
     STEP_SET("bf16", whole_step_cases, GSAI_BF16),

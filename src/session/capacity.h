@@ -26,7 +26,7 @@ typedef struct gsai_capacity {
     uint32_t wanted_at_once;
     uint32_t row_step;   /* rows of a pass of many-row chunks are filled up to a multiple of it; */
     uint32_t least_rows; /* or to this, where they are no more */
-    uint32_t singles; /* when no more tokens of a prompt are left they take a pass each, see gsai_engine_gpu_create */
+    uint32_t singles;    /* when no more tokens of a prompt are left they take a pass each */
     uint32_t qkvf_width, qkvf_stride;
     /* work table, in uints */
     uint32_t spans_at, chunks_at, ids_at, wanted_at, sample_at, work_uints;

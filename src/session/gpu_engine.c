@@ -3,6 +3,7 @@
 
 #include "model/state.h"
 #include "ops/matmul_cm.h"
+#include "ops/staged.h"
 #include "ops/verify.h"
 
 #include <stdio.h>
@@ -219,6 +220,28 @@ static gsa_status plan_of_right_kernels(
     return status == GSA_OK && n_dropped > 0 ? plan_engine(dev, params, plan, packing) : status;
 }
 
+static bool is_staged(const gsa_device *dev, const gsai_matrix *m)
+{
+    for (uint32_t i = 0; i < m->n_parts; i++)
+        if (!gsai_staged_chosen(dev, m->parts[i].type, m->n_cols)) return false;
+    return true;
+}
+
+/* How the last few tokens of a prompt are taken, before matrix units pay: of halves from three rows on, of blocks, which are
+ * fewer bytes, from four. Where the kernels of single tokens keep x in shared memory, all at once by those; else one by
+ * one. Not by what was measured: it decides about bits. */
+static void choose_few(gsai_gpu_engine *e)
+{
+    const gsai_layer_weights *w = &e->weights.layers[0];
+    const uint32_t more = gsai_type_is_quantised(w->gate_up.parts[0].type) || e->speedup == 1;
+
+    if (is_staged(e->dev, &w->qkvf) && is_staged(e->dev, &w->o) && is_staged(e->dev, &w->gate_up) &&
+        is_staged(e->dev, &w->down))
+        e->most_staged = 2 + more;
+    else
+        e->k.singles = 1 + more;
+}
+
 gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *params, gsai_engine **out)
 {
     gsa_memory_plan plan;
@@ -241,13 +264,8 @@ gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *par
         status = gsai_weights_create(dev, params->checkpoint, plan.prompt_weight_bytes > 0 ? &packing : NULL,
             upload_progress, (void *)(uintptr_t)params, &e->weights);
     if (status == GSA_OK) {
-        const gsai_matrix *m = &e->weights.layers[0].gate_up;
-        e->speedup = gsai_matmul_cm_has(dev, m) ? GSAI_MATRIX_SPEEDUP : 1;
-        /* Matrix units take two rows of halves sooner than two passes take, unless those are resident; of blocks, which are
-         * fewer bytes, they do not. Not by what was measured: it decides about bits. */
-        const bool blocks = gsai_type_is_quantised(m->parts[0].type),
-                   resident = gsai_gpu_resident_could(dev, e->config);
-        if (!limits.cpu_driver) e->k.singles = 1 + (resident ? 1 : 0) + (blocks || e->speedup == 1 ? 1 : 0);
+        e->speedup = gsai_matmul_cm_has(dev, &e->weights.layers[0].gate_up) ? GSAI_MATRIX_SPEEDUP : 1;
+        if (!limits.cpu_driver) choose_few(e);
     }
     if (status == GSA_OK) status = create_scratch(e, &limits);
     if (status == GSA_OK) status = create_arena(e, &limits);

@@ -68,8 +68,9 @@ typedef struct gsai_gpu_engine {
     gsai_weights weights;
     gsai_heap scratch_heap, arena_heap;
     gsai_scratch scratch;
-    gsai_state *states; /* [n_pages][n_layers] */
-    uint32_t speedup;   /* of products of many rows, in the cost model */
+    gsai_state *states;   /* [n_pages][n_layers] */
+    uint32_t speedup;     /* of products of many rows, in the cost model */
+    uint32_t most_staged; /* chunks of at most so many rows take the kernels of single tokens */
     gsai_buffer staging, readback, transfer;
     gsai_lane lanes[GSAI_N_LANES];
     gsai_cached_plan plans[GSAI_MAX_PLANS];
@@ -86,8 +87,6 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up); /* aft
 gsa_status gsai_gpu_resident_weigh(gsai_gpu_engine *e);
 void gsai_gpu_resident_destroy(gsai_gpu_engine *e);
 bool gsai_gpu_resident_usable(const gsai_gpu_engine *e);
-/* Is this a GPU on which the resident step may be worth its while, whatever the settings? Discrete, of known cores. */
-bool gsai_gpu_resident_could(const gsa_device *dev, const gsai_config *c);
 /* How the job's next pass is taken. Passes of the session that follow in the job must be resident, too, so it is the
  * span's last one or the job has no other span. */
 gsai_resident_pass gsai_gpu_resident_takes(

@@ -30,6 +30,13 @@ static bool batched(const gsai_gpu_engine *e, const gsai_plan_key *key)
     return !(one ? e->deterministic : cpu) && gsai_matmul_cm_has(e->dev, &e->weights.layers[0].qkvf);
 }
 
+/* The last few rows of a prompt are those of single tokens to the products. */
+static gsai_row_class product_class(const gsai_gpu_engine *e, const gsai_plan_key *key)
+{
+    if (key->rows == GSAI_ROWS_FEW && key->n_rows <= e->most_staged) return GSAI_ROWS_ONE;
+    return batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows;
+}
+
 void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorder *r, uint32_t n_layers)
 {
     const gsai_capacity *k = &e->k;
@@ -40,7 +47,7 @@ void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorde
         .ids = table_at(e, k->ids_at),
         .wanted = table_at(e, k->wanted_at),
         .n_wanted = key->n_wanted,
-        .product_class = batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows,
+        .product_class = product_class(e, key),
         .wanted_class =
             batched(e, key) && key->rows == GSAI_ROWS_ONE ? GSAI_ROWS_MANY : (gsai_row_class)key->wanted_class,
         .choose = (gsai_choose)key->choose,

@@ -31,18 +31,13 @@ static bool has_what_it_takes(const gsa_device *dev, const gsai_config *c)
            (dev->resident.groups || dev->caps.n_cores);
 }
 
-bool gsai_gpu_resident_could(const gsa_device *dev, const gsai_config *c)
-{
-    return has_what_it_takes(dev, c) && dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-}
-
 /* Wanted, and on a device that could. With "auto" it must prove itself faster, on a device that has its workgroups to
  * itself: a discrete GPU. */
 static bool is_wanted(const gsa_device *dev, const gsai_config *c)
 {
     if (dev->resident.use == GSAI_RESIDENT_AUTO)
-        return gsai_gpu_resident_could(dev, c) && gsai_device_tunes(dev) &&
-               gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS);
+        return has_what_it_takes(dev, c) && dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU &&
+               gsai_device_tunes(dev) && gsai_caps_has(&dev->caps, GSAI_CAP_TIMESTAMPS);
     return has_what_it_takes(dev, c) && dev->resident.use == GSAI_RESIDENT_ALWAYS;
 }
 

@@ -35,6 +35,7 @@ static void gsa_known_questions_are_answered(void **state)
         assert_op_of_many_shapes("gsa_rows_v");
     }
     if (has_rows_kv("gsa_rows_kv", "gsa_rows_v")) assert_op_of_many_shapes("gsa_rows_kv");
+    if (gsai_variant_pick(dev, "gsa_few_mix")) assert_op_of_many_shapes("gsa_few_mix");
     assert_op("gsa_chunk_gate");
     assert_op("gsa_chunk_scan");
     assert_op("gsa_chunk_read");

@@ -223,6 +223,21 @@ static void matvec_rows_in_any_company_keep_their_bits(void **state)
     company_never_changes_bits(GSAI_Q8_0, GSAI_Q6_K, "matvec", block_cases, N_OF(block_cases));
 }
 
+/* One row has code of its own, and so has each number up to four. CPU drivers take these kernels only when others are
+ * hidden: there one plain and one block type stand for all. */
+static void staged_matvec_rows_in_any_company_keep_their_bits(void **state)
+{
+    static const gsai_verify_case cases[] = {
+        {"one: 8 rows and fewer", 0, {8, 33, 800, GSAI_ROWS_ONE, 5, 4, 3, 2, 1}},
+    };
+    (void)state;
+    leave_to_others();
+    if (!gsai_variant_pick(dev, "staged_matvec_f32")) skip();
+    for (gsai_type type = GSAI_F32; type <= GSAI_Q4_0; type++)
+        if (!is_cpu() || type == GSAI_F16 || type == GSAI_Q4_0)
+            company_never_changes_bits(type, type, "staged_matvec", cases, N_OF(cases));
+}
+
 static void matmul_rows_in_any_company_keep_their_bits(void **state)
 {
     static const gsai_verify_case cases[] = {
@@ -609,6 +624,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(block_types_other_shapes_match_the_reference),
     cmocka_unit_test(matvec_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matmul_rows_in_any_company_keep_their_bits),
+    cmocka_unit_test(staged_matvec_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matvec_one_row_and_few_rows_agree_in_bits),
     cmocka_unit_test(check_stray_writes_are_found),
     cmocka_unit_test(selftest_leaves_right_kernels_in_use),

@@ -439,6 +439,8 @@ def test_bench_on_the_reference():
     assert [r["batch"] for r in lists if r["measure"] == "decode_batch"] == [1, 3]
     assert [(r["batch"], r["tokens"]) for r in lists if r["measure"] == "prefill_batch"] == [(2, 3), (1, 9)]
     assert len({r["model"]["hash"] for r in rows + lists}) == 1 and lists[0]["model"]["hash"] != "0" * 16
+    r = start(*base, "--crossover", "--lengths", "7,2", "--json")
+    assert [r["tokens"] for r in map(json.loads, r.stdout.splitlines()) if r["measure"] == "prompt_gain"] == [7, 2]
     r = start(*base, "--crossover", "--json")
     gains = [r for r in map(json.loads, r.stdout.splitlines()) if r["measure"] == "prompt_gain"]
     slower = [str(g["tokens"]) for g in gains if g["median"] < 1]
@@ -446,7 +448,7 @@ def test_bench_on_the_reference():
     assert not slower or ", ".join(slower).encode() in r.stderr, r.stderr
     for wrong in (["--prefill", "0"], ["--prefill", "1,,x"], ["--context", "-1"], ["--batch", "257"], ["--batch", "0"], ["--reps", "0"],
                   ["--prompts", "8"], ["--prompts", "0x5"], ["--prompts", "2x3,"], ["--prompts", "2x3x4"], ["--prompts", "999x5"],
-                  ["--op", "attention"], ["--tokens", "5"], ["--op", "gsa", "--shape", "1,2,3"], ["--op", "gsa", "--tokens", "0"],
+                  ["--op", "attention"], ["--tokens", "5"], ["--lengths", "5"], ["--crossover", "--lengths", "1"], ["--op", "gsa", "--shape", "1,2,3"], ["--op", "gsa", "--tokens", "0"],
                   ["--prefill", ",".join(["1"] * 17)], ["--synthetic", "7b"]):
         bad("bench", "-m", TINY, *wrong, *CPU, code=2)
     bad("bench", *CPU, code=2, says="--op")

@@ -9,10 +9,11 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#define BENCH_MAX_ROWS 160
-#define BENCH_MAX_REPS 101
-#define BENCH_MAX_LIST 16
-#define BENCH_AT_ONCE  64 /* tokens that a session generates in one step */
+#define BENCH_MAX_ROWS   160
+#define BENCH_MAX_REPS   101
+#define BENCH_MAX_LIST   16
+#define BENCH_AT_ONCE    64   /* tokens that a session generates in one step */
+#define BENCH_MAX_LENGTH 1024 /* tokens of a short prompt */
 
 typedef struct bench_list {
     uint64_t at[BENCH_MAX_LIST];
@@ -32,6 +33,7 @@ typedef struct bench_options {
     const char *op;   /* "gsa" or NULL */
     bench_list shape; /* of the op: H, G, K, V, M */
     bench_list op_tokens;
+    bench_list lengths; /* of prompts that are compared with single tokens */
     uint64_t n, reps;
     uint64_t search; /* seconds; 0 = none */
     bool all, quick, crossover, no_verify, check, profile, cold;

@@ -126,20 +126,21 @@ int bench_prompt_batch(bench *b, const bench_prompts *p)
 /* Against tokens that follow each other on the device, the fastest way to feed them one by one. */
 int bench_crossover(bench *b, gsa_session *s)
 {
-    static const uint32_t lengths[] = {2, 3, 4, 6, 8, 9, 12, 16, 24, 32, 48, 64, 96, 128};
-    int32_t tokens[128];
+    const bench_list *lengths = &b->options->lengths;
+    int32_t tokens[BENCH_MAX_LENGTH];
     double token_ms = 0;
     for (size_t i = 0; i < b->n_rows && token_ms == 0; i++)
         if (strcmp(b->rows[i].measure, "decode") == 0) token_ms = 1e3 / bench_stats_of(b, &b->rows[i]).median;
-    for (size_t i = 0; i < APP_COUNT(lengths); i++) {
+    for (size_t i = 0; i < lengths->n; i++) {
+        const uint32_t n = (uint32_t)lengths->at[i];
         bench_row *r = bench_new_row(b, "prompt_gain", "x");
-        r->tokens = lengths[i];
+        r->tokens = n;
         bench_runs runs = {.b = b, .what = "short prompts"};
         while (bench_next_run(&runs)) {
             double ms, gpu_ns;
-            const int rc = run_prompt(b, s, lengths[i], tokens, (uint32_t)runs.n_counted + 1, &ms, &gpu_ns);
+            const int rc = run_prompt(b, s, n, tokens, (uint32_t)runs.n_counted + 1, &ms, &gpu_ns);
             if (rc) return rc;
-            if (runs.counts) bench_add(r, lengths[i] * token_ms / ms);
+            if (runs.counts) bench_add(r, n * token_ms / ms);
         }
     }
     return 0;

@@ -163,7 +163,7 @@ static int take_prompts(const cli_spec *spec, const char *text, bench_options *o
 }
 
 typedef struct lists { /* as they stand on the command line */
-    const char *prefill, *context, *batch, *prompts, *tokens, *shape;
+    const char *prefill, *context, *batch, *prompts, *lengths, *tokens, *shape;
 } lists;
 
 #define OR(given, otherwise) ((given) ? (given) : (otherwise))
@@ -181,6 +181,9 @@ static int take_lists(const cli_spec *spec, bench_options *o, const lists *l)
         rc = take_list(spec, "--context", OR(l->context, o->all ? "2048,65536" : "0"), 0, MAX_TOKENS, &o->context);
     if (rc == CLI_GO && batch) rc = take_list(spec, "--batch", batch, 1, MAX_BATCH, &o->batch);
     if (rc == CLI_GO && prompts) rc = take_prompts(spec, prompts, o);
+    if (rc == CLI_GO)
+        rc = take_list(spec, "--lengths", OR(l->lengths, "2,3,4,6,8,9,12,16,24,32,48,64,96,128"), 2, BENCH_MAX_LENGTH,
+            &o->lengths);
     if (rc == CLI_GO) rc = take_list(spec, "--tokens", OR(l->tokens, "1,2048,16384"), 1, 1 << 20, &o->op_tokens);
     if (rc == CLI_GO) rc = take_list(spec, "--shape", OR(l->shape, "4,4,512,512,64"), 1, 1 << 20, &o->shape);
     if (rc == CLI_GO && o->shape.n != 5) rc = cli_mistake(spec, "--shape: expected 5 numbers: H,G,K,V,M");
@@ -206,6 +209,7 @@ static int settle(app *a, bench_options *o, const lists *l)
     if (o->n == 0) o->n = o->quick ? 16 : 64;
     if (o->reps == 0) o->reps = o->quick ? 1 : 3;
     o->crossover = o->crossover || o->all;
+    if (l->lengths && !o->crossover) return cli_mistake(a->spec, "--lengths is for --crossover");
     return take_lists(a->spec, o, l);
 }
 
@@ -230,6 +234,7 @@ int cmd_bench(int argc, char **argv)
         {CLI_FLAG, 0, "crossover", NULL,
             "also prompts of 2 to 128 tokens against the same tokens\none by one; exit status 1 if any is slower",
             &o.crossover},
+        {CLI_TEXT, 0, "lengths", "LIST", "of --crossover (2,3,4,6,8,9,12,16,24,32,48,64,96,128)", &l.lengths},
         {CLI_TEXT, 0, "op", "gsa",
             "the recurrence of a layer alone, compared with the CPU\nreference; without a model, "
             "only that",
