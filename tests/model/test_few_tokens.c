@@ -64,7 +64,8 @@ static gsai_engine *new_engine(gsa_device *dev, const gsai_checkpoint *ck)
 {
     gsai_engine *e = NULL;
     OK(gsai_engine_gpu_create(dev, &(gsai_engine_params){.checkpoint = ck, .n_slots = 1}, &e));
-    if (dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) ((gsai_gpu_engine *)e)->most_staged = 3;
+    if (dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU) assert_true(((gsai_gpu_engine *)e)->most_staged >= 2);
+    ((gsai_gpu_engine *)e)->most_staged = 3; /* also where matrix units would take three, with an error of theirs */
     return e;
 }
 
@@ -104,7 +105,6 @@ static void check_type(gsa_device *dev, gsai_type type)
     gsai_checkpoint *ck = NULL;
     OK(gsai_checkpoint_open_synthetic(&config, type, 7, &options, &ck));
     gsai_engine *e = new_engine(dev, ck);
-    assert_true(((gsai_gpu_engine *)e)->most_staged >= 2);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         check_prompt(e, ck, lengths[i], gsai_caps_has(&dev->caps, GSAI_CAP_COOPMAT));
     e->ops->destroy(e);
