@@ -114,6 +114,11 @@ void gsai_op_gsa_chunk_cm(gsai_recorder *r, const gsai_config *c, gsai_rows o, c
         return;
     }
 
+    if ((o.offset | o.stride) % 4 != 0) { /* written by vectors of four */
+        gsai_recorder_fail(
+            r, gsai_fail(GSA_ERROR_ARGUMENT, "gsa: o at %u, %u a row, expected multiples of 4", o.offset, o.stride));
+        return;
+    }
     const uint32_t columns = l.half_stride / 4;
     const uint32_t copies =
         mapped ? 0 : (columns + GSA_MIXER_GROUP - 1) / GSA_MIXER_GROUP * (GSA_CHUNK / GSA_CM_COPY_ROWS);

@@ -1,5 +1,5 @@
-/* Chunks of one row, and one of a few: two dispatches over tiles of the state. The tiles follow from the model alone, because the sums
- * they cut the scores into are part of a result's bits; how many tiles a workgroup takes is free. */
+/* Chunks of one row, and one of a few: two dispatches over tiles of the state. The tiles follow from the model alone, because
+ * the sums they cut the scores into are part of a result's bits; how many tiles a workgroup takes is free. */
 #include "ops/op_util.h"
 #include "ops/staged.h"
 

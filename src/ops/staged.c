@@ -166,8 +166,10 @@ static gsai_staged_shape choose(gsai_recorder *r, const gsai_staged_args *a, con
     const uint32_t n_out = a->swiglu ? part->n_rows / 2 : part->n_rows, K = a->step ? a->step->config->K : 0;
     if (a->step && a->step->one_chunk) return gsai_staged_choose_few(dev, part->type, n_out, a->n_cols, K, a->T);
     gsai_staged_shape s = gsai_staged_choose(dev, part->type, n_out, a->n_cols, a->swiglu, K);
-    if (columns > 1) suit_several(dev, a, columns, &s);
-    if (columns > 1) return s;
+    if (columns > 1) {
+        suit_several(dev, a, columns, &s);
+        return s;
+    }
     const gsai_tunable product = {.variant = v,
         .label = a->label,
         .type = part->type,
