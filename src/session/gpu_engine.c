@@ -228,18 +228,18 @@ static bool is_staged(const gsa_device *dev, const gsai_matrix *m)
 }
 
 /* How the last few tokens of a prompt are taken, before matrix units pay: of halves from three rows on, of blocks, which are
- * fewer bytes, from four. Where the kernels of single tokens keep x in shared memory, all at once by those; else one by
+ * fewer bytes, from five. Where the kernels of single tokens keep x in shared memory, all at once by those; else one by
  * one. Not by what was measured: it decides about bits. */
 static void choose_few(gsai_gpu_engine *e)
 {
     const gsai_layer_weights *w = &e->weights.layers[0];
-    const uint32_t more = gsai_type_is_quantised(w->gate_up.parts[0].type) || e->speedup == 1;
+    const bool blocks = gsai_type_is_quantised(w->gate_up.parts[0].type), matrices = e->speedup > 1;
 
     if (is_staged(e->dev, &w->qkvf) && is_staged(e->dev, &w->o) && is_staged(e->dev, &w->gate_up) &&
         is_staged(e->dev, &w->down))
-        e->most_staged = 2 + more;
+        e->most_staged = blocks ? 4 : matrices ? 2 : 3;
     else
-        e->k.singles = 1 + more;
+        e->k.singles = blocks || !matrices ? 2 : 1;
 }
 
 gsa_status gsai_engine_gpu_create(gsa_device *dev, const gsai_engine_params *params, gsai_engine **out)
