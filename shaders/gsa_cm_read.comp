@@ -194,7 +194,7 @@ void main()
     const uint at_block = (gate_row(chunk) + (block0 + block) * GSA_BLOCK * gm() + g * SLOTS) / 4u;
     const uint at_keeps = at_keep() / 4u + at_block, at_wrote = at_write() / 4u + at_block + 2u * pair * (gm() / 4u);
     vec4 next0, next1, keeps[GSA_BLOCK];
-    OWN_FETCH(0u)
+    if (AHEAD) OWN_FETCH(0u)
     [[unroll]] for (uint e = 0u; e < EACH; e++)
         if (owns(e)) coopMatStore(sum[e], pool, AT_SCORES + frag_row(e) * SCORE_PITCH + frag_column(e) / 4u, SCORE_PITCH, ROW_MAJOR);
     barrier();
@@ -231,12 +231,13 @@ void main()
     // B: inside the blocks
     BLOCK_ROWS(OWN_DECLARE)
     [[dont_unroll]] for (uint i = 0u; i < OWN_QUADS; i++) {
+        if (!AHEAD) OWN_FETCH(i)
         const uint quad = min(lane % 8u + 8u * i, SLOTS / 4u - 1u);
         const bool exists = lane % 8u + 8u * i < SLOTS / 4u;
         const vec4 wrote0 = exists ? next0 : vec4(0.0), wrote1 = exists ? next1 : vec4(0.0);
         vec4 run0 = vec4(0.0), run1 = vec4(0.0);
         BLOCK_ROWS(OWN_FOLLOW)
-        OWN_FETCH(i + 1u)
+        if (AHEAD) OWN_FETCH(i + 1u)
     }
     {
         const bool upper = lane % 2u != 0u, second = lane / 2u % 2u != 0u, last = lane / 4u % 2u != 0u;

@@ -6,6 +6,7 @@ layout(constant_id = 1) const uint FRAG_N = 16u;
 layout(constant_id = 2) const uint FRAG_K = 16u;
 layout(constant_id = 3) const uint SLOTS = 64u; // M
 layout(constant_id = 4) const uint SUBS = 4u;   // subgroups of a workgroup
+layout(constant_id = 5) const bool AHEAD = true; // hold more in registers, so as to wait less; changes no bit
 
 #define FRAG_A coopmat<float16_t, gl_ScopeSubgroup, FRAG_M, FRAG_K, gl_MatrixUseA>
 #define FRAG_B coopmat<float16_t, gl_ScopeSubgroup, FRAG_K, FRAG_N, gl_MatrixUseB>

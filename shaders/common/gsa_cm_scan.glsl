@@ -5,7 +5,9 @@
 // nor on where a call ends.
 //
 // Inputs pass through shared memory. A round follows two chunks; at its beginning it asks for those of the next round, since
-// what a loop asks for may be waited for where it ends, and lets the second chunk's wait in other registers.
+// what a loop asks for may be waited for where it ends, and lets the second chunk's wait in other registers. Without AHEAD
+// a round is one chunk.
+const uint ROUND = AHEAD ? 2u : 1u;
 const uint N_KV = GSA_CHUNK * KV_VECS / GROUP, N_W = (GSA_CHUNK * SLOT_VECS + GROUP - 1u) / GROUP; // vectors of an invocation
 const uint AT_W = GSA_CHUNK * KV_PITCH; // in the stage
 const uint STATE_PITCH = SLOTS / 4u + 1u;
@@ -110,9 +112,9 @@ void scan_of(uint tile, uint kv_head, uint span_index)
     FRAG_C h[EACH], decay[EACH_COLUMNS], decay_next[EACH_COLUMNS], decay_now[EACH_COLUMNS], decay_wait[EACH_COLUMNS];
     uvec2 entry = entry_of(first), entry_next = entry_of(first + 1u);
     FETCH(first, entry, kv, w, decay)
-    FETCH(first + 1u, entry_next, kv_next, w_next, decay_next)
-    entry = entry_of(first + 2u);
-    entry_next = entry_of(first + 3u);
+    if (AHEAD) FETCH(first + 1u, entry_next, kv_next, w_next, decay_next)
+    entry = entry_of(first + ROUND);
+    entry_next = entry_of(first + ROUND + 1u);
 
     for (uint i = lane; i < GSA_CM_TILE * SLOTS; i += GROUP) {
         const uvec2 at = place(i, slot);
@@ -123,22 +125,22 @@ void scan_of(uint tile, uint kv_head, uint span_index)
         coopMatLoad(h[e], pool, frag_row(e) * STATE_PITCH + frag_column(e) / 4u, STATE_PITCH, ROW_MAJOR);
     barrier();
 
-    for (uint c = first; c <= last; c += 2u) {
+    for (uint c = first; c <= last; c += ROUND) {
         PUT(kv, w)
-        [[unroll]] for (uint e = 0u; e < N_KV; e++) kv_wait[e] = kv_next[e];
-        [[unroll]] for (uint e = 0u; e < N_W; e++) w_wait[e] = w_next[e];
-        [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) {
-            decay_now[j] = decay[j];
-            decay_wait[j] = decay_next[j];
+        [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) decay_now[j] = decay[j];
+        if (AHEAD) {
+            [[unroll]] for (uint e = 0u; e < N_KV; e++) kv_wait[e] = kv_next[e];
+            [[unroll]] for (uint e = 0u; e < N_W; e++) w_wait[e] = w_next[e];
+            [[unroll]] for (uint j = 0u; j < EACH_COLUMNS; j++) decay_wait[j] = decay_next[j];
         }
         barrier();
-        FETCH(c + 2u, entry, kv, w, decay)
-        FETCH(c + 3u, entry_next, kv_next, w_next, decay_next)
-        entry = entry_of(c + 4u);
-        entry_next = entry_of(c + 5u);
+        FETCH(c + ROUND, entry, kv, w, decay)
+        if (AHEAD) FETCH(c + ROUND + 1u, entry_next, kv_next, w_next, decay_next)
+        entry = entry_of(c + 2u * ROUND);
+        entry_next = entry_of(c + 2u * ROUND + 1u);
         FOLLOW(c, decay_now)
         barrier();
-        if (c == last) break;
+        if (!AHEAD || c == last) continue;
         PUT(kv_wait, w_wait)
         barrier();
         FOLLOW(c + 1u, decay_wait)

@@ -71,12 +71,13 @@ static void record(gsai_recorder *r, const char *op, gsai_call call, const struc
     gsai_coopmat_shape frag;
     if (!v || !gsai_caps_matrix_shape(caps, &frag)) return;
 
-    const uint32_t spec[] = {frag.m, frag.n, frag.k, push->M, GSA_MIXER_GROUP / caps->subgroup_size};
+    const uint32_t spec[] = {
+        frag.m, frag.n, frag.k, push->M, GSA_MIXER_GROUP / caps->subgroup_size, !caps->few_registers};
     const bool sized = multiplies && gsai_caps_has(caps, GSAI_CAP_SUBGROUP_SIZE);
     call.label = op;
     call.push = push;
     call.push_bytes = sizeof *push;
-    call.pipeline = gsai_op_pipeline(r, v, spec, multiplies ? 5 : 0, sized ? caps->subgroup_size : 0);
+    call.pipeline = gsai_op_pipeline(r, v, spec, multiplies ? 6 : 0, sized ? caps->subgroup_size : 0);
     if (call.pipeline) gsai_recorder_call(r, &call);
 }
 

@@ -143,12 +143,13 @@ uint32_t gsai_gsa_step_tile(const gsa_device *dev, const gsai_config *c, const g
     return tile;
 }
 
-/* One chunk of several rows, which gsa_few_mix takes? */
+/* One chunk of several rows, which gsa_few_mix takes? It holds much. */
 static bool is_few(gsai_recorder *r, const gsai_step_args *a)
 {
     const gsai_config *c = a->config;
     const uint32_t T = a->work->n_rows;
 
+    if (gsai_recorder_device(r)->caps.few_registers && !gsai_recorder_forced(r)) return false;
     return a->work->rows == GSAI_ROWS_FEW && a->work->n_chunks == 1 && T <= GSA_FEW_ROWS &&
            c->H / c->G * T <= GSA_FEW_LINES && gsai_variant_pick(gsai_recorder_device(r), "gsa_few_mix");
 }

@@ -68,13 +68,24 @@ gsai_staged_shape gsai_staged_choose(
     return s;
 }
 
-/* Bytes of shared memory. */
+/* Bytes of shared memory that a row of x takes. */
+static uint64_t x_bytes(gsai_type type, uint32_t n_cols)
+{
+    const uint64_t x_vecs = n_cols / 4;
+    return 16 * (gsai_type_is_quantised(type) ? x_vecs * 5 / 4 + 68 : x_vecs + 1);
+}
+
 static uint64_t shared_of(const gsai_staged_shape *s, const gsai_staged_args *a, uint32_t columns)
 {
     const uint64_t x_vecs = a->n_cols / 4, loads = s->rows * (a->swiglu ? 2u : 1u);
-    const uint64_t held = gsai_type_is_quantised(a->part->type) ? x_vecs * 5 / 4 + 68 : x_vecs + 1;
-    return 16 * columns * held +
+    return columns * x_bytes(a->part->type, a->n_cols) +
            4 * columns * (s->group_size / s->lanes * loads + (x_vecs + s->lanes - 1) / s->lanes + s->outputs);
+}
+
+uint32_t gsai_staged_most(const gsa_device *dev, gsai_type type, uint32_t n_cols)
+{
+    const uint64_t others = 2048, most = dev->caps.max_shared_bytes; /* sums and squares */
+    return most < others ? 0 : (uint32_t)((most - others) / x_bytes(type, n_cols));
 }
 
 /* Drivers may give all workgroups of a core together little more than the most that one may have: x that takes more than

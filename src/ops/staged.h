@@ -36,6 +36,8 @@ typedef struct gsai_staged_args {
  * staging are masked: there a workgroup's memory is no faster than any other. */
 bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols);
 bool gsai_staged_chosen(const gsa_device *dev, gsai_type type, uint32_t n_cols); /* when nothing is forced */
+/* Rows of x that fit shared memory at once. */
+uint32_t gsai_staged_most(const gsa_device *dev, gsai_type type, uint32_t n_cols);
 /* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Bits depend
  * on split, and with the step on outputs: neither depends on the number of tokens. */
 gsai_staged_shape gsai_staged_choose(

@@ -220,11 +220,17 @@ static gsa_status plan_of_right_kernels(
     return status == GSA_OK && n_dropped > 0 ? plan_engine(dev, params, plan, packing) : status;
 }
 
-static bool is_staged(const gsa_device *dev, const gsai_matrix *m)
+/* Rows of m's input that the kernels of single tokens take at once, at most most; 0: not one. fits: where all of them are in
+ * shared memory. */
+static uint32_t staged_rows(const gsa_device *dev, const gsai_matrix *m, bool fits, uint32_t most)
 {
-    for (uint32_t i = 0; i < m->n_parts; i++)
-        if (!gsai_staged_chosen(dev, m->parts[i].type, m->n_cols)) return false;
-    return true;
+    for (uint32_t i = 0; i < m->n_parts; i++) {
+        const gsai_type type = m->parts[i].type;
+        if (!gsai_staged_chosen(dev, type, m->n_cols)) return 0;
+        const uint32_t n = gsai_staged_most(dev, type, m->n_cols);
+        if (fits && n < most) most = n;
+    }
+    return most;
 }
 
 /* How the last few tokens of a prompt are taken, before matrix units pay: of halves from three rows on, of blocks, which are
@@ -234,10 +240,14 @@ static void choose_few(gsai_gpu_engine *e)
 {
     const gsai_layer_weights *w = &e->weights.layers[0];
     const bool blocks = gsai_type_is_quantised(w->gate_up.parts[0].type), matrices = e->speedup > 1;
+    uint32_t most = blocks ? 4 : matrices ? 2 : 3;
 
-    if (is_staged(e->dev, &w->qkvf) && is_staged(e->dev, &w->o) && is_staged(e->dev, &w->gate_up) &&
-        is_staged(e->dev, &w->down))
-        e->most_staged = blocks ? 4 : matrices ? 2 : 3;
+    most = staged_rows(e->dev, &w->qkvf, true, most);
+    most = staged_rows(e->dev, &w->o, true, most);
+    most = staged_rows(e->dev, &w->gate_up, true, most);
+    most = staged_rows(e->dev, &w->down, false, most);
+    if (most >= 2)
+        e->most_staged = most;
     else
         e->k.singles = blocks || !matrices ? 2 : 1;
 }

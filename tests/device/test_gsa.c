@@ -63,6 +63,16 @@ static void gsa_cm_known_questions_are_answered(void **state)
     assert_op("gsa_cm_chunks_half");
 }
 
+static void gsa_cm_that_holds_less_answers_too(void **state)
+{
+    (void)state;
+    if (!gsai_variant_pick(dev, "gsa_cm_read")) skip();
+    const bool few_registers = dev->caps.few_registers;
+    dev->caps.few_registers = true;
+    assert_op_briefly("gsa_cm_read", 1);
+    dev->caps.few_registers = few_registers;
+}
+
 /* n: H, G, K, V, M, sessions, rows of the first, less of each next, gates, scale in hundredths, singly */
 static void gsa_other_shapes_match_the_reference(void **state)
 {
@@ -503,6 +513,7 @@ static void gsa_too_little_scratch_is_refused(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(gsa_cm_known_questions_are_answered),
+    cmocka_unit_test(gsa_cm_that_holds_less_answers_too),
     cmocka_unit_test(gsa_known_questions_are_answered),
     cmocka_unit_test(gsa_half_states_known_questions_are_answered),
     cmocka_unit_test(gsa_other_shapes_match_the_reference),
