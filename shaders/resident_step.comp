@@ -14,7 +14,7 @@
 //
 // A pair is two weight rows, side by side or gate and up. A team of 1 << SPLIT subgroups shares it, lane by lane; a
 // workgroup has a run of pairs (for queries: of whole tiles of the key memory), which its subgroups take in turn. A lane
-// meets its pairs' units as one stream, a chunk of them ahead of the sums, on into the next phase. Sums are those of
+// meets its pairs' units as one stream, a chunk of them on its way while another is multiplied, on into the next phase. Sums are those of
 // staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes and tile.
 #version 450
 #pragma use_vulkan_memory_model
@@ -27,10 +27,13 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#if defined(DOTS)
+#extension GL_EXT_integer_dot_product : require
+#endif
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint INVOCATIONS = 512u;
 layout(constant_id = 1) const uint LANES = 32u; // of a subgroup
-layout(constant_id = 2) const uint STEPS = 8u;  // pairs of units that a lane holds: a chunk
+layout(constant_id = 2) const uint STEPS = 8u;  // pairs of units of a lane in a chunk; it holds two
 layout(constant_id = 3) const uint HEADS = 1u;  // query heads of a kv head
 layout(constant_id = 4) const uint G = 1u;      // kv heads
 layout(constant_id = 5) const uint K = 16u;
@@ -84,7 +87,16 @@ const uint WAITING = CARRIED > 1u ? CARRIED - 1u : 1u; // pairs
 
 shared vec4 staged[X_HELD]; // x, behind that of q k v f rows of the key memory; or the step's inputs and sums
 shared float part_sums[2u * PARTS];
-#if defined(WEIGHT_BLOCKS)
+#if defined(DOTS) // what there is of x beside what is in `staged`; room for RUN_SUMS runs
+shared uvec2 dot_low[RUN_SUMS];
+shared float dot_scale[RUN_SUMS / (WEIGHT_QUAD_VECS <= LANES ? WEIGHT_RUNS : 1u)];
+#define DOT_HIGH(I) floatBitsToUint(staged[I])
+#define DOT_LOW(I) dot_low[I]
+#define DOT_SCALE(I) dot_scale[I]
+#define DOT_PUT_HIGH(I, J, WORD) staged[I][J] = uintBitsToFloat(WORD)
+#define DOT_PUT_LOW(I, J, WORD) dot_low[I][J] = WORD
+#include "common/weight_dots.glsl"
+#elif defined(WEIGHT_BLOCKS)
 shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
 #endif
 shared float squares[SQUARES]; // of LANES vecs of x each
@@ -122,6 +134,7 @@ float staged_float(uint i)
 #define STEP_G(I) staged_float(G_AT + (I))
 #define STEP_PARTIAL4(R, T, I) staged[((R) * K_TILES + (T)) * (M / 4u) + (I)]
 #define STEP_PART(I) staged[V_AT / 4u + QUADS + (I)]
+#define STEP_FLOAT(I) staged[V_AT / 4u + QUADS + HEADS * GROUP + (I) / 4u][(I) % 4u]
 #define STEP_STATE(I) state.v[I]
 #define MIX_K K
 #define MIX_V V
@@ -225,11 +238,11 @@ void main()
     aim_task(gl_WorkGroupID.x, slot);
     barrier();
     if (failed != 0u) return;
-    WeightUnit held[2u * STEPS];
+    WeightUnit held[2u * STEPS], ahead[2u * STEPS]; // this chunk's, and the next one's on their way
     Phase phase = Phase(0u, 0u);
     Stream stream = stream_of(phase);
     Chunk chunk = next_chunk(stream);
-    [[unroll]] for (uint d = 0u; d < STEPS; d++) { LOAD_STEP(stream, chunk, d) }
+    LOAD_CHUNK(held, stream, chunk)
     Outputs outputs = outputs_of(phase);
     state = states(0u);
     keep_keys(slot, queried_keys(phase, slot));
@@ -237,8 +250,8 @@ void main()
     Sums sums = Sums(0u, 0u, 0u, SUM[](SUM(0.0), SUM(0.0)));
     SUM waiting_first[WAITING], waiting_second[WAITING]; // beside the sums of the pair at hand
 
-    // Some compilers wait at the end of a loop for all that is on its way, so a round ends where weights are needed: with
-    // its x in place.
+    // Some compilers wait at the end of a loop for all that is on its way. So what a round asks for it asks for first, and a
+    // phase ends where its weights are needed: with its x in place.
     for (;;) {
         if (push.leave != 0u && phase.layer * PHASES + phase.i == push.leave && gl_WorkGroupID.x == 0u) return;
         if (subgroup == SUBGROUPS - 1u && field(phase, GSA_RESIDENT_NORMED) != 0u) { // it has the fewest pairs
@@ -252,26 +265,28 @@ void main()
             sums.sum = SUM[](SUM(0.0), SUM(0.0));
             [[unroll]] for (uint i = 0u; i < WAITING; i++) waiting_first[i] = waiting_second[i] = SUM(0.0);
         }
-        for (uint left = n_chunks(phase, stream); left != 0u; left--) {
-            if (left == 1u) {
-                [[unroll]] for (uint d = 0u; d < STEPS; d++) { MULTIPLY_STEP(stream, sums, d) }
-            } else {
-                chunk = next_chunk(stream);
-                [[unroll]] for (uint d = 0u; d < STEPS; d++) {
-                    MULTIPLY_STEP(stream, sums, d)
-                    LOAD_STEP(stream, chunk, d)
-                }
-            }
+        uint left = n_chunks(phase, stream);
+        for (; left > 1u; left--) {
+            chunk = next_chunk(stream);
+            LOAD_CHUNK(ahead, stream, chunk)
+            MULTIPLY_CHUNK(held, stream, sums)
+            KEEP_CHUNK(held, ahead)
+            if (end_chunk(stream, sums)) { TAKE_TURNS(sums) }
+        }
+        Phase next = Phase(phase.layer, phase.i + 1u);
+        if (next.i == PHASES) next = Phase(min(phase.layer + 1u, N_LAYERS - 1u), 0u); // of none, at the end
+        Stream then = stream_of(next);
+        chunk = next_chunk(then);
+        LOAD_CHUNK(ahead, then, chunk)
+        if (left != 0u) {
+            MULTIPLY_CHUNK(held, stream, sums)
             if (end_chunk(stream, sums)) { TAKE_TURNS(sums) }
         }
         if (WINDOWED && stream.window != 0u) // of subgroups with fewer pairs, too, CARRIED turns
             [[unroll]] for (uint i = 1u; i < CARRIED; i++)
                 if (sums.part < (i + 1u) * SUBGROUPS) { TAKE_TURNS(sums) }
-        Phase next = Phase(phase.layer, phase.i + 1u);
-        if (next.i == PHASES) next = Phase(min(phase.layer + 1u, N_LAYERS - 1u), 0u); // of none, at the end
-        stream = stream_of(next);
-        chunk = next_chunk(stream);
-        [[unroll]] for (uint d = 0u; d < STEPS; d++) { LOAD_STEP(stream, chunk, d) }
+        stream = then;
+        KEEP_CHUNK(held, ahead)
         barrier();
         finish(phase, outputs);
         if (phase.layer + 1u == N_LAYERS && next.i == 0u) return;

@@ -13,6 +13,8 @@
 // neither on the other tokens nor on GROUP, ROWS, COLUMNS, UNROLL or STAGED; so the squares of x are summed by runs of
 // LANES vecs, whichever subgroup has them.
 //
+// DOTS (builds of q8_0 and q4_0): x is kept in fixed point, products are of integers (common/weight_dots.glsl).
+//
 // With several rows of x, those and the first weights are all on their way before any of them is used: nothing in between
 // is a branch, for some compilers wait at its end for what is loaded under a condition.
 //
@@ -27,6 +29,9 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#if defined(DOTS)
+#extension GL_EXT_integer_dot_product : require
+#endif
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint GROUP = 128u;
 layout(constant_id = 1) const uint COLUMNS = 1u;
@@ -66,10 +71,15 @@ layout(std430, set = 0, binding = 6) writeonly buffer Scratch { float scratch[];
 // As weight_staged.
 const uint QUADS = (X_VECS + WEIGHT_QUAD_VECS - 1u) / WEIGHT_QUAD_VECS, UNITS = 4u * QUADS; // of x
 const uint HELD = QUADS * (WEIGHT_QUAD_VECS + 2u);
+#if defined(DOTS)
+const uint KEPT = QUADS * WEIGHT_QUAD_VECS; // vecs that lanes keep: those beyond x, too
+#else
+const uint KEPT = X_VECS;
+#endif
 #else
 // First the first vec of every unit, then the second ones: lanes at neighbouring units meet neighbouring vecs.
 const uint UNITS = (X_VECS + WEIGHT_VECS - 1u) / WEIGHT_VECS; // of x
-const uint HELD = UNITS * WEIGHT_VECS;
+const uint HELD = UNITS * WEIGHT_VECS, KEPT = X_VECS;
 #endif
 const uint SUBGROUPS = GROUP / LANES, TEAMS = SUBGROUPS / SPLIT, TEAM_LANES = LANES * SPLIT;
 const uint PER = SWIGLU ? 2u : 1u; // weight rows behind an output
@@ -80,13 +90,25 @@ const uint X_RUNS = (X_VECS + LANES - 1u) / LANES;
 // Of several rows of x: turns that the workgroup takes, those of them that are on their way at a time, and whether lanes
 // have whole rounds of the weights.
 const bool SEVERAL = COLUMNS > 1u;
-const uint TURNS = (X_VECS + GROUP - 1u) / GROUP, MOST_AHEAD = COLUMNS <= 2u ? 4u : COLUMNS <= 4u ? 2u : 1u;
+const uint TURNS = (KEPT + GROUP - 1u) / GROUP, MOST_AHEAD = COLUMNS <= 2u ? 4u : COLUMNS <= 4u ? 2u : 1u;
 const uint AHEAD = TURNS < MOST_AHEAD ? TURNS : MOST_AHEAD;
 const bool WHOLE = UNITS % (TEAM_LANES * UNROLL) == 0u;
 
+#if defined(DOTS)
+shared uvec4 dot_high[COLUMNS * WEIGHT_RUNS * UNITS];
+shared uvec2 dot_low[COLUMNS * WEIGHT_RUNS * UNITS];
+shared float dot_scale[COLUMNS * (WEIGHT_QUAD_VECS <= LANES ? 1u : WEIGHT_RUNS) * UNITS];
+#define DOT_HIGH(I) dot_high[I]
+#define DOT_LOW(I) dot_low[I]
+#define DOT_SCALE(I) dot_scale[I]
+#define DOT_PUT_HIGH(I, J, WORD) dot_high[I][J] = WORD
+#define DOT_PUT_LOW(I, J, WORD) dot_low[I][J] = WORD
+#include "common/weight_dots.glsl"
+#else
 shared vec4 staged[STAGED ? COLUMNS * HELD : 1u];
 #if defined(WEIGHT_BLOCKS)
 shared WEIGHT_RUN_SUMS run_sums[STAGED ? COLUMNS * UNITS : 1u];
+#endif
 #endif
 shared float part[SUBGROUPS * LOADS * COLUMNS];
 shared float squares[NORM ? COLUMNS * X_RUNS : 1u]; // of a run
@@ -100,6 +122,7 @@ vec4 x_value(uint t, uint at)
     return NORM && push.weighted != 0u ? value * norm[at] : value;
 }
 
+#if !defined(DOTS)
 // Vec v of a unit's columns; beyond the row any finite value, for the weights are zero there.
 vec4 x_at(uint c, uint u, uint v)
 {
@@ -121,18 +144,21 @@ float x_sum(uint c, uint u, uint run)
     return sum;
 }
 #endif
+#endif
 
 // Vec i of row c; lanes of a run call together.
 void square(uint c, uint i, vec4 value)
 {
     precise const vec4 square = value * value;
     precise const float all = subgroupAdd(sum_of(square));
-    if (gl_SubgroupInvocationID == 0u) squares[c * X_RUNS + i / LANES] = all;
+    if (gl_SubgroupInvocationID == 0u && i < X_VECS) squares[c * X_RUNS + i / LANES] = all;
 }
 
 void keep(uint c, uint i, vec4 value)
 {
-#if defined(WEIGHT_BLOCKS)
+#if defined(DOTS)
+    dot_put(c * WEIGHT_RUNS * UNITS, UNITS, i, value);
+#elif defined(WEIGHT_BLOCKS)
     staged[c * HELD + i + i / WEIGHT_QUAD_VECS * 2u] = value;
     const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
     precise const float both = mine + subgroupShuffleXor(mine, 2u);
@@ -143,6 +169,7 @@ void keep(uint c, uint i, vec4 value)
 #endif
 }
 
+#if !defined(DOTS)
 // What row c's last unit or quad has beyond the row.
 void keep_padding(uint c, uint me)
 {
@@ -156,14 +183,16 @@ void keep_padding(uint c, uint me)
     if (me < HELD - X_VECS) staged[c * HELD + HELD - 1u] = vec4(0.0); // at most one
 #endif
 }
+#endif
 
 // Every lane's share of the one row of x, and with NORM of its squares.
 void stage(uint me)
 {
-    for (uint i = me; i < X_VECS; i += GROUP) {
-        vec4 value = x[push.x_offset + i];
+    for (uint i = me; i < KEPT; i += GROUP) {
+        vec4 value = x[push.x_offset + (KEPT > X_VECS ? min(i, X_VECS - 1u) : i)];
+        if (KEPT > X_VECS && i >= X_VECS) value = vec4(0.0);
         if (NORM) square(0u, i, value);
-        if (NORM && push.weighted != 0u) value *= norm[i];
+        if (NORM && push.weighted != 0u) value *= norm[KEPT > X_VECS ? min(i, X_VECS - 1u) : i];
         if (STAGED) keep(0u, i, value);
     }
 }
@@ -183,9 +212,10 @@ void stage(uint me)
 #define KEEP_X(FIRST)                                                                    \
     [[unroll]] for (uint e = 0u; e < AHEAD; e++) {                                       \
         const uint i = me + ((FIRST) + e) * GROUP;                                       \
-        if (i < X_VECS)                                                                  \
+        if (i < KEPT)                                                                    \
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {                             \
                 vec4 value = x_ahead[e * COLUMNS + c];                                   \
+                if (KEPT > X_VECS && i >= X_VECS) value = vec4(0.0);                     \
                 if (NORM) square(c, i, value);                                           \
                 if (NORM) value *= push.weighted != 0u ? norm_ahead[e] : vec4(1.0);      \
                 if (STAGED) keep(c, i, value);                                           \
@@ -282,8 +312,10 @@ void main()
         } else {
             stage(me);
         }
+#if !defined(DOTS)
         if (STAGED)
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++) keep_padding(c, me);
+#endif
         barrier();
     }
 
@@ -294,7 +326,23 @@ void main()
             const uint at = min(i + u * TEAM_LANES, units - 1u); // beyond: nothing times something
             if (SEVERAL && !WHOLE && i + u * TEAM_LANES >= units)
                 [[unroll]] for (uint r = 0u; r < LOADS; r++) unit[u * LOADS + r] = weight_nothing();
-#if defined(WEIGHT_BLOCKS)
+#if defined(DOTS)
+            float unit_part[LOADS * COLUMNS];
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = 0.0;
+            [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++)
+                [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
+                    const uint kept = (c * WEIGHT_RUNS + run) * UNITS + at;
+                    const uvec4 high = DOT_HIGH(kept);
+                    const uvec2 low = DOT_LOW(kept);
+                    const float of_run = DOT_SCALES > 1u ? DOT_SCALE(kept) : 1.0;
+                    [[unroll]] for (uint r = 0u; r < LOADS; r++) {
+                        const uint s = r * COLUMNS + c;
+                        unit_part[s] = dot_run(unit[u * LOADS + r], run, high, low, of_run, unit_part[s]);
+                    }
+                }
+            [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++)
+                sum[s] = dot_end(unit_part[s], DOT_SCALES > 1u ? 1.0 : DOT_SCALE(s % COLUMNS * UNITS + at), sum[s]);
+#elif defined(WEIGHT_BLOCKS)
             WeightPart unit_part[LOADS * COLUMNS];
             [[unroll]] for (uint s = 0u; s < LOADS * COLUMNS; s++) unit_part[s] = WeightPart(0.0);
             [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {

@@ -47,11 +47,12 @@ typedef struct gsa_device_params {
      * whose number of cores is known, where its known question was answered and it was faster when both were measured as
      * the model was loaded (not with tuning off); "always": wherever device and model can; "never". No wait is longer
      * than 20,000 looks at memory, 10 to 20 ms: then the step is repeated without it, from a copy of the state, a warning
-     * is logged, and it is not used again. For measuring, after a comma: groups=N (of the dispatch; needed where the number of cores is unknown),
-     * cores=N (groups for each core), invocations=N, depth=N (16-byte units that an invocation holds), polls=N (looks of
-     * one wait), window=N (16-byte units of a row that an invocation has in one window, at most, where a layer's widest
-     * product takes its input in windows because shared memory cannot hold it), carry=N (pairs of rows whose sums a
-     * subgroup takes from window to window); for tests leave=N (workgroup 0 does not come beyond product N). */
+     * is logged, and it is not used again. For measuring, after a comma: groups=N (of the dispatch; needed where the
+     * number of cores is unknown), cores=N (groups for each core), invocations=N, depth=N (16-byte units of weights that
+     * an invocation multiplies while as many are on their way), polls=N (looks of one wait), window=N (16-byte units of
+     * a row that an invocation has in one window, at most, where a layer's widest product takes its input in windows
+     * because shared memory cannot hold it), carry=N (pairs of rows whose sums a subgroup takes from window to window);
+     * for tests leave=N (workgroup 0 does not come beyond product N). */
     const char *resident;
     gsa_tuning tuning;
     /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */

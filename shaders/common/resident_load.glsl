@@ -76,17 +76,19 @@ Chunk next_chunk(inout Stream s)
     return c;
 }
 
-// Step D of chunk C of stream S to held. A macro, because arrays that functions write may leave registers.
-#define LOAD_STEP(S, C, D)                                                \
-    {                                                                     \
-        const uint from = min(C.unit + (D) * S.stride, C.most);           \
+// The steps of chunk C of stream S to TO. Macros, because arrays that functions write may leave registers.
+#define LOAD_CHUNK(TO, S, C)                                              \
+    [[unroll]] for (uint d_ = 0u; d_ < STEPS; d_++) {                     \
+        const uint from = min(C.unit + d_ * S.stride, C.most);            \
         const uint of_row = WINDOWED ? S.units : S.x_units;               \
         weights = WeightVecs(S.weights);                                  \
-        held[2u * (D)] = weight_unit(C.row, of_row, from);                \
-        held[2u * (D) + 1u] = weight_unit(C.other, of_row, from);         \
+        TO[2u * d_] = weight_unit(C.row, of_row, from);                   \
+        TO[2u * d_ + 1u] = weight_unit(C.other, of_row, from);            \
     }
+#define KEEP_CHUNK(TO, FROM)                                              \
+    [[unroll]] for (uint d_ = 0u; d_ < 2u * STEPS; d_++) TO[d_] = FROM[d_];
 
-#if defined(WEIGHT_BLOCKS)
+#if defined(WEIGHT_BLOCKS) && !defined(DOTS)
 WeightPart add_run(WeightUnit unit, uint run, vec4 x_0, vec4 x_1, float of_x, WeightPart part)
 {
     const vec4 n_0 = weight_numbers(unit, run * 2u), n_1 = weight_numbers(unit, run * 2u + 1u);
@@ -100,7 +102,20 @@ WeightPart add_run(WeightUnit unit, uint run, vec4 x_0, vec4 x_1, float of_x, We
 // Two units of a pair times x at unit u; sums in the order of staged_matvec.comp.
 void multiply(WeightUnit first, WeightUnit second, uint u, uint units, inout SUM sum[2])
 {
-#if defined(WEIGHT_BLOCKS)
+#if defined(DOTS)
+    float part[2] = float[](0.0, 0.0);
+    [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
+        const uint kept = run * units + u;
+        const uvec4 high = DOT_HIGH(kept);
+        const uvec2 low = DOT_LOW(kept);
+        const float of_run = DOT_SCALES > 1u ? DOT_SCALE(kept) : 1.0;
+        part[0] = dot_run(first, run, high, low, of_run, part[0]);
+        part[1] = dot_run(second, run, high, low, of_run, part[1]);
+    }
+    const float scale = DOT_SCALES > 1u ? 1.0 : DOT_SCALE(u);
+    sum[0] = dot_end(part[0], scale, sum[0]);
+    sum[1] = dot_end(part[1], scale, sum[1]);
+#elif defined(WEIGHT_BLOCKS)
     WeightPart of_unit[2] = WeightPart[](WeightPart(0.0), WeightPart(0.0));
     const WEIGHT_RUN_SUMS sums = run_sums[u];
     [[unroll]] for (uint run = 0u; run < WEIGHT_RUNS; run++) {
@@ -129,10 +144,10 @@ struct Sums {
     SUM sum[2];
 };
 
-#define MULTIPLY_STEP(S, SUMS, D)                                                                          \
-    {                                                                                                      \
-        const uint unit = SUMS.unit + (D) * S.stride;                                                      \
-        if (unit < S.x_units) multiply(held[2u * (D)], held[2u * (D) + 1u], unit, S.x_units, SUMS.sum);    \
+#define MULTIPLY_CHUNK(FROM, S, SUMS)                                                                      \
+    [[unroll]] for (uint d_ = 0u; d_ < STEPS; d_++) {                                                      \
+        const uint unit = SUMS.unit + d_ * S.stride;                                                       \
+        if (unit < S.x_units) multiply(FROM[2u * d_], FROM[2u * d_ + 1u], unit, S.x_units, SUMS.sum);      \
     }
 
 // True: the pair has ended, and what the lane has summed of the window is for TAKE_TURNS.

@@ -2,7 +2,9 @@
 // staged_matvec.comp keeps it, or the inputs of the GSA step.
 void put(uint i, uint units, vec4 value)
 {
-#if defined(WEIGHT_BLOCKS)
+#if defined(DOTS)
+    dot_put(0u, units, i, value);
+#elif defined(WEIGHT_BLOCKS)
     staged[i + i / WEIGHT_QUAD_VECS * 2u] = value; // as weight_staged
     const float mine = sum_of(value); // a unit has vecs i and i + 2 of a run
     precise const float both = mine + subgroupShuffleXor(mine, 2u);
@@ -13,10 +15,21 @@ void put(uint i, uint units, vec4 value)
 #endif
 }
 
-// What the last units have beyond the row.
+// Vecs that lanes put: where those that lie together are put together, those beyond x as well.
+uint n_put(uint x_vecs, uint units)
+{
+#if defined(DOTS)
+    return units * WEIGHT_VECS;
+#else
+    return x_vecs;
+#endif
+}
+
+// What the last units have beyond the row and was not put.
 void put_padding(uint x_vecs, uint units)
 {
-#if defined(WEIGHT_BLOCKS)
+#if defined(DOTS)
+#elif defined(WEIGHT_BLOCKS)
     for (uint i = x_vecs + lane; i < units / 4u * WEIGHT_QUAD_VECS; i += INVOCATIONS) {
         const uint run = i % WEIGHT_QUAD_VECS / 8u, u = i / WEIGHT_QUAD_VECS * 4u + i / 4u % 2u * 2u + i % 2u;
         staged[i + i / WEIGHT_QUAD_VECS * 2u] = vec4(0.0);
@@ -28,11 +41,12 @@ void put_padding(uint x_vecs, uint units)
 }
 
 // Squares are summed by runs of LANES vecs.
-void stage_normed_vec(uint i, uint units, vec4 value, vec4 weight)
+void stage_normed_vec(uint i, uint x_vecs, uint units, vec4 value, vec4 weight)
 {
+    if (i >= x_vecs) value = vec4(0.0);
     precise const vec4 square = value * value;
     precise const float all = subgroupAdd(sum_of(square));
-    if (gl_SubgroupInvocationID == 0u) squares[i / LANES] = all;
+    if (gl_SubgroupInvocationID == 0u && i < x_vecs) squares[i / LANES] = all;
     put(i, units, value * weight);
 }
 
@@ -41,7 +55,8 @@ void stage_normed(Phase p, uint x_vecs, uint units)
     const uint x = place(p, GSA_RESIDENT_X);
     const uvec2 norm = address(p, GSA_RESIDENT_NORM);
     const bool weighted = (norm.x | norm.y) != 0u;
-    for (uint first = lane; first < x_vecs; first += NORMED_AHEAD * INVOCATIONS) {
+    const uint n = n_put(x_vecs, units);
+    for (uint first = lane; first < n; first += NORMED_AHEAD * INVOCATIONS) {
         vec4 weight[NORMED_AHEAD];
         uint from[4u * NORMED_AHEAD], word[4u * NORMED_AHEAD];
         [[unroll]] for (uint j = 0u; j < NORMED_AHEAD; j++) {
@@ -53,8 +68,8 @@ void stage_normed(Phase p, uint x_vecs, uint units)
         [[unroll]] for (uint j = 0u; j < NORMED_AHEAD; j++) {
             vec4 value;
             [[unroll]] for (uint e = 0u; e < 4u; e++) value[e] = post_value(word[4u * j + e]);
-            if (first + j * INVOCATIONS < x_vecs)
-                stage_normed_vec(first + j * INVOCATIONS, units, value, weighted ? weight[j] : vec4(1.0));
+            if (first + j * INVOCATIONS < n)
+                stage_normed_vec(first + j * INVOCATIONS, x_vecs, units, value, weighted ? weight[j] : vec4(1.0));
         }
     }
 }
@@ -64,10 +79,11 @@ void stage_first(Phase p)
 {
     const uint x_vecs = field(p, GSA_RESIDENT_X_VECS), units = weight_units(x_vecs);
     const uvec2 norm = address(p, GSA_RESIDENT_NORM);
-    for (uint i = lane; i < x_vecs; i += INVOCATIONS) {
+    for (uint i = lane; i < n_put(x_vecs, units); i += INVOCATIONS) {
+        const uint at = min(i, x_vecs - 1u);
         vec4 weight = vec4(1.0);
-        if ((norm.x | norm.y) != 0u) weight = Vecs(norm).v[i];
-        stage_normed_vec(i, units, Vecs(uvec2(push.x_lo, push.x_hi)).v[i], weight);
+        if ((norm.x | norm.y) != 0u) weight = Vecs(norm).v[at];
+        stage_normed_vec(i, x_vecs, units, Vecs(uvec2(push.x_lo, push.x_hi)).v[at], weight);
     }
     put_padding(x_vecs, units);
     barrier();
@@ -75,8 +91,8 @@ void stage_first(Phase p)
 
 void stage_plain(Phase p, uint x_vecs, uint units)
 {
-    const uint x = place(p, GSA_RESIDENT_X);
-    for (uint first = lane; first < x_vecs; first += PLAIN_AHEAD * INVOCATIONS) {
+    const uint x = place(p, GSA_RESIDENT_X), n = n_put(x_vecs, units);
+    for (uint first = lane; first < n; first += PLAIN_AHEAD * INVOCATIONS) {
         uint from[4u * PLAIN_AHEAD], word[4u * PLAIN_AHEAD];
         [[unroll]] for (uint j = 0u; j < 4u * PLAIN_AHEAD; j++)
             from[j] = x + post_vec(min(first + j / 4u * INVOCATIONS, x_vecs - 1u)) + j % 4u * LANES;
@@ -84,7 +100,8 @@ void stage_plain(Phase p, uint x_vecs, uint units)
         [[unroll]] for (uint j = 0u; j < PLAIN_AHEAD; j++) {
             vec4 value;
             [[unroll]] for (uint e = 0u; e < 4u; e++) value[e] = post_value(word[4u * j + e]);
-            if (first + j * INVOCATIONS < x_vecs) put(first + j * INVOCATIONS, units, value);
+            if (first + j * INVOCATIONS >= x_vecs) value = vec4(0.0);
+            if (first + j * INVOCATIONS < n) put(first + j * INVOCATIONS, units, value);
         }
     }
 }

@@ -7,7 +7,8 @@
 //   STEP_K(K) STEP_G(M)                   single ones
 //   STEP_PARTIAL4(R, T, I)                what query head R read of tile T of the key memory, by fours of slots
 //   STEP_STATE(I)                         vec4 I of the state, read and written
-//   STEP_PART(I)                          if it has room in shared memory for HEADS * GSA_MIXER_GROUP vectors: one of them
+//   STEP_PART(I), STEP_FLOAT(I)           if it has room in shared memory for HEADS * GSA_MIXER_GROUP vectors and for
+//                                         STEP_FLOATS floats: one of them
 #include "exp.glsl"
 #include "decay.glsl"
 
@@ -15,13 +16,19 @@ const uint GROUP = GSA_MIXER_GROUP;
 const uint QUADS = 4u;           // of a column tile
 const uint MAX_SLOTS = 32u * HELD;
 
-shared float base[MAX_SLOTS], small[MAX_SLOTS], strength[MAX_SLOTS];
-shared float score[HEADS * MAX_SLOTS];
+
+const uint STEP_FLOATS = (3u + HEADS) * MAX_SLOTS + HEADS * GROUP / 4u;
 #if !defined(STEP_PART) // of scores, later of o
 shared vec4 parts[HEADS * GROUP];
+shared float floats[STEP_FLOATS];
 #define STEP_PART(I) parts[I]
+#define STEP_FLOAT(I) floats[I]
 #endif
-shared float dot_part[HEADS * GROUP / 4u]; // no subgroup is smaller than 4
+#define BASE(S) STEP_FLOAT(S)
+#define SMALL(S) STEP_FLOAT(MAX_SLOTS + (S))
+#define STRENGTH(S) STEP_FLOAT(2u * MAX_SLOTS + (S))
+#define SCORE(R, S) STEP_FLOAT(3u * MAX_SLOTS + (R) * MIX_M + (S))
+#define DOT_PART(I) STEP_FLOAT((3u + HEADS) * MAX_SLOTS + (I)) // no subgroup is smaller than 4
 
 // The task's columns of the value memory, which begins at vec hv and has v0 quads before the task.
 void step_load(uint lane, uint hv, uint v0, out vec4 held[HELD])
@@ -65,9 +72,9 @@ void step_scores(uint lane)
         }
         if (lane < M) {
             const vec2 pair = decay_pair(log_a);
-            base[lane] = pair.x;
-            small[lane] = pair.y;
-            strength[lane] = one_minus_exp(log_a);
+            BASE(lane) = pair.x;
+            SMALL(lane) = pair.y;
+            STRENGTH(lane) = one_minus_exp(log_a);
         }
         [[unroll]] for (uint r = 0u; r < HEADS; r++) {
             precise float product = 0.0;
@@ -77,7 +84,7 @@ void step_scores(uint lane)
                 [[unroll]] for (uint i = 0u; i < 4u; i++) product = fma(q[i], other[i], product);
             }
             precise const float all = subgroupAdd(product);
-            if (gl_SubgroupInvocationID == 0u) dot_part[r * MIX_SUBGROUPS + gl_SubgroupID] = all;
+            if (gl_SubgroupInvocationID == 0u) DOT_PART(r * MIX_SUBGROUPS + gl_SubgroupID) = all;
             STEP_PART(r * GROUP + lane) = sum[r];
         }
     }
@@ -86,22 +93,22 @@ void step_scores(uint lane)
         const uint r = i / M, m = i % M;
         precise float sum = 0.0, product = 0.0;
         for (uint y = 0u; y < deep; y++) sum += STEP_PART(r * GROUP + y * across + m / 4u)[m % 4u];
-        for (uint j = 0u; j < MIX_SUBGROUPS; j++) product += dot_part[r * MIX_SUBGROUPS + j];
-        score[i] = decay_apply(vec2(base[m], small[m]), sum, strength[m] * product);
+        for (uint j = 0u; j < MIX_SUBGROUPS; j++) product += DOT_PART(r * MIX_SUBGROUPS + j);
+        SCORE(0u, i) = decay_apply(vec2(BASE(m), SMALL(m)), sum, STRENGTH(m) * product);
     }
     barrier();
     for (uint r = gl_SubgroupID; r < HEADS && lane < GROUP; r += MIX_SUBGROUPS) {
         float largest = -3.4e38;
         precise float sum = 0.0;
-        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) largest = max(largest, score[r * M + m]);
+        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) largest = max(largest, SCORE(r, m));
         largest = subgroupMax(largest);
         for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) {
-            const float e = exp_neg(score[r * M + m] - largest);
-            score[r * M + m] = e;
+            const float e = exp_neg(SCORE(r, m) - largest);
+            SCORE(r, m) = e;
             sum += e;
         }
         precise const float all = subgroupAdd(sum);
-        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) score[r * M + m] /= all;
+        for (uint m = gl_SubgroupInvocationID; m < M; m += MIX_LANES) SCORE(r, m) /= all;
     }
     barrier();
 }
@@ -126,9 +133,9 @@ void step_values(uint lane, uint hv, uint v0, vec4 value, vec4 held[HELD])
         if (m >= M || !inside) continue;
         vec4 h;
         [[unroll]] for (uint j = 0u; j < 4u; j++)
-            h[j] = decay_apply(vec2(base[m], small[m]), held[i][j], strength[m] * value[j]);
+            h[j] = decay_apply(vec2(BASE(m), SMALL(m)), held[i][j], STRENGTH(m) * value[j]);
         STEP_STATE(hv + m * v_quads + v) = h;
-        [[unroll]] for (uint r = 0u; r < HEADS; r++) mix_[r] = fma(vec4(score[r * M + m]), h, mix_[r]);
+        [[unroll]] for (uint r = 0u; r < HEADS; r++) mix_[r] = fma(vec4(SCORE(r, m)), h, mix_[r]);
     }
     [[unroll]] for (uint r = 0u; r < HEADS; r++) {
         for (uint far = QUADS; far < MIX_LANES; far *= 2u) {
@@ -158,6 +165,6 @@ vec4 step_key(uint at, uint k0, vec4 old)
     const float key = STEP_K(k0 + at * 4u / MIX_M);
     vec4 result;
     [[unroll]] for (uint i = 0u; i < 4u; i++)
-        result[i] = decay_apply(vec2(base[m + i], small[m + i]), old[i], strength[m + i] * key);
+        result[i] = decay_apply(vec2(BASE(m + i), SMALL(m + i)), old[i], STRENGTH(m + i) * key);
     return result;
 }

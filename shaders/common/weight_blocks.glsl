@@ -9,7 +9,7 @@
 // neighbouring units read x in whole cache lines, and what a unit has of a run shares one scale. Its vec v is vec v % 2
 // of what it has of run v / 2:
 //   q8_0  the four signed bytes of word v
-//   else  the low (v % 2 = 0) or high halves of the four bytes of word v / 2
+//   else  the low (v % 2 = 0) or high halves of the four bytes of word v / 2; of q4_0 signed
 // Bytes 0 .. 3 of a word belong to columns 0, 2, 1, 3 of its vec: bytes 0 and 2, at the place of two halves, are neighbours.
 // Planes:
 //   q8_0  f16 scale of each run
@@ -45,8 +45,12 @@
 #else
 #define WEIGHT_CENTRE 384.0
 #endif
+#if defined(WEIGHT_Q4_0)
+#define WEIGHT_HALVES_64 0x54805480u // and turns the sign bits over
+#else
 #define WEIGHT_HALVES_64 0x54005400u
-#define WEIGHT_HALVES_384 0x5e005e00u // and turns the sign bits over
+#endif
+#define WEIGHT_HALVES_384 0x5e005e00u // the same
 
 // Sums of x over what a unit has of each run.
 #if defined(WEIGHT_Q8_0)
@@ -187,7 +191,7 @@ WeightUnit weight_nothing()
 // Bits 4 .. 9 of each half: the numbers of bytes 0, 2 and 1, 3.
 vec4 weight_from_halves(uint first, uint second)
 {
-    return vec4(unpackHalf2x16(first | WEIGHT_HALVES_64), unpackHalf2x16(second | WEIGHT_HALVES_64));
+    return vec4(unpackHalf2x16(first ^ WEIGHT_HALVES_64), unpackHalf2x16(second ^ WEIGHT_HALVES_64));
 }
 
 // Four numbers out of their word, the half of its bytes, and of q6_k their two upper bits in the low bits of each byte.

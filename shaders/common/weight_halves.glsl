@@ -122,10 +122,10 @@ uvec2 weight_four_halves(uint word, uint upper, uint s, WEIGHT_SCALE scale)
         weight_scaled((word >> 8 & 0x00ff00ffu) ^ 0x64806480u, 1152.0, scale));
 #elif defined(WEIGHT_Q4_0)
     if (s == 0u)
-        return uvec2(weight_scaled((word & 0x000f000fu) | 0x64006400u, 1032.0, scale),
-            weight_scaled((word >> 8 & 0x000f000fu) | 0x64006400u, 1032.0, scale));
-    return uvec2(weight_scaled((word & 0x00f000f0u) | 0x54005400u, 72.0, scale),
-        weight_scaled((word >> 8 & 0x00f000f0u) | 0x54005400u, 72.0, scale));
+        return uvec2(weight_scaled((word & 0x000f000fu) ^ 0x64086408u, 1032.0, scale),
+            weight_scaled((word >> 8 & 0x000f000fu) ^ 0x64086408u, 1032.0, scale));
+    return uvec2(weight_scaled((word & 0x00f000f0u) ^ 0x54805480u, 72.0, scale),
+        weight_scaled((word >> 8 & 0x00f000f0u) ^ 0x54805480u, 72.0, scale));
 #elif defined(WEIGHT_Q4_K)
     if (s == 0u) word <<= 4;
     return uvec2(weight_scaled((word & 0x00f000f0u) | 0x54005400u, scale),

@@ -37,7 +37,7 @@ static void mixer(gsai_recorder *r, const gsai_config *c, const gsai_layer_weigh
         .label = "matmul o"};
 
     const gsai_step_args step = {c, &qkvf, &s->qkvf, s->o, state, work, s->gsa};
-    if (p->product_class == GSAI_ROWS_ONE && gsai_op_gsa_whole_step(r, &step)) {
+    if (gsai_rows_are_single(p->product_class) && gsai_op_gsa_whole_step(r, &step)) {
         gsai_op_norm_matmul(r, &output);
         return;
     }

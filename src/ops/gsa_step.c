@@ -192,6 +192,7 @@ bool gsai_op_gsa_whole_step(gsai_recorder *r, const gsai_step_args *a)
                                   .n_cols = p->w->n_cols,
                                   .n_rows = part->n_rows,
                                   .T = p->T,
+                                  .few = few,
                                   .is_normed = true,
                                   .step = &step,
                                   .label = p->label});

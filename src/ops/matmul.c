@@ -216,7 +216,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
                                       .label = label});
             } else if (tiles) {
                 tiled(&m, T, n, n_rows);
-            } else if (rows == GSAI_ROWS_ONE && gsai_staged_serves(r, part->type, w->n_cols)) {
+            } else if (gsai_rows_are_single(rows) && gsai_staged_serves(r, part->type, w->n_cols)) {
                 gsai_staged_record(r, &(gsai_staged_args){.y = y,
                                           .x = x,
                                           .part = part,
@@ -224,6 +224,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
                                           .first_row = n,
                                           .n_rows = n_rows,
                                           .T = T,
+                                          .few = rows == GSAI_ROWS_FEW_SINGLE,
                                           .accumulate = accumulate,
                                           .label = label});
             } else {

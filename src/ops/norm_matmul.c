@@ -12,7 +12,7 @@ bool gsai_norm_matmul_fuses(gsai_recorder *r, const gsai_norm_matmul_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
 
-    if (a->rows != GSAI_ROWS_ONE || a->pre_silu || a->w->n_cols % 4 != 0 || (a->swiglu && a->w->n_parts != 1))
+    if (!gsai_rows_are_single(a->rows) || a->pre_silu || a->w->n_cols % 4 != 0 || (a->swiglu && a->w->n_parts != 1))
         return false;
     for (uint32_t i = 0; i < a->w->n_parts; i++) {
         const gsai_type type = a->w->parts[i].type;
@@ -159,6 +159,7 @@ static void record_slice(gsai_recorder *r, const gsai_norm_matmul_args *a, const
                                   .first_row = rows->first,
                                   .n_rows = rows->n,
                                   .T = a->T,
+                                  .few = a->rows == GSAI_ROWS_FEW_SINGLE,
                                   .is_normed = true,
                                   .accumulate = a->accumulate,
                                   .swiglu = a->swiglu,

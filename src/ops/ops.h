@@ -50,8 +50,13 @@ uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte unit
 /* n_rows rows as a file holds them to n_rows rows on the device. dst may be memory that is slow to read: it is not. */
 void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
 
-/* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. */
-typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY } gsai_row_class;
+/* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. Products of
+ * a few may be by the kernels of single rows, with bits of their own. */
+typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY, GSAI_ROWS_FEW_SINGLE } gsai_row_class;
+static inline bool gsai_rows_are_single(gsai_row_class rows)
+{
+    return rows == GSAI_ROWS_ONE || rows == GSAI_ROWS_FEW_SINGLE;
+}
 #define GSAI_FEW_MAX 8u
 static inline gsai_row_class gsai_row_class_of(uint32_t chunk_rows)
 {

@@ -84,7 +84,7 @@ static void q4_0_block(const uint8_t *from, uint32_t b, pair *to)
 {
     uint32_t vecs[8];
     for (uint32_t p = 0; p < 4; p++) {
-        vecs[p] = word_at(from + 2 + 4 * p);
+        vecs[p] = word_at(from + 2 + 4 * p) ^ 0x88888888u; /* n to n - 8 */
         vecs[p + 4] = vecs[p] >> 4;
     }
     put_run(to, b, vecs);

@@ -11,9 +11,15 @@
 static const char *const op_of_type[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
     "resident_q4_0", "resident_q4_k", "resident_q6_k"};
 
-const gsai_variant *gsai_resident_variant(const gsa_device *dev, gsai_type type)
+static const char *op_of(const gsai_resident_shape *s)
 {
-    return gsai_variant_pick(dev, op_of_type[type]);
+    if (!s->dots) return op_of_type[s->type];
+    return s->type == GSAI_Q8_0 ? "resident_dots_q8_0" : "resident_dots_q4_0";
+}
+
+const gsai_variant *gsai_resident_variant(const gsa_device *dev, const gsai_resident_shape *s)
+{
+    return gsai_variant_pick(dev, op_of(s));
 }
 
 /* --- the list of phases --- */
@@ -127,7 +133,7 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const uint32_t set = (uint32_t)gsai_resident_set_words(c, s->lanes), odd = a->run % 2;
     const post_places places = places_of(c, s->lanes);
     const uint64_t post = gsai_range_address(a->post) + 4ull * (GSA_RESIDENT_LINE + (odd ? set : 0));
-    const gsai_variant *v = gsai_op_variant(r, op_of_type[s->type]);
+    const gsai_variant *v = gsai_op_variant(r, op_of(s));
     if (!v || !gsai_op_check_words(r, "resident", "work", &a->work->range, a->work->chunks, GSA_WORK_STRIDE)) return;
     const struct gsa_resident_push push = {
         .max_polls = s->max_polls,

@@ -16,7 +16,9 @@ typedef struct gsai_resident_layer {
 
 /* The shape of the dispatch, fixed for a model on a device. */
 typedef struct gsai_resident_shape {
-    gsai_type type; /* of all layers' matrices */
+    gsai_type type;  /* of all layers' matrices */
+    bool dots;       /* products are of integers, as the plain pass's */
+    uint32_t scales; /* then: of a unit's columns of x */
     uint32_t n_groups, invocations, lanes, steps, max_polls;
     uint32_t tile; /* rows of the key memory behind a partial score */
     uint32_t split_log[GSAI_RESIDENT_PRODUCTS], loads[GSAI_RESIDENT_PRODUCTS];
@@ -28,14 +30,20 @@ typedef struct gsai_resident_shape {
     uint32_t ahead[2]; /* vecs of x, with a norm and without, that an invocation waits for at a time */
 } gsai_resident_shape;
 
-/* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of
- * states are not looked at. groups: how many where neither the settings nor the number of cores tells; 0: refuse then.
- * same_bits: only where the plain pass sums in the same order. */
-gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
-    uint32_t groups, bool same_bits, gsai_resident_shape *out);
+/* Which kernel: the one that sums as the plain pass does, or, for its question, one of both. */
+typedef enum gsai_resident_bits {
+    GSAI_RESIDENT_PLAIN_BITS,
+    GSAI_RESIDENT_FLOATS,
+    GSAI_RESIDENT_DOTS
+} gsai_resident_bits;
 
-/* The kernel for a type of weights; NULL: masked, lacks a capability, or wrong. */
-const gsai_variant *gsai_resident_variant(const gsa_device *dev, gsai_type type);
+/* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of
+ * states are not looked at. groups: how many where neither the settings nor the number of cores tells; 0: refuse then. */
+gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
+    uint32_t groups, gsai_resident_bits bits, gsai_resident_shape *out);
+
+/* The kernel of a shape; NULL: masked, lacks a capability, or wrong. */
+const gsai_variant *gsai_resident_variant(const gsa_device *dev, const gsai_resident_shape *s);
 
 /* The list of phases and what each workgroup has of them, for one page of states; with GSAI_RESIDENT_MOST phases it has
  * room for any shape's. */

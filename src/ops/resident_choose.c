@@ -46,17 +46,21 @@ static gsa_status cannot(const char *why)
     return gsai_fail(GSA_ERROR_UNSUPPORTED, "resident step: %s", why);
 }
 
-static gsa_status check_matrices(
-    const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers, bool same_bits, gsai_type type)
+static gsa_status check_matrices(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
+    gsai_resident_bits bits, gsai_resident_shape *s)
 {
+    s->dots = bits == GSAI_RESIDENT_DOTS ||
+              (bits == GSAI_RESIDENT_PLAIN_BITS && gsai_staged_dots(dev, s->type, layers[0].qkvf->n_cols));
+    s->scales = gsai_staged_scales(dev, s->type);
     for (uint32_t i = 0; i < c->n_layers; i++) {
         const gsai_matrix *all[] = {layers[i].qkvf, layers[i].o, layers[i].gate_up, layers[i].down};
         for (uint32_t j = 0; j < PRODUCTS; j++) {
-            if (all[j]->n_parts != 1 || all[j]->parts[0].type != type)
+            if (all[j]->n_parts != 1 || all[j]->parts[0].type != s->type)
                 return cannot("a layer's matrices are of several types or too large for one binding");
             if (all[j]->n_cols % 4 != 0 || all[j]->n_rows % 2 != 0) return cannot("odd rows or columns");
             if (gsai_range_address(all[j]->parts[0].range) % 16 != 0) return cannot("addresses are not in 16 bytes");
-            if (same_bits && !gsai_staged_chosen(dev, type, all[j]->n_cols))
+            if (bits == GSAI_RESIDENT_PLAIN_BITS && (!gsai_staged_chosen(dev, s->type, all[j]->n_cols) ||
+                                                        gsai_staged_dots(dev, s->type, all[j]->n_cols) != s->dots))
                 return cannot("the plain pass of this device sums in another order");
         }
     }
@@ -65,11 +69,11 @@ static gsa_status check_matrices(
 
 static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
-    const uint32_t heads = c->H / c->G, slots = (c->M + 31) / 32 * 32;
-    const uint64_t floats = 4ull * s->x_held + s->run_sums + 2ull * s->parts + s->squares + s->queries +
+    const uint64_t sums =
+        s->dots ? 2ull * s->run_sums + s->run_sums / gsai_staged_runs(s->type) * s->scales : s->run_sums;
+    const uint64_t floats = 4ull * s->x_held + sums + 2ull * s->parts + s->squares + s->queries +
                             s->n_phases * (GSA_RESIDENT_STRIDE(s->n_phases) + GSA_RESIDENT_SHARE) +
-                            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 32 + 3 * slots +
-                            heads * (slots + GSA_MIXER_GROUP / 4);
+                            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 32;
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
 }
 
@@ -82,9 +86,11 @@ static uint32_t at_a_time(uint32_t n, uint32_t invocations, uint32_t most)
 /* Room in shared memory: the most that any phase of any group needs. shares: room for one phase. */
 static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PRODUCTS], uint32_t *shares)
 {
-    const uint32_t R = c->H / c->G, runs = s->type == GSAI_Q8_0 ? 2 : 4;
-    uint32_t widest[2] = {0, 0}; /* vecs of x, with a norm and without */
-    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4 + R * GSA_MIXER_GROUP;
+    const uint32_t R = c->H / c->G, runs = gsai_staged_runs(s->type);
+    uint32_t widest[2] = {0, 0};                  /* vecs of x, with a norm and without */
+    const uint32_t slots = (c->M + 31) / 32 * 32; /* the step's inputs, then what common/step_mix.glsl asks for */
+    s->x_held = (R * (c->K / s->tile) * c->M + R * c->K + c->K + c->M + 16) / 4 + R * GSA_MIXER_GROUP +
+                ((3 + R) * slots + R * GSA_MIXER_GROUP / 4) / 4;
     s->memory_at = 0;
     s->run_sums = s->parts = s->queries = s->squares = 1;
     for (uint32_t i = 0; i < s->n_phases; i++) {
@@ -92,7 +98,10 @@ static void find_room(gsai_resident_shape *s, const gsai_config *c, const produc
         const product *of = &p[f.product];
         const gsai_resident_columns x = gsai_resident_columns_of(s, &f, of->w->n_cols);
         const bool blocks = gsai_type_is_quantised(s->type);
-        const uint32_t held = blocks ? x.units / 4 * (8 * runs + 2) : s->type == GSAI_F32 ? x.units : x.units * 2;
+        const uint32_t held = s->dots               ? x.units * runs
+                              : blocks              ? x.units / 4 * (8 * runs + 2)
+                              : s->type == GSAI_F32 ? x.units
+                                                    : x.units * 2;
         const uint32_t squares = (x.vecs + s->lanes - 1) / s->lanes;
         if (held > s->x_held) s->x_held = held;
         if (i == 0) s->memory_at = held;
@@ -173,15 +182,14 @@ static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, ui
 }
 
 gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
-    uint32_t groups, bool same_bits, gsai_resident_shape *out)
+    uint32_t groups, gsai_resident_bits bits, gsai_resident_shape *out)
 {
-    const gsai_type type = layers[0].qkvf->parts[0].type;
-    gsai_resident_shape s = {.type = type};
+    gsai_resident_shape s = {.type = layers[0].qkvf->parts[0].type};
     product p[PRODUCTS];
 
     if (c->half_state) return cannot("states of f16");
-    gsa_status status = check_matrices(dev, c, layers, same_bits, type);
-    if (status == GSA_OK) status = choose_groups(dev, gsai_resident_variant(dev, type), groups, &s);
+    gsa_status status = check_matrices(dev, c, layers, bits, &s);
+    if (status == GSA_OK) status = choose_groups(dev, gsai_resident_variant(dev, &s), groups, &s);
     if (status != GSA_OK) return status;
     s.tile = gsai_gsa_step_tile(dev, c, layers[0].qkvf, 0);
     if (s.tile < GSAI_RESIDENT_LEAST_TILE || s.tile % 2 != 0)

@@ -10,6 +10,10 @@ static const char *const product_of_type[GSAI_N_TYPES] = {"staged_matvec_f32", "
     "staged_matvec_bf16", "staged_matvec_q8_0", "staged_matvec_q4_0", "staged_matvec_q4_k", "staged_matvec_q6_k"};
 static const char *const step_of_type[GSAI_N_TYPES] = {"staged_step_f32", "staged_step_f16", "staged_step_bf16",
     "staged_step_q8_0", "staged_step_q4_0", "staged_step_q4_k", "staged_step_q6_k"};
+static const char *const dots_of_type[GSAI_N_TYPES] = {
+    [GSAI_Q8_0] = "staged_dots_q8_0", [GSAI_Q4_0] = "staged_dots_q4_0"};
+static const char *const dots_step_of_type[GSAI_N_TYPES] = {
+    [GSAI_Q8_0] = "staged_dots_step_q8_0", [GSAI_Q4_0] = "staged_dots_step_q4_0"};
 static const char *const plain_of_type[GSAI_N_TYPES] = {"norm_matvec_f32", "norm_matvec_f16", "norm_matvec_bf16",
     "norm_matvec_q8_0", "norm_matvec_q4_0", "norm_matvec_q4_k", "norm_matvec_q6_k"};
 
@@ -25,10 +29,74 @@ bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols)
     return gsai_staged_chosen(dev, type, n_cols);
 }
 
+/* Bytes of shared memory that a row of x takes. */
+static uint64_t x_bytes(const gsa_device *dev, gsai_type type, uint32_t n_cols, bool dots)
+{
+    const uint64_t x_vecs = n_cols / 4, units = gsai_matrix_row_units(type, n_cols);
+    if (dots) return 4 * (6 * gsai_staged_runs(type) + gsai_staged_scales(dev, type)) * units;
+    return 16 * (gsai_type_is_quantised(type) ? x_vecs * 5 / 4 + 68 : x_vecs + 1);
+}
+
+/* Rows of x that fit shared memory at once, beside sums and squares. */
+static uint32_t most_rows(const gsa_device *dev, gsai_type type, uint32_t n_cols, bool dots)
+{
+    const uint64_t others = 2048, most = dev->caps.max_shared_bytes;
+    return most < others ? 0 : (uint32_t)((most - others) / x_bytes(dev, type, n_cols, dots));
+}
+
+uint32_t gsai_staged_runs(gsai_type type)
+{
+    return type == GSAI_Q8_0 ? 2 : 4;
+}
+
+uint32_t gsai_staged_scales(const gsa_device *dev, gsai_type type)
+{
+    const uint32_t runs = gsai_staged_runs(type);
+    return 8 * runs <= dev->caps.subgroup_size ? 1 : runs;
+}
+
+bool gsai_staged_has_dots(const gsa_device *dev, gsai_type type)
+{
+    if (!dots_of_type[type] || !gsai_variant_pick(dev, dots_of_type[type]) ||
+        !gsai_variant_pick(dev, dots_step_of_type[type]))
+        return false;
+    return gsai_caps_has(&dev->caps, GSAI_CAP_INTEGER_DOT_FAST) || !gsai_variant_pick(dev, product_of_type[type]);
+}
+
+bool gsai_staged_dots(const gsa_device *dev, gsai_type type, uint32_t n_cols)
+{
+    return gsai_staged_has_dots(dev, type) && most_rows(dev, type, n_cols, true) > 0;
+}
+
+/* Do products of floats serve a few rows of a chunk? */
+static bool few_by_floats(const gsa_device *dev, gsai_type type)
+{
+    return gsai_variant_pick(dev, product_of_type[type]) && gsai_variant_pick(dev, step_of_type[type]);
+}
+
+/* This call, where a kernel may be forced. */
+static bool with_dots(gsai_recorder *r, const gsai_staged_args *a)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const gsai_variant *forced = gsai_recorder_forced(r);
+    if (forced && strncmp(forced->op, "staged_", 7) == 0) return strncmp(forced->op, "staged_dots", 11) == 0;
+    if (a->few && few_by_floats(dev, a->part->type)) return false;
+    return gsai_staged_dots(dev, a->part->type, a->n_cols);
+}
+
 bool gsai_staged_chosen(const gsa_device *dev, gsai_type type, uint32_t n_cols)
 {
-    if (n_cols % 4 != 0 || !gsai_variant_pick(dev, product_of_type[type])) return false;
+    if (n_cols % 4 != 0 || (!gsai_staged_dots(dev, type, n_cols) && !gsai_variant_pick(dev, product_of_type[type])))
+        return false;
     return dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU || !gsai_variant_pick(dev, plain_of_type[type]);
+}
+
+/* Loads of a lane, one after the other, where every core has its share of n pairs of rows and 16 subgroups for them: what
+ * the last teams of a round leave undone is time. */
+static uint32_t loads_in_turn(uint32_t n, uint32_t cores, uint32_t units, uint32_t lanes, uint32_t split)
+{
+    const uint32_t pairs = (n + cores - 1) / cores, teams = 16 / split;
+    return (pairs + teams - 1) / teams * ((units + lanes * split - 1) / (lanes * split));
 }
 
 /* Measured on an H200 with f16: as many subgroups as 32 for every core, two rows each where there are enough rows,
@@ -50,6 +118,14 @@ gsai_staged_shape gsai_staged_choose(
     while (s.split * 2 * lanes <= s.group_size && (uint64_t)n_out / s.rows * s.split < wave &&
            units >= 2 * least * lanes * s.split)
         s.split *= 2;
+    const uint32_t wide = 16 * lanes; /* the resident step's workgroups */
+    const bool can = wide <= caps->max_invocations && caps->max_subgroups >= 16 && s.split < 16;
+    if (caps->n_cores && can && !swiglu && units >= 2 * least * lanes * s.split &&
+        loads_in_turn(n_out / 2, cores, units, lanes, s.split * 2) * 10 <=
+            loads_in_turn(n_out / 2, cores, units, lanes, s.split) * 9) {
+        s.group_size = wide;
+        s.split *= 2;
+    }
     const uint32_t most_loads = caps->few_registers ? 2 : 4;
     if (step_K && caps->few_registers) { /* a row of the key memory in a register of each invocation */
         s.rows = 1;
@@ -68,24 +144,17 @@ gsai_staged_shape gsai_staged_choose(
     return s;
 }
 
-/* Bytes of shared memory that a row of x takes. */
-static uint64_t x_bytes(gsai_type type, uint32_t n_cols)
-{
-    const uint64_t x_vecs = n_cols / 4;
-    return 16 * (gsai_type_is_quantised(type) ? x_vecs * 5 / 4 + 68 : x_vecs + 1);
-}
-
-static uint64_t shared_of(const gsai_staged_shape *s, const gsai_staged_args *a, uint32_t columns)
+static uint64_t shared_of(
+    const gsa_device *dev, const gsai_staged_shape *s, const gsai_staged_args *a, uint32_t columns, bool dots)
 {
     const uint64_t x_vecs = a->n_cols / 4, loads = s->rows * (a->swiglu ? 2u : 1u);
-    return columns * x_bytes(a->part->type, a->n_cols) +
+    return columns * x_bytes(dev, a->part->type, a->n_cols, dots) +
            4 * columns * (s->group_size / s->lanes * loads + (x_vecs + s->lanes - 1) / s->lanes + s->outputs);
 }
 
 uint32_t gsai_staged_most(const gsa_device *dev, gsai_type type, uint32_t n_cols)
 {
-    const uint64_t others = 2048, most = dev->caps.max_shared_bytes; /* sums and squares */
-    return most < others ? 0 : (uint32_t)((most - others) / x_bytes(type, n_cols));
+    return most_rows(dev, type, n_cols, !few_by_floats(dev, type) && gsai_staged_dots(dev, type, n_cols));
 }
 
 /* Drivers may give all workgroups of a core together little more than the most that one may have: x that takes more than
@@ -98,7 +167,8 @@ static bool is_staged(const gsa_device *dev, const gsai_staged_args *a, uint64_t
 }
 
 /* For several rows of x: what changes no bit. Measured on an H200 with 1.3b. */
-static void suit_several(const gsa_device *dev, const gsai_staged_args *a, uint32_t columns, gsai_staged_shape *s)
+static void suit_several(
+    const gsa_device *dev, const gsai_staged_args *a, uint32_t columns, bool dots, gsai_staged_shape *s)
 {
     const gsai_caps *caps = &dev->caps;
     gsai_staged_shape wide = *s;
@@ -106,7 +176,7 @@ static void suit_several(const gsa_device *dev, const gsai_staged_args *a, uint3
     if (caps->few_registers || a->step) return;
     wide.group_size = 512;
     wide.rows = 1;
-    if (!is_staged(dev, a, shared_of(&wide, a, columns))) {
+    if (!dots && !is_staged(dev, a, shared_of(dev, &wide, a, columns, false))) {
         wide.group_size = 256;
         wide.rows = 2;
         wide.unroll = 1;
@@ -170,7 +240,8 @@ static struct gsa_staged_step_push step_push(const gsai_staged_args *a, const st
 }
 
 /* The default, or for one token what a search has found. */
-static gsai_staged_shape choose(gsai_recorder *r, const gsai_staged_args *a, const gsai_variant *v, uint32_t columns)
+static gsai_staged_shape choose(
+    gsai_recorder *r, const gsai_staged_args *a, const gsai_variant *v, uint32_t columns, bool dots)
 {
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_matrix_part *part = a->part;
@@ -178,7 +249,7 @@ static gsai_staged_shape choose(gsai_recorder *r, const gsai_staged_args *a, con
     if (a->step && a->step->one_chunk) return gsai_staged_choose_few(dev, part->type, n_out, a->n_cols, K, a->T);
     gsai_staged_shape s = gsai_staged_choose(dev, part->type, n_out, a->n_cols, a->swiglu, K);
     if (columns > 1) {
-        suit_several(dev, a, columns, &s);
+        suit_several(dev, a, columns, dots, &s);
         return s;
     }
     const gsai_tunable product = {.variant = v,
@@ -199,18 +270,20 @@ static gsai_staged_shape choose(gsai_recorder *r, const gsai_staged_args *a, con
     return s;
 }
 
-static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, uint32_t n_tokens)
+static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, uint32_t n_tokens, bool dots)
 {
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_matrix_part *part = a->part;
-    const gsai_variant *v = gsai_op_variant(r, a->step ? step_of_type[part->type] : product_of_type[part->type]);
+    const char *const *product = dots ? dots_of_type : product_of_type, *const *step =
+                                                                            dots ? dots_step_of_type : step_of_type;
+    const gsai_variant *v = gsai_op_variant(r, a->step ? step[part->type] : product[part->type]);
     if (!v) return;
     const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->n_cols) / 16);
     const uint32_t n_out = a->swiglu ? a->n_rows / 2 : a->n_rows;
     const uint32_t columns = n_tokens <= 4 ? n_tokens : GSAI_FEW_MAX;
-    const gsai_staged_shape s = choose(r, a, v, columns);
+    const gsai_staged_shape s = choose(r, a, v, columns, dots);
     const uint32_t x_vecs = a->n_cols / 4, unroll = columns >= 4 ? 1 : s.unroll;
-    const bool staged = is_staged(dev, a, shared_of(&s, a, columns));
+    const bool staged = dots || is_staged(dev, a, shared_of(dev, &s, a, columns, false));
     const uint32_t spec[] = {s.group_size, columns, s.rows, unroll, s.split, a->swiglu, s.lanes, a->is_normed, staged,
         x_vecs, a->step && a->step->one_chunk};
     const struct gsa_staged_push push = {
@@ -257,6 +330,12 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
 
 void gsai_staged_record(gsai_recorder *r, const gsai_staged_args *a)
 {
-    for (uint32_t t = 0; t < a->T && gsai_recorder_status(r) == GSA_OK; t += GSAI_FEW_MAX)
-        record(r, a, t, a->T - t < GSAI_FEW_MAX ? a->T - t : GSAI_FEW_MAX);
+    const bool dots = with_dots(r, a);
+    uint32_t step = GSAI_FEW_MAX;
+    if (dots) { /* as many rows at once as fit, for which there is code */
+        const uint32_t most = most_rows(gsai_recorder_device(r), a->part->type, a->n_cols, true);
+        while (step > 1 && step > most) step /= 2;
+    }
+    for (uint32_t t = 0; t < a->T && gsai_recorder_status(r) == GSA_OK; t += step)
+        record(r, a, t, a->T - t < step ? a->T - t : step, dots);
 }

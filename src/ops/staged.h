@@ -26,6 +26,7 @@ typedef struct gsai_staged_args {
     const gsai_matrix_part *part;
     uint32_t n_cols, first_row, n_rows; /* rows of the part; with swiglu all of its pairs */
     uint32_t T;
+    bool few; /* rows of one chunk, with bits of their own: products of floats, which have the shapes for it */
     bool is_normed, accumulate, swiglu;
     gsai_ffn_act act;
     const gsai_staged_step *step; /* NULL: a plain product */
@@ -36,7 +37,13 @@ typedef struct gsai_staged_args {
  * staging are masked: there a workgroup's memory is no faster than any other. */
 bool gsai_staged_serves(gsai_recorder *r, gsai_type type, uint32_t n_cols);
 bool gsai_staged_chosen(const gsa_device *dev, gsai_type type, uint32_t n_cols); /* when nothing is forced */
-/* Rows of x that fit shared memory at once. */
+/* Whether products of that type are of integers, and so have other bits (common/weight_dots.glsl): where the device has
+ * an instruction for them, or the kernels in floats are masked; and of that many columns, where a row of x fits. */
+bool gsai_staged_has_dots(const gsa_device *dev, gsai_type type);
+bool gsai_staged_dots(const gsa_device *dev, gsai_type type, uint32_t n_cols);
+uint32_t gsai_staged_runs(gsai_type type);                          /* of columns in a unit of a block type */
+uint32_t gsai_staged_scales(const gsa_device *dev, gsai_type type); /* of a unit's columns in fixed point */
+/* A few rows that fit shared memory at once. */
 uint32_t gsai_staged_most(const gsa_device *dev, gsai_type type, uint32_t n_cols);
 /* n_out outputs of one weight row, or two with swiglu; step_K: rows of a head's key memory, 0 without the step. Bits depend
  * on split, and with the step on outputs: neither depends on the number of tokens. */

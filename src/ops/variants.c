@@ -13,9 +13,12 @@
 
 #define H16       (GSAI_CAP_STORAGE16)
 
+#define DOTS      (SGS | GSAI_CAP_INTEGER_DOT)
+
 #define KV_WANTS  "workgroups of 512 invocations"
 #define H16_WANTS "16-bit storage, for states of f16"
 #define RES_WANTS "buffers by address, device scope of the memory model"
+#define DOT_WANTS "subgroups of a known size, integer dot product"
 #define CM_WANTS  "cooperative matrices of f16 with f32 sums"
 
 /* op, shader, capabilities, invocations, shared bytes, what it wants in words; best first within an op */
@@ -58,6 +61,10 @@
     X("staged_matvec_q4_0", "staged_matvec_q4_0", SGS, 128, 16384, "subgroups of a known size")                        \
     X("staged_matvec_q4_k", "staged_matvec_q4_k", SGS, 128, 16384, "subgroups of a known size")                        \
     X("staged_matvec_q6_k", "staged_matvec_q6_k", SGS, 128, 16384, "subgroups of a known size")                        \
+    X("staged_dots_q8_0", "staged_dots_q8_0", DOTS, 128, 16384, DOT_WANTS)                                             \
+    X("staged_dots_q4_0", "staged_dots_q4_0", DOTS, 128, 16384, DOT_WANTS)                                             \
+    X("staged_dots_step_q8_0", "staged_dots_step_q8_0", DOTS, 128, 16384, DOT_WANTS)                                   \
+    X("staged_dots_step_q4_0", "staged_dots_step_q4_0", DOTS, 128, 16384, DOT_WANTS)                                   \
     X("staged_step_f32", "staged_step_f32", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                   \
     X("staged_step_f16", "staged_step_f16", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                   \
     X("staged_step_bf16", "staged_step_bf16", SGS, 128, 16384, "subgroups of a known size, 7 buffers")                 \
@@ -74,6 +81,8 @@
     X("resident_q4_0", "resident_q4_0", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_q4_k", "resident_q4_k", RES, 128, 16384, RES_WANTS)                                                    \
     X("resident_q6_k", "resident_q6_k", RES, 128, 16384, RES_WANTS)                                                    \
+    X("resident_dots_q8_0", "resident_dots_q8_0", RES | GSAI_CAP_INTEGER_DOT, 128, 16384, RES_WANTS)                   \
+    X("resident_dots_q4_0", "resident_dots_q4_0", RES | GSAI_CAP_INTEGER_DOT, 128, 16384, RES_WANTS)                   \
     X("resident_keep", "resident_keep", RES, 128, 0, RES_WANTS)                                                        \
     X("matmul_f32", "matmul_f32", 0, 128, 10240, "runs anywhere")                                                      \
     X("matmul_f16", "matmul_f16", 0, 128, 10240, "runs anywhere")                                                      \

@@ -248,6 +248,16 @@ static const gsai_verify_case staged_block_cases[] = {
     {"T 2 N 11264 C 256, swiglu", TOLERANCE, {2, 11264, 256, 11264, 2}},
 };
 
+/* Such that a row of x fits 16 KiB whatever the subgroups. */
+static const gsai_verify_case dots_cases[] = {
+    {"T 1 N 96 C 256", TOLERANCE, {1, 96, 256, 96, 0}},
+    {"T 5 N 129 C 768, parts, added", TOLERANCE, {5, 129, 768, 50, 1}},
+    {"T 1 N 300 C 2080, swiglu", TOLERANCE, {1, 300, 2080, 300, 2}},
+    {"T 9 N 74 C 1024, swiglu with powlu", TOLERANCE, {9, 74, 1024, 74, 3}},
+    {"T 2 N 70 C 2816, added without norm", TOLERANCE, {2, 70, 2816, 70, 5}},
+    {"T 2 N 11264 C 256, swiglu", TOLERANCE, {2, 11264, 256, 11264, 2}},
+};
+
 static const gsai_verify_case matmul_block_cases[] = {
     {"T 9 N 70 C 256", TOLERANCE, {9, 70, 256, 0, 0, GSAI_ROWS_MANY}},
     {"T 65 N 67 C 96 accumulate", TOLERANCE, {65, 67, 96, 0, 1, GSAI_ROWS_MANY}},
@@ -404,6 +414,8 @@ const gsai_verify_set gsai_verify_general[] = {
     SETS_OF_BLOCK_TYPE("matvec", run_matmul, matvec_block_cases),
     SETS_OF_TYPE("staged_matvec", run_norm_matvec, staged_cases),
     SETS_OF_BLOCK_TYPE("staged_matvec", run_norm_matvec, staged_block_cases),
+    SET("staged_dots_q8_0", run_norm_matvec, dots_cases, GSAI_Q8_0),
+    SET("staged_dots_q4_0", run_norm_matvec, dots_cases, GSAI_Q4_0),
     SETS_OF_TYPE("norm_matvec", run_norm_matvec, norm_matvec_cases),
     SETS_OF_BLOCK_TYPE("norm_matvec", run_norm_matvec, norm_matvec_block_cases),
     SETS_OF_TYPE("matmul", run_matmul, matmul_cases),

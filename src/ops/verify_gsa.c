@@ -435,7 +435,7 @@ static const gsai_verify_case cm_half_cases[] = {
     }
 #define STEP_SET(TYPE, CASES, ARG)                                                                                     \
     {                                                                                                                  \
-        "staged_step_" TYPE, run_whole_step, CASES, sizeof CASES / sizeof *CASES, ARG                                  \
+        "staged_" TYPE, run_whole_step, CASES, sizeof CASES / sizeof *CASES, ARG                                       \
     }
 const gsai_verify_set gsai_verify_gsa[] = {
     SET("gate", run_gate, gate_cases),
@@ -448,13 +448,15 @@ const gsai_verify_set gsai_verify_gsa[] = {
     SET("gsa_step_v", run_gsa, step_cases),
     SET("gsa_step_mix", run_whole_step, whole_step_cases),
     SET("gsa_few_mix", run_whole_step, few_cases),
-    STEP_SET("f32", whole_step_cases, GSAI_F32),
-    STEP_SET("f16", whole_step_cases, GSAI_F16),
-    STEP_SET("bf16", whole_step_cases, GSAI_BF16),
-    STEP_SET("q8_0", whole_step_block_cases, GSAI_Q8_0),
-    STEP_SET("q4_0", whole_step_block_cases, GSAI_Q4_0),
-    STEP_SET("q4_k", whole_step_block_cases, GSAI_Q4_K),
-    STEP_SET("q6_k", whole_step_block_cases, GSAI_Q6_K),
+    STEP_SET("step_f32", whole_step_cases, GSAI_F32),
+    STEP_SET("step_f16", whole_step_cases, GSAI_F16),
+    STEP_SET("step_bf16", whole_step_cases, GSAI_BF16),
+    STEP_SET("step_q8_0", whole_step_block_cases, GSAI_Q8_0),
+    STEP_SET("step_q4_0", whole_step_block_cases, GSAI_Q4_0),
+    STEP_SET("step_q4_k", whole_step_block_cases, GSAI_Q4_K),
+    STEP_SET("step_q6_k", whole_step_block_cases, GSAI_Q6_K),
+    STEP_SET("dots_step_q8_0", whole_step_block_cases, GSAI_Q8_0),
+    STEP_SET("dots_step_q4_0", whole_step_block_cases, GSAI_Q4_0),
     SET("gsa_rows_k", run_gsa, rows_cases),
     SET("gsa_rows_v", run_gsa, rows_cases),
     SET("gsa_rows_kv", run_gsa, rows_kv_cases),

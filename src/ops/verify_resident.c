@@ -164,7 +164,9 @@ static void run_resident(gsai_check *c, const gsai_verify_case *k)
     gsai_resident_shape shape;
     gsai_buffer post = {0};
     if (!make_model(c, k, &m)) return;
-    const gsa_status status = gsai_resident_choose(c->dev, &m.c, m.layers, 1, false, &shape);
+    const bool dots = strncmp(gsai_check_op(c), "resident_dots", 13) == 0;
+    const gsa_status status =
+        gsai_resident_choose(c->dev, &m.c, m.layers, 1, dots ? GSAI_RESIDENT_DOTS : GSAI_RESIDENT_FLOATS, &shape);
     if (status != GSA_OK) {
         c->skipped = true;
         return;
@@ -197,5 +199,7 @@ const gsai_verify_set gsai_verify_resident[] = {
     SET("q4_0", block_cases, GSAI_Q4_0),
     SET("q4_k", block_cases, GSAI_Q4_K),
     SET("q6_k", block_cases, GSAI_Q6_K),
+    SET("dots_q8_0", block_cases, GSAI_Q8_0),
+    SET("dots_q4_0", block_cases, GSAI_Q4_0),
 };
 const uint32_t gsai_n_verify_resident = sizeof gsai_verify_resident / sizeof *gsai_verify_resident;

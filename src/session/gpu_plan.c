@@ -33,7 +33,7 @@ static bool batched(const gsai_gpu_engine *e, const gsai_plan_key *key)
 /* The last few rows of a prompt are those of single tokens to the products. */
 static gsai_row_class product_class(const gsai_gpu_engine *e, const gsai_plan_key *key)
 {
-    if (key->rows == GSAI_ROWS_FEW && key->n_rows <= e->most_staged) return GSAI_ROWS_ONE;
+    if (key->rows == GSAI_ROWS_FEW && key->n_rows <= e->most_staged) return GSAI_ROWS_FEW_SINGLE;
     return batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows;
 }
 

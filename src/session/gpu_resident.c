@@ -1,5 +1,6 @@
 /* The resident step in the engine: whether a pass takes it, the memory it needs, and the way back when its workgroups did
  * not all run at once. */
+#include "ops/staged.h"
 #include "session/gpu_engine.h"
 
 #include "util/status.h"
@@ -119,7 +120,7 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     }
     gsa_status status = is_wanted(e->dev, c) ? make_memory(e) : GSA_OK;
     if (status == GSA_OK || status == GSA_ERROR_LIMIT) {
-        if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, true, &s->shape);
+        if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, GSAI_RESIDENT_PLAIN_BITS, &s->shape);
         s->is_there = status == GSA_OK && is_wanted(e->dev, c);
         if (status == GSA_ERROR_UNSUPPORTED || status == GSA_ERROR_LIMIT) {
             gsai_log(
@@ -130,7 +131,7 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
     if (status == GSA_OK && s->is_there) status = upload_tables(e, layers, up);
     if (status == GSA_OK && s->is_there)
         gsai_log(&e->dev->log, GSA_LOG_INFO,
-            "resident step: %u groups of %u invocations, %u units of 16 bytes held by each, %u rows a tile, "
+            "resident step: %u groups of %u invocations, %u units of 16 bytes in turn, %u rows a tile, "
             "%u windows, %u batches",
             s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile, s->shape.windows,
             s->shape.batches);
@@ -183,8 +184,9 @@ void gsai_gpu_resident_destroy(gsai_gpu_engine *e)
 
 bool gsai_gpu_resident_usable(const gsai_gpu_engine *e)
 {
-    return e->resident.is_there && gsai_resident_variant(e->dev, e->resident.shape.type) &&
-           gsai_variant_pick(e->dev, "resident_keep");
+    const gsai_resident_shape *shape = &e->resident.shape;
+    if (!e->resident.is_there || (shape->dots && !gsai_staged_has_dots(e->dev, shape->type))) return false;
+    return gsai_resident_variant(e->dev, shape) && gsai_variant_pick(e->dev, "resident_keep");
 }
 
 gsai_resident_pass gsai_gpu_resident_takes(
@@ -211,7 +213,7 @@ gsai_resident_args gsai_gpu_resident_args(gsai_gpu_engine *e, uint32_t page, con
 
 gsa_status gsai_gpu_resident_undo(gsai_gpu_engine *e)
 {
-    const gsai_variant *v = gsai_resident_variant(e->dev, e->resident.shape.type);
+    const gsai_variant *v = gsai_resident_variant(e->dev, &e->resident.shape);
     gsai_log(&e->dev->log, GSA_LOG_WARNING,
         "resident step: %u workgroups did not all run at once on %s; call by call from now on",
         e->resident.shape.n_groups, e->dev->caps.name);

@@ -1,4 +1,5 @@
 /* Matrix products: every weight type and class of rows, parts, and the promise that a row's bits do not depend on its company. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -236,6 +237,49 @@ static void staged_matvec_rows_in_any_company_keep_their_bits(void **state)
     for (gsai_type type = GSAI_F32; type <= GSAI_Q4_0; type++)
         if (!is_cpu() || type == GSAI_F16 || type == GSAI_Q4_0)
             company_never_changes_bits(type, type, "staged_matvec", cases, N_OF(cases));
+}
+
+/* n: T, N, C, column that is no number, whether it is infinite. */
+static void run_no_number(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], N = k->n[1], C = k->n[2];
+    gsai_tensor tensor;
+    const gsai_matrix w = gsai_check_matrix(c, gsai_check_arg(c), N, C, 0, 0.5f, &tensor);
+    float *x = gsai_check_random(c, (uint64_t)T * C, 2, false);
+    if (!x) return;
+    x[C * (T - 1) + k->n[3]] = k->n[4] ? -INFINITY : NAN;
+    const gsai_rows rx = gsai_check_rows(c, x, T, C, GSAI_CHECK_IN),
+                    ry = gsai_check_rows(c, NULL, T, N, GSAI_CHECK_OUT);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_op_matmul(r, ry, rx, &w, T, GSAI_ROWS_ONE, false, "no number");
+    if (gsai_check_end(c) != GSA_OK) return;
+    const float *got = gsai_check_data(c, ry.range);
+    for (uint32_t t = 0; t < T; t++)
+        for (uint32_t n = 0; n < N; n++)
+            if (isfinite(got[ry.offset + t * ry.stride + n]) != (t + 1 < T)) gsai_check_fail(c);
+}
+
+/* Products of integers: known questions, rows in any company, and columns that no integer stands for. */
+static void dots_are_as_good_as_floats(void **state)
+{
+    static const gsai_verify_case company[] = {
+        {"one: 8 rows and fewer", 0, {8, 33, 800, GSAI_ROWS_ONE, 5, 4, 3, 2, 1}},
+    };
+    static const gsai_verify_case no_number[] = {
+        {"NaN", 0, {2, 9, 256, 37, 0}},
+        {"infinity", 0, {1, 9, 256, 255, 1}},
+    };
+    (void)state;
+    leave_to_others();
+    for (gsai_type type = GSAI_Q8_0; type <= GSAI_Q4_0; type++) {
+        char op[32];
+        snprintf(op, sizeof op, "staged_dots_%s", gsai_type_name(type));
+        if (!gsai_variant_pick(dev, op)) skip();
+        assert_op_briefly(op, 3);
+        assert_set(op, run_no_number, no_number, N_OF(no_number), type);
+        if (!is_cpu() || type == GSAI_Q4_0) assert_set(op, run_company, company, N_OF(company), type);
+    }
 }
 
 static void matmul_rows_in_any_company_keep_their_bits(void **state)
@@ -625,6 +669,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(matvec_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(matmul_rows_in_any_company_keep_their_bits),
     cmocka_unit_test(staged_matvec_rows_in_any_company_keep_their_bits),
+    cmocka_unit_test(dots_are_as_good_as_floats),
     cmocka_unit_test(matvec_one_row_and_few_rows_agree_in_bits),
     cmocka_unit_test(check_stray_writes_are_found),
     cmocka_unit_test(selftest_leaves_right_kernels_in_use),

@@ -9,7 +9,7 @@
 #include "ops_check.h"
 
 static const char *const ops[] = {"resident_keep", "resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
-    "resident_q4_0", "resident_q4_k", "resident_q6_k"};
+    "resident_q4_0", "resident_q4_k", "resident_q6_k", "resident_dots_q8_0", "resident_dots_q4_0"};
 
 static void need(void)
 {

@@ -118,6 +118,7 @@ static void few_tokens_give_the_logits_and_the_state_of_the_reference(void **sta
     check_type(dev, GSAI_F16);
     check_type(dev, GSAI_Q4_0);
     assert_true(was_used(dev, "staged_step_f16"));
+    assert_true(was_used(dev, "staged_step_q4_0")); /* of floats, also where single tokens take integers */
     assert_int_equal(was_used(dev, "gsa_few_mix"), gsai_variant_pick(dev, "gsa_few_mix") != NULL);
     assert_int_equal(gsa_device_validation_count(dev), 0);
     gsa_device_destroy(dev);

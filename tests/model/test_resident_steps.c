@@ -2,6 +2,7 @@
 #include "golden_models.h"
 
 #include "ops/resident.h"
+#include "ops/staged.h"
 #include "session/engine.h"
 #include "session/gpu_engine.h"
 #include "support/device.h"
@@ -27,6 +28,7 @@ static uint32_t n_given_up, n_unsupported;
 static uint32_t singles;              /* of the engines to come, where not 0: as on discrete GPUs */
 static uint32_t ffn_width = 256;      /* of the models to come */
 static uint32_t n_windows, n_batches; /* of the last engine's resident step */
+static const char *hidden = "";       /* from the devices to come: names, each behind a comma */
 
 static void count_warnings(void *user, gsa_log_level level, const char *text)
 {
@@ -41,7 +43,8 @@ static gsa_device *open_with(const char *resident, const char *more_mask)
     gsa_device_params params = test_device_params();
     gsa_device *dev = NULL;
     char mask[512];
-    snprintf(mask, sizeof mask, "%s%s" MASK "%s", params.mask ? params.mask : "", params.mask ? "," : "", more_mask);
+    snprintf(mask, sizeof mask, "%s%s" MASK "%s%s", params.mask ? params.mask : "", params.mask ? "," : "", hidden,
+        more_mask);
     params.mask = mask;
     params.resident = resident;
     params.log = (gsa_log){count_warnings, NULL, GSA_LOG_WARNING};
@@ -59,10 +62,16 @@ static void close_device(gsa_device *dev)
 static const char *const kernels[GSAI_N_TYPES] = {"resident_f32", "resident_f16", "resident_bf16", "resident_q8_0",
     "resident_q4_0", "resident_q4_k", "resident_q6_k"};
 
+static const char *kernel_of(const gsa_device *dev, gsai_type type)
+{
+    if (!gsai_staged_has_dots(dev, type)) return kernels[type];
+    return type == GSAI_Q8_0 ? "resident_dots_q8_0" : "resident_dots_q4_0";
+}
+
 static bool was_used(const gsa_device *dev, gsai_type type)
 {
     for (uint32_t i = 0; i < gsai_n_variants; i++)
-        if (strcmp(gsai_variants[i].shader, kernels[type]) == 0) return dev->variant_used[i];
+        if (strcmp(gsai_variants[i].shader, kernel_of(dev, type)) == 0) return dev->variant_used[i];
     return false;
 }
 
@@ -70,7 +79,7 @@ static bool was_used(const gsa_device *dev, gsai_type type)
 static void assert_serves(const gsa_device *dev, gsai_type type)
 {
     assert_true(was_used(dev, type));
-    assert_non_null(gsai_resident_variant(dev, type));
+    assert_non_null(gsai_variant_pick(dev, kernel_of(dev, type)));
 }
 
 /* Devices that can; on a CPU driver as many groups, at most as many as main has set threads. more: words. */
@@ -222,6 +231,40 @@ static void resident_steps_give_the_bits_of_plain_ones(void **state)
     close_device(two);
 }
 
+/* Products of integers, or where devices take those of themselves, of floats. On CPU drivers the former serve where the
+ * latter are hidden. */
+static const char *other_products(const gsa_device *dev)
+{
+    return dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU
+               ? ",intdot"
+               : ",staged_matvec_q8_0,staged_matvec_q4_0,staged_step_q8_0,staged_step_q4_0";
+}
+
+static void resident_steps_multiply_as_plain_ones_do(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_resident(1);
+    const bool has_dots[2] = {gsai_staged_has_dots(dev, GSAI_Q8_0), gsai_staged_has_dots(dev, GSAI_Q4_0)};
+    const bool can = gsai_caps_has(&dev->caps, GSAI_CAP_INTEGER_DOT);
+    hidden = other_products(dev);
+    close_device(dev);
+    if (!can) {
+        hidden = "";
+        skip();
+    }
+    dev = open_resident(1);
+    gsa_device *plain = open_with("never", "");
+    for (gsai_type type = GSAI_Q8_0; type <= GSAI_Q4_0; type++) {
+        assert_true(gsai_staged_has_dots(dev, type) != has_dots[type - GSAI_Q8_0]);
+        assert_same(run(dev, type, GSAI_FEATURE_SWISH, false, -1), run(plain, type, GSAI_FEATURE_SWISH, false, -1));
+        assert_serves(dev, type);
+        assert_false(was_used(plain, type));
+    }
+    hidden = "";
+    close_device(plain);
+    close_device(dev);
+}
+
 /* The widest product's x in parts, as where it does not fit shared memory while the others' do: sums go on from part to
  * part, of as many pairs at a time as a word says. */
 static void resident_steps_that_take_x_in_windows_give_the_same_bits(void **state)
@@ -280,7 +323,7 @@ static void resident_steps_without_all_groups_fall_back_for_good(void **state)
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, true, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, true, -1));
     assert_true(was_used(dev, GSAI_F16));
     assert_int_equal(n_given_up, 1);
-    assert_null(gsai_resident_variant(dev, GSAI_F16));
+    assert_null(gsai_variant_pick(dev, "resident_f16"));
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
     assert_int_equal(n_given_up, 1);
     close_device(plain);
@@ -326,7 +369,7 @@ static void resident_steps_that_fail_their_question_are_not_used(void **state)
     dev->break_kernel = "resident_f16";
     n_given_up = 0;
     assert_same(run(dev, GSAI_F16, GSAI_FEATURE_SWISH, false, -1), run(plain, GSAI_F16, GSAI_FEATURE_SWISH, false, -1));
-    assert_null(gsai_resident_variant(dev, GSAI_F16));
+    assert_null(gsai_variant_pick(dev, "resident_f16"));
     assert_int_equal(n_given_up, 0);
     close_device(plain);
     close_device(dev);
@@ -399,6 +442,7 @@ int main(void)
     if (absent) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resident_steps_give_the_bits_of_plain_ones),
+        cmocka_unit_test(resident_steps_multiply_as_plain_ones_do),
         cmocka_unit_test(resident_steps_that_take_x_in_windows_give_the_same_bits),
         cmocka_unit_test(resident_steps_sample_and_stop_as_plain_ones),
         cmocka_unit_test(resident_steps_without_all_groups_fall_back_for_good),

@@ -46,9 +46,9 @@ static double now_ms(void)
 static void take_note(void *user, gsa_log_level level, const char *text)
 {
     outcome *out = user;
-    const char *statistics = strstr(text, out->kernel);
+    const char *statistics = strstr(text, "resident_");
     if (level <= GSA_LOG_WARNING) fprintf(stderr, "%s\n", text);
-    if (statistics && strncmp(text, "statistics", 10) == 0)
+    if (statistics && strstr(statistics, out->kernel) && strncmp(text, "statistics", 10) == 0)
         snprintf(out->statistics, sizeof out->statistics, "%s", statistics);
     else if (strncmp(text, "resident", 8) == 0 && out->note[0] == 0)
         snprintf(out->note, sizeof out->note, "%s", text);
@@ -101,7 +101,7 @@ static int measure(const options *o, const char *type, const char *resident, out
     gsa_model *model = NULL;
     gsa_model_info info;
     memset(out, 0, sizeof *out);
-    snprintf(out->kernel, sizeof out->kernel, "resident_%s(", type);
+    snprintf(out->kernel, sizeof out->kernel, "%s(", type);
     const gsa_device_params dp = {.struct_size = sizeof dp,
         .select = o->device,
         .mask = o->mask,
