@@ -10,7 +10,8 @@
 // All workgroups must run at once, which only the host can know: a wait is given up after max_polls looks, and then all
 // workgroups leave. The state is then half written; the host has a copy.
 //
-// x of the last product may come in windows (common/resident.h): then its phases share lanes' sums.
+// x of the last product may come in windows (common/resident.h): then its phases share lanes' sums, and behind the last
+// layer the head with its norm may be one phase more.
 //
 // A pair is two weight rows, side by side or gate and up. A team of 1 << SPLIT subgroups shares it, lane by lane; a
 // workgroup has a run of pairs (for queries: of whole tiles of the key memory), which its subgroups take in turn. A lane
@@ -54,6 +55,7 @@ layout(constant_id = 18) const uint N_LAYERS = 1u;
 layout(constant_id = 19) const uint PHASES = 4u;  // of a layer
 layout(constant_id = 20) const uint CARRIED = 1u; // pairs of a subgroup whose sums go on from window to window
 layout(constant_id = 21) const uint MEMORY_AT = 0u; // where in that room rows of the key memory begin
+layout(constant_id = 22) const uint HEAD = 0u;      // phases behind the layers, with windows: 1, or none
 #include "common/resident.h"
 layout(push_constant) uniform Push { gsa_resident_push push; };
 #include "common/push.h"
@@ -101,11 +103,12 @@ shared WEIGHT_RUN_SUMS run_sums[RUN_SUMS / WEIGHT_RUNS];
 #endif
 shared float squares[SQUARES]; // of LANES vecs of x each
 shared float query[QUERIES];
-const uint STRIDE = GSA_RESIDENT_STRIDE(PHASES);
-const uint PHASE_WORDS = PHASES * STRIDE, SHARE_WORDS = PHASES * GSA_RESIDENT_SHARE;
+const uint STRIDE = GSA_RESIDENT_STRIDE(PHASES), TOLD = PHASES + HEAD;
+const uint PHASE_WORDS = TOLD * STRIDE, SHARE_WORDS = TOLD * GSA_RESIDENT_SHARE;
 shared uint phase_words[PHASE_WORDS];
 shared uint share[SHARE_WORDS];
-shared uvec2 addresses[N_LAYERS * GSA_RESIDENT_LAYER / 2u];
+const uint ADDRESSES = (N_LAYERS + HEAD) * GSA_RESIDENT_LAYER / 2u;
+shared uvec2 addresses[ADDRESSES];
 shared float factor; // of the norm
 shared uint failed;
 
@@ -147,10 +150,39 @@ float staged_float(uint i)
 
 uint lane, subgroup; // of the workgroup
 
-// A phase of the pass: which layer's, and which of the layer.
+// A phase of the pass: which layer's, and which of the layer. The head is phase PHASES of layer N_LAYERS.
 struct Phase {
     uint layer, i;
 };
+
+bool is_head(Phase p)
+{
+    return HEAD != 0u && p.i == PHASES;
+}
+
+bool wants_logits()
+{
+    return HEAD != 0u && (push.logits_lo | push.logits_hi) != 0u;
+}
+
+// Behind the pass's last phase: some phase.
+Phase phase_after(Phase p)
+{
+    Phase next = Phase(p.layer, p.i + 1u);
+    if (HEAD != 0u) {
+        if (next.i >= PHASES) next = p.layer + 1u < N_LAYERS ? Phase(p.layer + 1u, 0u) : Phase(N_LAYERS, PHASES);
+    } else {
+        if (next.i == PHASES) next = Phase(min(p.layer + 1u, N_LAYERS - 1u), 0u);
+    }
+    return next;
+}
+
+// next: what phase_after says.
+bool is_last(Phase p, Phase next)
+{
+    if (HEAD != 0u) return is_head(p) || (is_head(next) && !wants_logits());
+    return p.layer + 1u == N_LAYERS && next.i == 0u;
+}
 
 uint field(Phase p, uint name)
 {
@@ -230,7 +262,7 @@ void main()
     for (uint i = lane; i < PHASE_WORDS; i += INVOCATIONS) phase_words[i] = phases[i];
     for (uint i = lane; i < SHARE_WORDS; i += INVOCATIONS)
         share[i] = phases[PHASE_WORDS + gl_WorkGroupID.x * SHARE_WORDS + i];
-    for (uint i = lane; i < N_LAYERS * GSA_RESIDENT_LAYER / 2u; i += INVOCATIONS) {
+    for (uint i = lane; i < ADDRESSES; i += INVOCATIONS) {
         const uint at = PHASE_WORDS + push.n_groups * SHARE_WORDS + 2u * i;
         addresses[i] = uvec2(phases[at], phases[at + 1u]);
     }
@@ -273,8 +305,7 @@ void main()
             KEEP_CHUNK(held, ahead)
             if (end_chunk(stream, sums)) { TAKE_TURNS(sums) }
         }
-        Phase next = Phase(phase.layer, phase.i + 1u);
-        if (next.i == PHASES) next = Phase(min(phase.layer + 1u, N_LAYERS - 1u), 0u); // of none, at the end
+        const Phase next = phase_after(phase);
         Stream then = stream_of(next);
         chunk = next_chunk(then);
         LOAD_CHUNK(ahead, then, chunk)
@@ -289,7 +320,7 @@ void main()
         KEEP_CHUNK(held, ahead)
         barrier();
         finish(phase, outputs);
-        if (phase.layer + 1u == N_LAYERS && next.i == 0u) return;
+        if (is_last(phase, next)) return;
         if (kind_of(phase) == GSA_RESIDENT_STEP && !take_step(phase, slot)) return;
         if (kind_of(phase) == GSA_RESIDENT_SWIGLU) empty_other(phase.layer);
 

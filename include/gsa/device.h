@@ -51,8 +51,9 @@ typedef struct gsa_device_params {
      * number of cores is unknown), cores=N (groups for each core), invocations=N, depth=N (16-byte units of weights that
      * an invocation multiplies while as many are on their way), polls=N (looks of one wait), window=N (16-byte units of
      * a row that an invocation has in one window, at most, where a layer's widest product takes its input in windows
-     * because shared memory cannot hold it), carry=N (pairs of rows whose sums a subgroup takes from window to window);
-     * for tests leave=N (workgroup 0 does not come beyond product N). */
+     * because shared memory cannot hold it), carry=N (pairs of rows whose sums a subgroup takes from window to window),
+     * apart=1 (with windows, too, the head is a call of its own); for tests leave=N (workgroup 0 does not come beyond
+     * product N). */
     const char *resident;
     gsa_tuning tuning;
     /* log at GSA_LOG_INFO what the driver's compiler tells of each kernel it makes: registers, spills, .. */

@@ -1,7 +1,8 @@
 /* What the resident step (resident_step.comp) and its host share. The list is an array of uints that tells the phases of a
  * layer, one product of the pass each or the last one's part, n_phases of them: what is the same in all layers [n_phases]
  * [GSA_RESIDENT_STRIDE(n_phases)]; a workgroup's pairs [n_groups][n_phases][GSA_RESIDENT_SHARE]; addresses, which take two
- * uints, the lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL.
+ * uints, the lower first [n_layers][GSA_RESIDENT_LAYER]. Read by C and GLSL. With the head it is one phase more, and
+ * addresses are of one layer more, whose last product it is.
  *
  * Where x of the last product does not fit shared memory it comes in windows, runs of its columns, one phase each: sums go
  * on from window to window. As only so many can, there may be several rounds of all windows, each for a batch of pairs. */
@@ -41,6 +42,7 @@
 #define GSA_RESIDENT_ADD        0u /* to what x was */
 #define GSA_RESIDENT_SWIGLU     1u /* one output of a pair: act(first) second */
 #define GSA_RESIDENT_STEP       2u /* q k v f, then the GSA step */
+#define GSA_RESIDENT_LOGITS     3u /* to the pass's logits */
 
 #define GSA_RESIDENT_PART       1u /* of the columns only */
 #define GSA_RESIDENT_GOES_ON    2u /* from the sums of the phase before */
@@ -70,6 +72,7 @@ struct gsa_resident_push {
     uint state_stride, hk, hv;
     float scale, normalizer;
     uint leave; /* for tests: the phase in which workgroup 0 leaves; 0: never */
+    uint logits_lo, logits_hi; /* with the head: address of its outputs; 0: x is wanted instead */
 };
 
 struct gsa_resident_keep_push {

@@ -89,9 +89,11 @@ void finish(Phase p, Outputs o)
             precise const float up = team_sum(p, pair, 1u) * scale;
             value = ffn_act(z, ACT) * up;
         } else {
-            value = o.before + z;
+            value = is_head(p) ? z : o.before + z;
         }
-        if (kind == GSA_RESIDENT_ADD && p.i != 1u && p.layer + 1u == N_LAYERS) {
+        if (is_head(p)) {
+            Floats(uvec2(push.logits_lo, push.logits_hi)).v[o.to] = value;
+        } else if (kind == GSA_RESIDENT_ADD && p.i != 1u && p.layer + 1u == N_LAYERS && !wants_logits()) {
             Floats(uvec2(push.x_lo, push.x_hi)).v[o.to] = value;
         } else {
             post_tell(at, value);

@@ -82,6 +82,12 @@ static void gather(
     gsai_op_embed(r, to, &(gsai_matrix){p->work.n_rows, width, 1, &part}, *rows, n);
 }
 
+/* The layers' dispatch has computed the one row's logits. */
+static bool head_is_resident(const gsai_pass *p)
+{
+    return p->resident && p->resident->shape->head && p->n_wanted && p->wanted_class == GSAI_ROWS_ONE;
+}
+
 /* Logits of n wanted rows from the first on. Their class alone decides how they are computed, not which rows of the pass
  * they are. */
 static void head(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, const gsai_scratch *s,
@@ -97,6 +103,7 @@ static void head(gsai_recorder *r, const gsai_config *c, const gsai_weights *w, 
         .rows = p->wanted_class,
         .label = "matmul head"};
 
+    if (head_is_resident(p)) return;
     if (gsai_norm_matmul_fuses(r, &one)) {
         if (n < p->work.n_rows) { /* else all of them, in order */
             gather(r, s->wanted, s->x, &rows, n, p, c->D);
@@ -152,6 +159,7 @@ static void layers(gsai_recorder *r, const gsai_config *c, const gsai_weights *w
     if (p->resident) {
         gsai_resident_args args = *p->resident;
         args.run = run;
+        if (head_is_resident(p)) args.logits = s->logits;
         gsai_op_resident(r, &args);
         return;
     }

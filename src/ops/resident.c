@@ -24,10 +24,15 @@ const gsai_variant *gsai_resident_variant(const gsa_device *dev, const gsai_resi
 
 /* --- the list of phases --- */
 
-uint64_t gsai_resident_table_uints(uint32_t n_phases, uint32_t n_groups, const gsai_config *c)
+uint32_t gsai_resident_told(const gsai_resident_shape *s)
 {
-    return n_phases * (GSA_RESIDENT_STRIDE(n_phases) + (uint64_t)n_groups * GSA_RESIDENT_SHARE) +
-           (uint64_t)c->n_layers * GSA_RESIDENT_LAYER;
+    return s->n_phases + s->head;
+}
+
+uint64_t gsai_resident_table_uints(uint32_t n_told, uint32_t n_groups, const gsai_config *c)
+{
+    return n_told * (GSA_RESIDENT_STRIDE(n_told) + (uint64_t)n_groups * GSA_RESIDENT_SHARE) +
+           (c->n_layers + 1ull) * GSA_RESIDENT_LAYER;
 }
 
 static void put_address(uint32_t *to, uint64_t address)
@@ -54,15 +59,15 @@ static post_places places_of(const gsai_config *c, uint32_t lanes)
 }
 
 static void fill_phases(
-    const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layer, uint32_t *table)
+    const gsai_resident_shape *s, const gsai_config *c, const gsai_matrix *const *w, uint32_t *table)
 {
-    static const uint32_t kinds[PRODUCTS] = {
-        GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD};
-    const gsai_matrix *w[PRODUCTS] = {layer->qkvf, layer->o, layer->gate_up, layer->down};
+    static const uint32_t kinds[PRODUCTS + 1] = {
+        GSA_RESIDENT_STEP, GSA_RESIDENT_ADD, GSA_RESIDENT_SWIGLU, GSA_RESIDENT_ADD, GSA_RESIDENT_LOGITS};
     const post_places p = places_of(c, s->lanes);
     const uint32_t layer_before = p.x - p.words; /* wraps around, as the sum with the layer's place does */
-    const uint32_t x[PRODUCTS] = {layer_before, p.o, p.mixed, p.act}, y[PRODUCTS] = {p.qkvf, p.mixed, p.act, p.x};
-    for (uint32_t n = 0; n < s->n_phases; n++, table += GSA_RESIDENT_STRIDE(s->n_phases)) {
+    const uint32_t x[PRODUCTS + 1] = {layer_before, p.o, p.mixed, p.act, layer_before};
+    const uint32_t y[PRODUCTS + 1] = {p.qkvf, p.mixed, p.act, p.x};
+    for (uint32_t n = 0; n < gsai_resident_told(s); n++, table += GSA_RESIDENT_STRIDE(s->n_phases)) {
         const gsai_resident_phase f = gsai_resident_phase_of(s, n);
         const uint32_t i = f.product, n_cols = w[i]->n_cols;
         const gsai_resident_columns has = gsai_resident_columns_of(s, &f, n_cols);
@@ -70,7 +75,8 @@ static void fill_phases(
         table[GSA_RESIDENT_KIND] = kinds[i];
         table[GSA_RESIDENT_X] = x[i] + 4 * has.first_vec; /* windows begin with a run of lanes */
         table[GSA_RESIDENT_Y] = y[i];
-        table[GSA_RESIDENT_BEFORE] = i == 1 ? layer_before : p.mixed;
+        table[GSA_RESIDENT_BEFORE] =
+            i == 1 || i == GSAI_RESIDENT_HEAD ? layer_before : p.mixed; /* the head's is read, not used */
         table[GSA_RESIDENT_X_VECS] = has.vecs;
         table[GSA_RESIDENT_ROW_VECS] = (uint32_t)(gsai_matrix_row_bytes(s->type, n_cols) / 16);
         table[GSA_RESIDENT_PAIR_ROWS] = i == 2 ? 1 : 2;
@@ -86,18 +92,20 @@ static void fill_phases(
     }
 }
 
-void gsai_resident_table_fill(
-    const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table)
+void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers,
+    const gsai_resident_head *head, uint32_t *table)
 {
-    const gsai_matrix *matrices[PRODUCTS] = {layers[0].qkvf, layers[0].o, layers[0].gate_up, layers[0].down};
-    fill_phases(s, c, layers, table);
-    table += s->n_phases * GSA_RESIDENT_STRIDE(s->n_phases);
-    for (uint32_t i = 0; i < s->n_phases; i++) {
+    const gsai_matrix *matrices[PRODUCTS + 1] = {
+        layers[0].qkvf, layers[0].o, layers[0].gate_up, layers[0].down, head ? head->w : NULL};
+    const uint32_t n_told = gsai_resident_told(s);
+    fill_phases(s, c, matrices, table);
+    table += n_told * GSA_RESIDENT_STRIDE(s->n_phases);
+    for (uint32_t i = 0; i < n_told; i++) {
         const gsai_resident_phase f = gsai_resident_phase_of(s, i);
-        gsai_resident_share_phase(s, c, &f, matrices[f.product]->n_rows / 2, table + i * GSA_RESIDENT_SHARE,
-            s->n_phases * GSA_RESIDENT_SHARE);
+        gsai_resident_share_phase(
+            s, c, &f, matrices[f.product]->n_rows / 2, table + i * GSA_RESIDENT_SHARE, n_told * GSA_RESIDENT_SHARE);
     }
-    table += s->n_groups * s->n_phases * GSA_RESIDENT_SHARE;
+    table += s->n_groups * n_told * GSA_RESIDENT_SHARE;
     for (uint32_t l = 0; l < c->n_layers; l++, table += GSA_RESIDENT_LAYER) {
         const gsai_vector norms[PRODUCTS] = {layers[l].attn_norm, layers[l].g_norm, layers[l].ffn_norm, {0}};
         const gsai_matrix *w[PRODUCTS] = {layers[l].qkvf, layers[l].o, layers[l].gate_up, layers[l].down};
@@ -107,6 +115,11 @@ void gsai_resident_table_fill(
         }
         put_address(table + GSA_RESIDENT_STATE, gsai_range_address(layers[l].state));
     }
+    memset(table, 0, GSA_RESIDENT_LAYER * sizeof *table);
+    if (!s->head) return;
+    put_address(table + GSA_RESIDENT_WEIGHTS + 2 * LAST, gsai_range_address(head->w->parts[0].range));
+    put_address(table + GSA_RESIDENT_NORM + 2 * LAST, head->norm.size ? gsai_range_address(head->norm) : 0);
+    put_address(table + GSA_RESIDENT_STATE, gsai_range_address(layers[0].state)); /* any that may be read */
 }
 
 _Static_assert(GSAI_RESIDENT_PRODUCTS == GSA_RESIDENT_PRODUCTS, "products of a layer");
@@ -130,6 +143,7 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const gsai_resident_shape *s = a->shape;
     const gsai_config *c = a->config;
     const uint64_t x = gsai_range_address(a->x.range) + 4ull * a->x.offset;
+    const uint64_t logits = a->logits.range.size ? gsai_range_address(a->logits.range) + 4ull * a->logits.offset : 0;
     const uint32_t set = (uint32_t)gsai_resident_set_words(c, s->lanes), odd = a->run % 2;
     const post_places places = places_of(c, s->lanes);
     const uint64_t post = gsai_range_address(a->post) + 4ull * (GSA_RESIDENT_LINE + (odd ? set : 0));
@@ -147,6 +161,8 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
         .o = places.o,
         .x_lo = (uint32_t)x,
         .x_hi = (uint32_t)(x >> 32),
+        .logits_lo = (uint32_t)logits,
+        .logits_hi = (uint32_t)(logits >> 32),
         .state_stride = (uint32_t)a->state.n_floats,
         .hk = (uint32_t)a->state.hk,
         .hv = (uint32_t)a->state.hv,
@@ -158,7 +174,7 @@ void gsai_op_resident(gsai_recorder *r, const gsai_resident_args *a)
     const uint32_t act = c->ffn_act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH;
     const uint32_t spec[] = {s->invocations, s->lanes, s->steps, c->H / c->G, c->G, c->K, c->V, c->M, s->tile, map, act,
         s->x_held, s->run_sums, s->parts, s->queries, s->squares, s->ahead[0], s->ahead[1], c->n_layers, s->n_phases,
-        s->windows > 1 ? s->carried : 1, s->memory_at};
+        s->windows > 1 ? s->carried : 1, s->memory_at, s->head};
     gsai_call call = {
         .label = "resident step", .n_bind = 3, .push = &push, .push_bytes = sizeof push, .by_address = true};
     call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, s->lanes);
@@ -175,7 +191,7 @@ void gsai_op_resident_keep(gsai_recorder *r, const gsai_resident_args *a, gsai_r
     const uint64_t to = gsai_range_address(spare), vecs = a->state.n_floats / 4;
     const gsai_variant *v = gsai_op_variant(r, "resident_keep");
     if (!v) return;
-    const uint32_t n = a->shape->n_phases;
+    const uint32_t n = gsai_resident_told(a->shape);
     const uint32_t first = n * (GSA_RESIDENT_STRIDE(n) + a->shape->n_groups * GSA_RESIDENT_SHARE) + GSA_RESIDENT_STATE;
     const struct gsa_resident_keep_push push = {
         first, a->work->chunks, (uint32_t)vecs, (uint32_t)to, (uint32_t)(to >> 32)};

@@ -14,6 +14,12 @@ typedef struct gsai_resident_layer {
     gsai_range state; /* slots of one page of the arena */
 } gsai_resident_layer;
 
+/* What is behind the layers. */
+typedef struct gsai_resident_head {
+    gsai_vector norm;
+    const gsai_matrix *w;
+} gsai_resident_head;
+
 /* The shape of the dispatch, fixed for a model on a device. */
 typedef struct gsai_resident_shape {
     gsai_type type;  /* of all layers' matrices */
@@ -21,10 +27,11 @@ typedef struct gsai_resident_shape {
     uint32_t scales; /* then: of a unit's columns of x */
     uint32_t n_groups, invocations, lanes, steps, max_polls;
     uint32_t tile; /* rows of the key memory behind a partial score */
-    uint32_t split_log[GSAI_RESIDENT_PRODUCTS], loads[GSAI_RESIDENT_PRODUCTS];
+    uint32_t split_log[GSAI_RESIDENT_PRODUCTS + 1], loads[GSAI_RESIDENT_PRODUCTS + 1]; /* of the head, too */
     /* Windows of the last product's x, which begin at multiples of window_step loads of a lane; carried: pairs of a
      * subgroup in a batch. Windows times batches are its phases. */
     uint32_t n_phases, windows, window_step, batches, carried;
+    uint32_t head;                                      /* phases behind the layers: 1 or 0 */
     uint32_t x_held, run_sums, parts, queries, squares; /* room in shared memory; see the shader */
     uint32_t memory_at;
     uint32_t ahead[2]; /* vecs of x, with a norm and without, that an invocation waits for at a time */
@@ -38,18 +45,20 @@ typedef enum gsai_resident_bits {
 } gsai_resident_bits;
 
 /* UNSUPPORTED tells why this device or model cannot; that is no failure of the caller's. layers [n_layers]; ranges of
- * states are not looked at. groups: how many where neither the settings nor the number of cores tells; 0: refuse then. */
+ * states are not looked at. head: to be taken where that helps and the plain pass sums it so; NULL: never. groups: how
+ * many where neither the settings nor the number of cores tells; 0: refuse then. */
 gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
-    uint32_t groups, gsai_resident_bits bits, gsai_resident_shape *out);
+    const gsai_resident_head *head, uint32_t groups, gsai_resident_bits bits, gsai_resident_shape *out);
 
 /* The kernel of a shape; NULL: masked, lacks a capability, or wrong. */
 const gsai_variant *gsai_resident_variant(const gsa_device *dev, const gsai_resident_shape *s);
 
 /* The list of phases and what each workgroup has of them, for one page of states; with GSAI_RESIDENT_MOST phases it has
  * room for any shape's. */
-uint64_t gsai_resident_table_uints(uint32_t n_phases, uint32_t n_groups, const gsai_config *c);
-void gsai_resident_table_fill(
-    const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers, uint32_t *table);
+uint64_t gsai_resident_table_uints(uint32_t n_told, uint32_t n_groups, const gsai_config *c);
+uint32_t gsai_resident_told(const gsai_resident_shape *s); /* phases that the list tells */
+void gsai_resident_table_fill(const gsai_resident_shape *s, const gsai_config *c, const gsai_resident_layer *layers,
+    const gsai_resident_head *head, uint32_t *table);
 
 /* Words of the post, what workgroups tell each other. The first is not zero once a wait was given up; from
  * GSAI_RESIDENT_LINE_BYTES on are two sets of values. A submission's first run needs zeros in the first set, and empties
@@ -61,7 +70,8 @@ uint64_t gsai_resident_post_words(const gsai_config *c, uint32_t lanes);
 typedef struct gsai_resident_args {
     const gsai_resident_shape *shape;
     const gsai_config *config;
-    gsai_rows x; /* the residual stream's one row */
+    gsai_rows x;      /* the residual stream's one row */
+    gsai_rows logits; /* where the shape has the head and they are wanted; x is not written then */
     gsai_range table, post;
     gsai_layer_state state;
     const gsai_work *work; /* one chunk of one row */

@@ -6,6 +6,7 @@
 
 #define PRODUCTS GSA_RESIDENT_PRODUCTS
 #define LAST     GSAI_RESIDENT_LAST
+#define HEAD     GSAI_RESIDENT_HEAD
 
 /* --- what a product looks like --- */
 
@@ -23,11 +24,15 @@ static uint32_t log2_of(uint32_t n)
     return log;
 }
 
-static void products_of(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l, product p[PRODUCTS])
+/* The head's is the last; all zero without one. */
+static void products_of(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *l,
+    const gsai_resident_head *head, product p[PRODUCTS + 1])
 {
-    const product all[PRODUCTS] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
-        {.w = l->gate_up, .is_normed = true, .swiglu = true}, {.w = l->down}};
-    for (uint32_t i = 0; i < PRODUCTS; i++) {
+    const product all[PRODUCTS + 1] = {{.w = l->qkvf, .is_normed = true}, {.w = l->o, .is_normed = true},
+        {.w = l->gate_up, .is_normed = true, .swiglu = true}, {.w = l->down},
+        {.w = head ? head->w : NULL, .is_normed = true}};
+    p[HEAD] = (product){0};
+    for (uint32_t i = 0; i <= PRODUCTS && all[i].w; i++) {
         const gsai_type type = all[i].w->parts[0].type;
         p[i] = all[i];
         p[i].n_pairs = p[i].w->n_rows / 2;
@@ -67,13 +72,28 @@ static gsa_status check_matrices(const gsa_device *dev, const gsai_config *c, co
     return GSA_OK;
 }
 
+/* A head that can be multiplied as the layers' matrices are, and is in the plain pass. */
+static bool head_is_alike(const gsa_device *dev, const gsai_matrix *w, const gsai_resident_shape *s)
+{
+    return w->n_parts == 1 && w->parts[0].type == s->type && w->n_cols % 4 == 0 && w->n_rows % 2 == 0 &&
+           gsai_range_address(w->parts[0].range) % 16 == 0 && gsai_staged_chosen(dev, s->type, w->n_cols) &&
+           gsai_staged_dots(dev, s->type, w->n_cols) == s->dots;
+}
+
+/* What the plain pass sums that way a workgroup of the shape can, too. */
+static bool splits_fit(const gsai_resident_shape *s, const product *p)
+{
+    return p->plain.lanes == s->lanes && 1u << p->split_log == p->plain.split &&
+           s->invocations / s->lanes % p->plain.split == 0;
+}
+
 static uint32_t shared_bytes(const gsai_resident_shape *s, const gsai_config *c)
 {
     const uint64_t sums =
         s->dots ? 2ull * s->run_sums + s->run_sums / gsai_staged_runs(s->type) * s->scales : s->run_sums;
     const uint64_t floats = 4ull * s->x_held + sums + 2ull * s->parts + s->squares + s->queries +
-                            s->n_phases * (GSA_RESIDENT_STRIDE(s->n_phases) + GSA_RESIDENT_SHARE) +
-                            (uint64_t)c->n_layers * GSA_RESIDENT_LAYER + 32;
+                            gsai_resident_told(s) * (GSA_RESIDENT_STRIDE(s->n_phases) + GSA_RESIDENT_SHARE) +
+                            ((uint64_t)c->n_layers + s->head) * GSA_RESIDENT_LAYER + 32;
     return floats < UINT32_MAX / 4 ? (uint32_t)floats * 4 : UINT32_MAX;
 }
 
@@ -84,7 +104,7 @@ static uint32_t at_a_time(uint32_t n, uint32_t invocations, uint32_t most)
 }
 
 /* Room in shared memory: the most that any phase of any group needs. shares: room for one phase. */
-static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PRODUCTS], uint32_t *shares)
+static void find_room(gsai_resident_shape *s, const gsai_config *c, const product p[PRODUCTS + 1], uint32_t *shares)
 {
     const uint32_t R = c->H / c->G, runs = gsai_staged_runs(s->type);
     uint32_t widest[2] = {0, 0};                  /* vecs of x, with a norm and without */
@@ -93,7 +113,7 @@ static void find_room(gsai_resident_shape *s, const gsai_config *c, const produc
                 ((3 + R) * slots + R * GSA_MIXER_GROUP / 4) / 4;
     s->memory_at = 0;
     s->run_sums = s->parts = s->queries = s->squares = 1;
-    for (uint32_t i = 0; i < s->n_phases; i++) {
+    for (uint32_t i = 0; i < gsai_resident_told(s); i++) {
         const gsai_resident_phase f = gsai_resident_phase_of(s, i);
         const product *of = &p[f.product];
         const gsai_resident_columns x = gsai_resident_columns_of(s, &f, of->w->n_cols);
@@ -129,9 +149,11 @@ static uint32_t carried_at_most(const gsa_device *dev, gsai_type type)
     return gsai_type_is_quantised(type) ? 4 : 1;
 }
 
-/* Windows of x of the last product in shared memory, as few as can be; false: none that fit. */
-static bool find_windows(
-    const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c, const product p[PRODUCTS], uint32_t *shares)
+/* Windows of x of the last product in shared memory, as few as can be, and with several the head, too, if there is one;
+ * false: none that fit. (With models whose x fits, waiting for instructions more than for memory, the head cost more in
+ * all layers than it gained: 1.3b's f16 on an H200 1.031 ms a token for 0.976.) */
+static bool find_windows(const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c,
+    const product p[PRODUCTS + 1], uint32_t *shares)
 {
     const uint32_t loads = s->loads[LAST], teams = gsai_resident_teams(s, LAST), pairs = p[LAST].n_pairs;
     const uint32_t n_pairs = (pairs + s->n_groups - 1) / s->n_groups, of_team = (n_pairs + teams - 1) / teams;
@@ -145,7 +167,8 @@ static bool find_windows(
             s->batches = (of_team + s->carried - 1) / s->carried;
             if ((loads + s->window_step - 1) / s->window_step < s->windows) continue;
             s->n_phases = LAST + s->windows * s->batches;
-            if (s->n_phases > GSA_RESIDENT_MOST) return false;
+            s->head = s->windows > 1 && p[HEAD].w;
+            if (gsai_resident_told(s) > GSA_RESIDENT_MOST) return false;
             for (uint32_t i = 0; i < s->windows; i++) {
                 const uint32_t n = gsai_resident_window_begin(s, i + 1) - gsai_resident_window_begin(s, i);
                 widest = n > widest ? n : widest;
@@ -182,10 +205,10 @@ static gsa_status choose_groups(const gsa_device *dev, const gsai_variant *v, ui
 }
 
 gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, const gsai_resident_layer *layers,
-    uint32_t groups, gsai_resident_bits bits, gsai_resident_shape *out)
+    const gsai_resident_head *head, uint32_t groups, gsai_resident_bits bits, gsai_resident_shape *out)
 {
     gsai_resident_shape s = {.type = layers[0].qkvf->parts[0].type};
-    product p[PRODUCTS];
+    product p[PRODUCTS + 1];
 
     if (c->half_state) return cannot("states of f16");
     gsa_status status = check_matrices(dev, c, layers, bits, &s);
@@ -194,12 +217,12 @@ gsa_status gsai_resident_choose(const gsa_device *dev, const gsai_config *c, con
     s.tile = gsai_gsa_step_tile(dev, c, layers[0].qkvf, 0);
     if (s.tile < GSAI_RESIDENT_LEAST_TILE || s.tile % 2 != 0)
         return cannot("the model's shape, convolution or feature map");
-    products_of(dev, c, &layers[0], p);
-    const uint32_t subgroups = s.invocations / s.lanes;
+    const bool alike = head && !dev->resident.apart && head_is_alike(dev, head->w, &s);
+    products_of(dev, c, &layers[0], alike ? head : NULL, p);
     for (uint32_t i = 0; i < PRODUCTS; i++)
-        if (p[i].plain.lanes != s.lanes || 1u << p[i].split_log != p[i].plain.split || subgroups % p[i].plain.split)
-            return cannot("the plain pass splits rows in a way that does not fit a workgroup");
-    for (uint32_t i = 0; i < PRODUCTS; i++) {
+        if (!splits_fit(&s, &p[i])) return cannot("the plain pass splits rows in a way that does not fit a workgroup");
+    if (!splits_fit(&s, &p[HEAD])) p[HEAD].w = NULL;
+    for (uint32_t i = 0; i <= PRODUCTS; i++) {
         s.split_log[i] = p[i].split_log;
         s.loads[i] = p[i].loads;
     }

@@ -11,6 +11,8 @@ uint32_t gsai_resident_window_begin(const gsai_resident_shape *s, uint32_t i)
 gsai_resident_phase gsai_resident_phase_of(const gsai_resident_shape *s, uint32_t i)
 {
     if (i < GSAI_RESIDENT_LAST || s->windows == 1) return (gsai_resident_phase){.product = i, .loads = s->loads[i]};
+    if (i == s->n_phases)
+        return (gsai_resident_phase){.product = GSAI_RESIDENT_HEAD, .loads = s->loads[GSAI_RESIDENT_HEAD]};
     const uint32_t batch = (i - GSAI_RESIDENT_LAST) / s->windows, window = (i - GSAI_RESIDENT_LAST) % s->windows,
                    first = gsai_resident_window_begin(s, window);
     return (gsai_resident_phase){.product = GSAI_RESIDENT_LAST,

@@ -7,6 +7,7 @@
 #include "common/resident.h"
 
 #define GSAI_RESIDENT_LAST       (GSA_RESIDENT_PRODUCTS - 1) /* the product whose x may come in windows */
+#define GSAI_RESIDENT_HEAD       GSA_RESIDENT_PRODUCTS       /* as a product; phase n_phases */
 #define GSAI_RESIDENT_LEAST_TILE 8u                          /* of the key memory, see gsa_step.c */
 
 typedef struct gsai_resident_phase {

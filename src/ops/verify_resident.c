@@ -113,7 +113,7 @@ static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape,
     const gsai_config *f = &m->c;
     const gsai_layer_state at = gsai_config_layer_state(f, 0);
     const uint32_t slot = 1;
-    const uint64_t n_list = gsai_resident_table_uints(shape->n_phases, shape->n_groups, f);
+    const uint64_t n_list = gsai_resident_table_uints(gsai_resident_told(shape), shape->n_groups, f);
     float *x = gsai_check_random(c, f->D, 2, false), *states[LAYERS];
     uint32_t *words = (uint32_t *)gsai_check_alloc(c, GSA_WORK_STRIDE);
     uint32_t *list = (uint32_t *)gsai_check_alloc(c, n_list);
@@ -130,7 +130,7 @@ static void ask(gsai_check *c, small_model *m, const gsai_resident_shape *shape,
     const gsai_range chunks = gsai_check_place(c, words, GSA_WORK_STRIDE * 4, GSAI_CHECK_IN);
     const gsai_range spare = gsai_check_place(c, NULL, LAYERS * at.n_floats * 4, GSAI_CHECK_OUT);
     if (c->status != GSA_OK || c->skipped) return;
-    gsai_resident_table_fill(shape, f, m->layers, list);
+    gsai_resident_table_fill(shape, f, m->layers, NULL, list);
     const gsai_work work = {chunks, 0, 0, 1, 1, 1, GSAI_ROWS_ONE};
     const gsai_resident_args args = {.shape = shape,
         .config = f,
@@ -166,7 +166,7 @@ static void run_resident(gsai_check *c, const gsai_verify_case *k)
     if (!make_model(c, k, &m)) return;
     const bool dots = strncmp(gsai_check_op(c), "resident_dots", 13) == 0;
     const gsa_status status =
-        gsai_resident_choose(c->dev, &m.c, m.layers, 1, dots ? GSAI_RESIDENT_DOTS : GSAI_RESIDENT_FLOATS, &shape);
+        gsai_resident_choose(c->dev, &m.c, m.layers, NULL, 1, dots ? GSAI_RESIDENT_DOTS : GSAI_RESIDENT_FLOATS, &shape);
     if (status != GSA_OK) {
         c->skipped = true;
         return;

@@ -89,16 +89,17 @@ static gsa_status make_memory(gsai_gpu_engine *e)
     return status;
 }
 
-static gsa_status upload_tables(gsai_gpu_engine *e, gsai_resident_layer *layers, gsai_upload *up)
+static gsa_status upload_tables(
+    gsai_gpu_engine *e, gsai_resident_layer *layers, const gsai_resident_head *head, gsai_upload *up)
 {
     const gsai_gpu_resident *s = &e->resident;
     const gsai_config *c = e->config;
-    const uint64_t n = gsai_resident_table_uints(s->shape.n_phases, s->shape.n_groups, c);
+    const uint64_t n = gsai_resident_table_uints(gsai_resident_told(&s->shape), s->shape.n_groups, c);
     uint32_t *list = gsai_alloc_array(&e->dev->allocator, n, sizeof *list);
     gsa_status status = list ? GSA_OK : gsai_fail(GSA_ERROR_HOST_MEMORY, "out of host memory");
     for (uint32_t page = 0; status == GSA_OK && page < e->k.n_pages; page++) {
         for (uint32_t i = 0; i < c->n_layers; i++) layers[i].state = e->states[(size_t)page * c->n_layers + i].range;
-        gsai_resident_table_fill(&s->shape, c, layers, list);
+        gsai_resident_table_fill(&s->shape, c, layers, head, list);
         status = gsai_upload_write(up, s->tables[page], 0, list, n * sizeof *list);
     }
     gsai_free(&e->dev->allocator, list);
@@ -118,9 +119,11 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
         layers[i] =
             (gsai_resident_layer){w->attn_norm, w->g_norm, w->ffn_norm, &w->qkvf, &w->o, &w->gate_up, &w->down, {0}};
     }
+    const gsai_resident_head head = {e->weights.out_norm, &e->weights.head};
     gsa_status status = is_wanted(e->dev, c) ? make_memory(e) : GSA_OK;
     if (status == GSA_OK || status == GSA_ERROR_LIMIT) {
-        if (status == GSA_OK) status = gsai_resident_choose(e->dev, c, layers, 0, GSAI_RESIDENT_PLAIN_BITS, &s->shape);
+        if (status == GSA_OK)
+            status = gsai_resident_choose(e->dev, c, layers, &head, 0, GSAI_RESIDENT_PLAIN_BITS, &s->shape);
         s->is_there = status == GSA_OK && is_wanted(e->dev, c);
         if (status == GSA_ERROR_UNSUPPORTED || status == GSA_ERROR_LIMIT) {
             gsai_log(
@@ -128,13 +131,13 @@ gsa_status gsai_gpu_resident_create(gsai_gpu_engine *e, gsai_upload *up)
             status = GSA_OK;
         }
     }
-    if (status == GSA_OK && s->is_there) status = upload_tables(e, layers, up);
+    if (status == GSA_OK && s->is_there) status = upload_tables(e, layers, &head, up);
     if (status == GSA_OK && s->is_there)
         gsai_log(&e->dev->log, GSA_LOG_INFO,
             "resident step: %u groups of %u invocations, %u units of 16 bytes in turn, %u rows a tile, "
-            "%u windows, %u batches",
+            "%u windows, %u batches, the head %s",
             s->shape.n_groups, s->shape.invocations, 2 * s->shape.steps, s->shape.tile, s->shape.windows,
-            s->shape.batches);
+            s->shape.batches, s->shape.head ? "with them" : "apart");
     gsai_free(&e->dev->allocator, layers);
     return status;
 }

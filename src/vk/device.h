@@ -44,7 +44,7 @@ typedef enum gsai_resident_use {
 } gsai_resident_use;
 typedef struct gsai_resident_settings { /* of gsa_device_params.resident; numbers are 0 where none was given */
     gsai_resident_use use;
-    uint32_t groups, cores, invocations, depth, polls, leave, window, carry;
+    uint32_t groups, cores, invocations, depth, polls, leave, window, carry, apart;
 } gsai_resident_settings;
 
 typedef struct gsai_fact { /* one line for people */

@@ -30,7 +30,7 @@ static bool take_word(const char *word, size_t n, gsai_resident_settings *s)
         uint32_t *value;
     } keys[] = {{"groups=", &s->groups}, {"cores=", &s->cores}, {"invocations=", &s->invocations},
         {"depth=", &s->depth}, {"polls=", &s->polls}, {"leave=", &s->leave}, {"window=", &s->window},
-        {"carry=", &s->carry}};
+        {"carry=", &s->carry}, {"apart=", &s->apart}};
 
     static const char *const uses[] = {
         [GSAI_RESIDENT_AUTO] = "auto", [GSAI_RESIDENT_NEVER] = "never", [GSAI_RESIDENT_ALWAYS] = "always"};
@@ -54,7 +54,7 @@ gsa_status gsai_resident_parse(const char *text, gsai_resident_use otherwise, gs
         if (!take_word(at, n, out))
             return gsai_fail(GSA_ERROR_ARGUMENT,
                 "resident: '%.*s' is none of always, never, auto, groups=N, cores=N, invocations=N, depth=N, "
-                "polls=N, leave=N, window=N, carry=N",
+                "polls=N, leave=N, window=N, carry=N, apart=N",
                 n > 64 ? 64 : (int)n, at);
         at += n + (at[n] != 0);
     }
