@@ -136,6 +136,29 @@ static gsa_status record_prompt(gsai_gpu_engine *e, uint32_t n_rows)
     return status;
 }
 
+/* Single tokens of several sessions: of as many as there may be, and of so few that other kernels serve. CPU drivers compile
+ * for long, and take the kernels of single sessions. */
+static gsa_status record_sessions(gsai_gpu_engine *e)
+{
+    enum { FEW = 32 };
+    const uint32_t most = e->k.max_spans, few = most < FEW ? most : FEW;
+    if (most < 2 || e->dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU) return GSA_OK;
+    for (uint32_t n = few;; n = most) {
+        const gsai_plan_key key = {.rows = GSAI_ROWS_ONE,
+            .n_rows = n,
+            .n_spans = n,
+            .n_chunks = n,
+            .n_wanted = n,
+            .wanted_class = GSAI_ROWS_ONE,
+            .choose = GSAI_CHOOSE_ARGMAX,
+            .repeat = 1};
+        gsai_plan plan = {0};
+        const gsa_status status = gsai_gpu_record_pass(e, &key, &plan);
+        gsai_plan_destroy(e->dev, &plan);
+        if (status != GSA_OK || n == most) return status;
+    }
+}
+
 /* Record one pass of each kind, so that every pipeline exists before the first token; the plans are not kept. */
 static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *params)
 {
@@ -164,6 +187,7 @@ static gsa_status record_all(gsai_gpu_engine *e, const gsai_engine_params *param
         status = gsai_gpu_record_pass(e, &resident, &plan);
         gsai_plan_destroy(e->dev, &plan);
     }
+    if (status == GSA_OK) status = record_sessions(e);
     if (status == GSA_OK && e->speedup > 1) status = record_prompt(e, e->k.least_rows);
     return status == GSA_OK && e->weights.packed.n_blocks > 0 ? record_prompt(e, e->k.max_rows) : status;
 }
