@@ -15,8 +15,8 @@
 //
 // A pair is two weight rows, side by side or gate and up. A team of 1 << SPLIT subgroups shares it, lane by lane; a
 // workgroup has a run of pairs (for queries: of whole tiles of the key memory), which its subgroups take in turn. A lane
-// meets its pairs' units as one stream, a chunk of them on its way while another is multiplied, on into the next phase. Sums are those of
-// staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes and tile.
+// meets its pairs' units as one stream, a chunk of them on its way while another is multiplied, on into the next phase.
+// Sums are those of staged_matvec.comp and gsa_step_mix.comp to the bit, given the same split, lanes and tile.
 #version 450
 #pragma use_vulkan_memory_model
 #extension GL_GOOGLE_include_directive : require

@@ -7,7 +7,7 @@
 // The including shader has LANES and WEIGHT_RUNS, and says where that is kept; for run r of unit u
 //   DOT_HIGH(I), I = r units + u     uvec4: words of d2 of the run's two vecs (weight_blocks.glsl), then of d1
 //   DOT_LOW(I)                       uvec2: of d0
-//   DOT_SCALE(I), I = r DOT_SCALES units + u, r = 0 or as above
+//   DOT_SCALE(I)                     where runs have scales of their own, else of unit I = u
 // and with DOT_PUT_HIGH(I, J, WORD), DOT_PUT_LOW(I, J, WORD) how a word of it is written.
 const uint DOT_SCALES = WEIGHT_QUAD_VECS <= LANES ? 1u : WEIGHT_RUNS; // of a unit
 
@@ -26,7 +26,7 @@ uint dot_word(uvec4 biased, uint k)
     return (byte.x | byte.z << 8 | byte.y << 16 | byte.w << 24) ^ 0x80808080u;
 }
 
-// Where floats of this size, or half of it, are integers: so adding it rounds, and its bits begin those of a sum.
+// 1.5 x 2^23: floats around it are whole numbers. So adding it rounds, and bits of a sum that begins with its bits are a float's.
 #define DOT_ROUND 12582912.0
 #define DOT_ROUND_BITS 0x4b400000
 
