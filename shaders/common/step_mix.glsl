@@ -16,7 +16,6 @@ const uint GROUP = GSA_MIXER_GROUP;
 const uint QUADS = 4u;           // of a column tile
 const uint MAX_SLOTS = 32u * HELD;
 
-
 const uint STEP_FLOATS = (3u + HEADS) * MAX_SLOTS + HEADS * GROUP / 4u;
 #if !defined(STEP_PART) // of scores, later of o
 shared vec4 parts[HEADS * GROUP];

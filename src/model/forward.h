@@ -30,8 +30,8 @@ typedef struct gsai_pass {
     gsai_table ids;    /* [work.n_rows] */
     gsai_table wanted; /* [n_wanted] rows whose logits are wanted */
     uint32_t n_wanted;
-    gsai_row_class
-        product_class; /* of the layers' products: work.rows, MANY for several rows, or FEW_SINGLE for a few */
+    /* Of the layers' products: work.rows, MANY for several rows, or FEW_SINGLE for a few. */
+    gsai_row_class product_class;
     gsai_row_class wanted_class; /* ONE: last rows of spans; else whole chunks */
     gsai_choose choose;
     gsai_table sample_params; /* [n_wanted] of GSA_SAMPLE_STRIDE */

@@ -150,8 +150,8 @@ static uint32_t carried_at_most(const gsa_device *dev, gsai_type type)
 }
 
 /* Windows of x of the last product in shared memory, as few as can be, and with several the head, too, if there is one;
- * false: none that fit. (With models whose x fits, waiting for instructions more than for memory, the head cost more in
- * all layers than it gained: 1.3b's f16 on an H200 1.031 ms a token for 0.976.) */
+ * false: none that fit. Where x fits, the head cost more in all layers than it gained when that was measured: 1.3b's f16 on an
+ * H200 1.031 ms a token for 0.976, with fewer weights on their way than now. */
 static bool find_windows(const gsa_device *dev, gsai_resident_shape *s, const gsai_config *c,
     const product p[PRODUCTS + 1], uint32_t *shares)
 {

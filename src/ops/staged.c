@@ -40,7 +40,7 @@ static uint64_t x_bytes(const gsa_device *dev, gsai_type type, uint32_t n_cols, 
 /* Rows of x that fit shared memory at once, beside sums and squares. */
 static uint32_t most_rows(const gsa_device *dev, gsai_type type, uint32_t n_cols, bool dots)
 {
-    const uint64_t others = 2048, most = dev->caps.max_shared_bytes;
+    const uint64_t others = dots ? 4096 : 2048, most = dev->caps.max_shared_bytes;
     return most < others ? 0 : (uint32_t)((most - others) / x_bytes(dev, type, n_cols, dots));
 }
 
@@ -239,23 +239,28 @@ static struct gsa_staged_step_push step_push(const gsai_staged_args *a, const st
     };
 }
 
-/* The default, or for one token what a search has found. */
-static gsai_staged_shape choose(
-    gsai_recorder *r, const gsai_staged_args *a, const gsai_variant *v, uint32_t columns, bool dots)
+/* Of a part's rows for so many rows of x. */
+static gsai_staged_shape default_shape(const gsa_device *dev, const gsai_staged_args *a, uint32_t columns, bool dots)
 {
-    const gsa_device *dev = gsai_recorder_device(r);
     const gsai_matrix_part *part = a->part;
     const uint32_t n_out = a->swiglu ? part->n_rows / 2 : part->n_rows, K = a->step ? a->step->config->K : 0;
     if (a->step && a->step->one_chunk) return gsai_staged_choose_few(dev, part->type, n_out, a->n_cols, K, a->T);
     gsai_staged_shape s = gsai_staged_choose(dev, part->type, n_out, a->n_cols, a->swiglu, K);
-    if (columns > 1) {
-        suit_several(dev, a, columns, dots, &s);
-        return s;
-    }
+    if (columns > 1) suit_several(dev, a, columns, dots, &s);
+    return s;
+}
+
+/* That, or for one token what a search has found. */
+static gsai_staged_shape choose(
+    gsai_recorder *r, const gsai_staged_args *a, const gsai_variant *v, uint32_t columns, bool dots)
+{
+    const gsai_matrix_part *part = a->part;
+    gsai_staged_shape s = default_shape(gsai_recorder_device(r), a, columns, dots);
+    if (columns > 1 || (a->step && a->step->one_chunk)) return s;
     const gsai_tunable product = {.variant = v,
         .label = a->label,
         .type = part->type,
-        .n_out = n_out,
+        .n_out = a->swiglu ? part->n_rows / 2 : part->n_rows,
         .n_cols = a->n_cols,
         .per = a->swiglu ? 2 : 1,
         .outputs = a->step ? s.outputs : 0,
@@ -274,8 +279,8 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
 {
     const gsa_device *dev = gsai_recorder_device(r);
     const gsai_matrix_part *part = a->part;
-    const char *const *product = dots ? dots_of_type : product_of_type, *const *step =
-                                                                            dots ? dots_step_of_type : step_of_type;
+    const char *const *product = dots ? dots_of_type : product_of_type;
+    const char *const *step = dots ? dots_step_of_type : step_of_type;
     const gsai_variant *v = gsai_op_variant(r, a->step ? step[part->type] : product[part->type]);
     if (!v) return;
     const uint32_t row_vecs = (uint32_t)(gsai_matrix_row_bytes(part->type, a->n_cols) / 16);
@@ -328,14 +333,23 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
     gsai_recorder_call(r, &call);
 }
 
+/* Rows of x at once, for which there is code: x of floats that does not fit shared memory is read where it lies, in fixed
+ * point it must fit. A chunk's step is one call, of no more rows than do (gsai_staged_most). */
+static uint32_t rows_at_once(const gsa_device *dev, const gsai_staged_args *a, bool dots)
+{
+    uint32_t n = a->T <= 4 ? a->T : GSAI_FEW_MAX;
+    if (!dots || (a->step && a->step->one_chunk)) return n;
+    for (; n > 1; n = n == 3 ? 2 : n / 2) {
+        const gsai_staged_shape s = default_shape(dev, a, n, true);
+        if (shared_of(dev, &s, a, n, true) <= dev->caps.max_shared_bytes) break;
+    }
+    return n;
+}
+
 void gsai_staged_record(gsai_recorder *r, const gsai_staged_args *a)
 {
     const bool dots = with_dots(r, a);
-    uint32_t step = GSAI_FEW_MAX;
-    if (dots) { /* as many rows at once as fit, for which there is code */
-        const uint32_t most = most_rows(gsai_recorder_device(r), a->part->type, a->n_cols, true);
-        while (step > 1 && step > most) step /= 2;
-    }
+    const uint32_t step = rows_at_once(gsai_recorder_device(r), a, dots);
     for (uint32_t t = 0; t < a->T && gsai_recorder_status(r) == GSA_OK; t += step)
         record(r, a, t, a->T - t < step ? a->T - t : step, dots);
 }

@@ -124,6 +124,19 @@ static void few_tokens_give_the_logits_and_the_state_of_the_reference(void **sta
     gsa_device_destroy(dev);
 }
 
+/* Where products of floats are hidden, those of integers serve a few tokens, too. */
+static void few_tokens_by_integers_do_so_too(void **state)
+{
+    (void)state;
+    gsa_device *dev = open_staged(",staged_matvec_q4_0,staged_step_q4_0");
+    const bool can = gsai_variant_pick(dev, "staged_dots_q4_0") && gsai_variant_pick(dev, "staged_dots_step_q4_0");
+    if (can) check_type(dev, GSAI_Q4_0);
+    assert_int_equal(was_used(dev, "staged_dots_step_q4_0"), can);
+    assert_int_equal(gsa_device_validation_count(dev), 0);
+    gsa_device_destroy(dev);
+    if (!can) skip();
+}
+
 /* As where a workgroup has less memory: the step is that of any few rows. */
 static void few_tokens_without_a_step_of_their_own_do_so_too(void **state)
 {
@@ -142,6 +155,7 @@ int main(void)
     if (absent) return absent;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_tokens_give_the_logits_and_the_state_of_the_reference),
+        cmocka_unit_test(few_tokens_by_integers_do_so_too),
         cmocka_unit_test(few_tokens_without_a_step_of_their_own_do_so_too),
     };
     const int failed = cmocka_run_group_tests_name("few tokens", tests, NULL, NULL);
