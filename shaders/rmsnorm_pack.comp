@@ -6,7 +6,7 @@
 //   y      [n_rows, width] f16 as 16-byte vectors                   with GSA_NORM_BOTH the rows once more, as they come
 //   dst    [n_blocks][n_frags][4][lanes][lane_vecs] 16-byte vectors of f16, a block of four fragments' rows
 //
-// A workgroup owns a fragment's rows, or where these are few a part of their columns. First the squares of whole rows are
+// A workgroup owns a fragment's rows. First the squares of whole rows are
 // summed, ROWS rows by GROUP invocations, as rmsnorm has it: by lane over runs of 4 GROUP columns, then over lanes. Then
 // the rows are read again, from cache, in runs of RUN columns: scaled, put into shared memory, loaded from there as
 // matrices, and each lane stores what it has got. The next run is on its way meanwhile. Whatever is loaded is asked for
@@ -67,7 +67,7 @@ void fetch(uint first_row, uint at)
 
 void main()
 {
-    const uint group = grid_group(), fragment_row = group / push.n_parts, part = group % push.n_parts;
+    const uint fragment_row = grid_group();
     if (fragment_row >= 4u * push.n_blocks) return;
 
     const uint team = gl_LocalInvocationIndex / GROUP * ROWS, lane = gl_LocalInvocationIndex % GROUP;
@@ -88,13 +88,12 @@ void main()
     const uint row = gl_LocalInvocationIndex / VECS, column = gl_LocalInvocationIndex % VECS;
     const uint first_row = fragment_row * FRAG_R + row, first = (fragment_row / 4u * push.n_frags * 4u + fragment_row % 4u);
     const uint n_runs = (push.n_frags + FRAGS - 1u) / FRAGS;
-    const uint first_run = n_runs * part / push.n_parts, end_run = n_runs * (part + 1u) / push.n_parts;
-    fetch(first_row, first_run * VECS + column); // on its way while the squares are summed
+    fetch(first_row, column); // on its way while the squares are summed
     row_sums();
     float scale[HELD];
     [[unroll]] for (uint r = 0u; r < HELD; r++) scale[r] = norm_scale(row_sums_part[(row + r * APART) * REDUCE_PITCH]);
 
-    for (uint run = first_run; run < end_run; run++) {
+    for (uint run = 0u; run < n_runs; run++) {
         const uint at = run * VECS + column;
         [[unroll]] for (uint r = 0u; r < HELD; r++) {
             const uint t = first_row + r * APART;

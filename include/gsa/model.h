@@ -13,9 +13,10 @@ typedef struct gsa_model gsa_model;
 
 /* Weights for prompts: a second copy, on the device, of the layers' matrices, as f16 in the order in which the matrix units
  * of this device take them. Costs as much device memory as those matrices in f16 (padded a little), and loading them once
- * more from there to there; brings prompts of some hundred tokens and more in three quarters of the time. Results are the
- * same to the bit. Only where the device has matrix units whose fragments can be loaded so; matrices of f32 and other devices
- * take no such memory, whatever is asked for. */
+ * more from there to there; brings prompts of some hundred tokens and more in three quarters of the time, with the same
+ * bits, and single tokens of three and more sessions in four fifths, unless the model is deterministic: of those the bits
+ * differ from what they are without it, as far as such steps differ from sessions alone. Only where the device has matrix
+ * units whose fragments can be loaded so; matrices of f32 and other devices take no such memory, whatever is asked for. */
 typedef enum gsa_prompt_weights {
     GSA_PROMPT_WEIGHTS_DEFAULT, /* where the whole model then takes at most half of the device's memory, and no more than
                                    max_device_bytes; of block types (q8_0, q4_0, q4_k, q6_k) only where their copy takes at

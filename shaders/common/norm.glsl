@@ -1,8 +1,12 @@
 // What a row's RMS norm is made of, the same in every kernel of it: which one serves changes no bit. Squares are summed in
 // the order of reduce.glsl. Include after act.glsl and a push with width, eps and flags.
+#if !defined(NORM_FLAGS)
+#define NORM_FLAGS push.flags
+#endif
+
 vec4 norm_input(vec4 a)
 {
-    return (push.flags & GSA_NORM_SILU) != 0u ? vec4(silu(a.x), silu(a.y), silu(a.z), silu(a.w)) : a;
+    return (NORM_FLAGS & GSA_NORM_SILU) != 0u ? vec4(silu(a.x), silu(a.y), silu(a.z), silu(a.w)) : a;
 }
 
 float norm_scale(float squares)

@@ -30,7 +30,7 @@ struct gsa_rmsnorm_push {
 #define GSA_NORM_ROWS   8u
 #define GSA_NORM_BOTH   16u
 
-/* rmsnorm_pack: flags are WEIGHT, SILU, and BOTH: y is written, too. */
+/* rmsnorm_pack, rmsnorm_place: flags are WEIGHT, SILU, and BOTH: y is written, too. */
 struct gsa_rmsnorm_pack_push {
     uint n_rows;
     uint width; /* a multiple of 8 */
@@ -39,7 +39,6 @@ struct gsa_rmsnorm_pack_push {
     uint x_offset, x_stride;
     uint y_offset, y_stride; /* in vectors of 8 */
     uint n_blocks, n_frags;  /* of the image, as of matmul_pack */
-    uint n_parts; /* workgroups of a fragment's rows, each with its part of the runs */
 };
 
 /* One product with a run of rows of one part of a weight matrix. */
@@ -66,6 +65,8 @@ struct gsa_matmul_cm_push {
     uint up_rows;                            /* SWIGLU: from a gate's weight row to its up row */
     uint act;                                /* SWIGLU: GSA_ACT_* */
     uint column, half_columns, relu_columns; /* MAPS: the matrix's column of the dispatch's first weight row */
+    uint n_rounds;                           /* matmul_packed_few: of its loop */
+    uint y_frags;                            /* PACKS: fragments along y's columns */
 };
 
 /* matmul_pack: offsets and strides of rows in 16-byte vectors. */

@@ -55,8 +55,7 @@ static void feed_forward(
     gsai_recorder *r, const gsai_config *c, const gsai_layer_weights *w, const gsai_scratch *s, const gsai_pass *p)
 {
     const uint32_t T = p->work.n_rows;
-    const gsai_rows act = gsai_matmul_input(r, &w->down, p->product_class, s->act);
-    const gsai_norm_matmul_args gate_up = {.y = act,
+    gsai_norm_matmul_args gate_up = {.y = s->act,
         .x = s->x,
         .norm = w->ffn_norm,
         .eps = c->norm_eps,
@@ -70,8 +69,9 @@ static void feed_forward(
         .product = s->gate_up,
         .label = "matmul gate_up"};
 
+    gate_up.y = gsai_swiglu_rows(r, &gate_up, &w->down);
     gsai_op_norm_matmul(r, &gate_up);
-    gsai_op_matmul(r, s->x, act, &w->down, T, p->product_class, true, "matmul down");
+    gsai_op_matmul(r, s->x, gate_up.y, &w->down, T, p->product_class, true, "matmul down");
 }
 
 /* Rows of x, as a table tells them, one after another. */

@@ -30,7 +30,7 @@ typedef struct gsai_pass {
     gsai_table ids;    /* [work.n_rows] */
     gsai_table wanted; /* [n_wanted] rows whose logits are wanted */
     uint32_t n_wanted;
-    /* Of the layers' products: work.rows, MANY for several rows, or FEW_SINGLE for a few. */
+    /* Of the layers' products: work.rows, MANY for several rows, FEW_SINGLE for a few, SESSIONS for single ones of several. */
     gsai_row_class product_class;
     gsai_row_class wanted_class; /* ONE: last rows of spans; else whole chunks */
     gsai_choose choose;

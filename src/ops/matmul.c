@@ -156,7 +156,7 @@ gsai_rows gsai_half_rows(gsai_range range, uint32_t width)
 
 gsai_rows gsai_matmul_input(gsai_recorder *r, const gsai_matrix *w, gsai_row_class rows, gsai_rows x)
 {
-    if (rows != GSAI_ROWS_MANY || !gsai_matmul_cm_has(gsai_recorder_device(r), w)) return x;
+    if (!gsai_rows_are_many(rows) || !gsai_matmul_cm_has(gsai_recorder_device(r), w)) return x;
     return gsai_half_rows(x.range, w->n_cols);
 }
 
@@ -198,7 +198,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
 
         if (!gsai_op_check_part(r, label, w, part)) return;
 
-        const bool tiles = rows == GSAI_ROWS_MANY && !by_vectors(r, part->type);
+        const bool tiles = gsai_rows_are_many(rows) && !by_vectors(r, part->type);
         const uint32_t step = gsai_matmul_rows_at_once(
             gsai_recorder_device(r), part, w->n_cols, x.half || tiles || T < MAX_COLUMNS ? T : MAX_COLUMNS, x.half);
         for (uint32_t n = 0; n < part->n_rows; n += step) {
@@ -212,6 +212,7 @@ void gsai_op_matmul(gsai_recorder *r, gsai_rows y, gsai_rows x, const gsai_matri
                                       .first_row = n,
                                       .n_rows = n_rows,
                                       .accumulate = accumulate,
+                                      .in_parts = rows == GSAI_ROWS_SESSIONS,
                                       .has_packed_x = &has_packed_x,
                                       .label = label});
             } else if (tiles) {

@@ -18,7 +18,7 @@ static const char *const ops[GSAI_N_CM_KERNELS][2][GSAI_N_TYPES] = {
     [GSAI_CM_MANY] = {OF_TYPES("matmul_cm"), OF_TYPES("matmul_cm_swiglu")},
     [GSAI_CM_FEW] = {OF_TYPES("matmul_few"), OF_TYPES("matmul_few_swiglu")},
     [GSAI_CM_PACKED] = {FOR_TYPES("matmul_packed"), FOR_TYPES("matmul_packed_swiglu")}, /* f16 by now */
-    [GSAI_CM_PACKED_FEW] = {{NULL}, FOR_TYPES("matmul_packed_few_swiglu")},
+    [GSAI_CM_PACKED_FEW] = {FOR_TYPES("matmul_packed_few"), FOR_TYPES("matmul_packed_few_swiglu")},
 };
 
 bool gsai_matmul_cm_has(const gsa_device *dev, const gsai_matrix *w)
@@ -230,9 +230,14 @@ static void record(
     gsai_recorder *r, const gsai_matmul_cm_args *a, const gsai_cm_choice *c, uint32_t first, uint32_t T, bool beside)
 {
     const gsai_cm_tile *t = &c->tile;
-    const bool packed = is_packed(c);
+    const bool packed = is_packed(c), packs_y = a->y.only_in_room;
     const gsai_variant *v = gsai_op_variant(r, ops[c->kernel][a->swiglu][a->part->type]);
     if (!v) return;
+    if (packs_y && c->kernel != GSAI_CM_PACKED_FEW) {
+        gsai_recorder_fail(
+            r, gsai_fail(GSA_ERROR_UNSUPPORTED, "%s: this kernel leaves no rows in the order of fragments", a->label));
+        return;
+    }
     const gsai_range x = packed ? gsai_matmul_packed_x(r, a, c) : a->x.range;
     const uint32_t each = a->swiglu ? 2 : 1, tile_n = t->n / each;
     const uint32_t block_t = GSAI_CM_BLOCK * c->frag.m, block_n = GSAI_CM_BLOCK * c->frag.n / each;
@@ -250,21 +255,23 @@ static void record(
         .x_blocks = blocks_of(a->T, block_t),
         .w_block = a->first_row / block_n,
         .w_blocks = blocks_of(a->part->n_rows / each, block_n),
-        .y_offset = (uint32_t)(a->y.offset + (uint64_t)first * a->y.stride + a->part->first_row + a->first_row),
+        .y_offset =
+            packs_y ? 0 : (uint32_t)(a->y.offset + (uint64_t)first * a->y.stride + a->part->first_row + a->first_row),
         .y_stride = a->y.stride,
         .up_rows = a->swiglu ? a->part->n_rows / 2 : 0,
         .act = a->act == GSAI_FFN_POWLU ? GSA_ACT_POWLU : GSA_ACT_SWISH,
         .column = a->part->first_row + a->first_row,
         .half_columns = a->maps ? a->maps->n_half : 0,
         .relu_columns = a->maps ? a->maps->n_relu : 0,
+        .n_rounds = c->parts ? (columns / c->frag.k / c->parts - 1) / t->ahead : 0,
+        .y_frags = packs_y ? a->n_rows / c->frag.n : 0,
     };
     /* Fragments are stored whole where tiles and, with maps, the kinds of columns end between them; few tokens never. */
     const bool edges =
-        c->kernel == GSAI_CM_FEW || T % t->t != 0 || a->n_rows % tile_n != 0 ||
-        (push.y_offset | push.y_stride) % 8 != 0 ||
+        t->ahead > 0 || T % t->t != 0 || a->n_rows % tile_n != 0 || (push.y_offset | push.y_stride) % 8 != 0 ||
         (a->maps && (push.column % 8 || (push.half_columns | push.relu_columns | push.column) % c->frag.n));
-    const uint32_t spec[] = {c->group_size, t->t, t->n, t->depth, t->sub_t, t->sub_n, c->frag.m, c->frag.n, c->frag.k,
-        t->ahead ? t->ahead : 1, edges, a->accumulate, a->maps != NULL, columns};
+    const uint32_t spec[] = {c->group_size, t->t, t->n, c->parts ? c->parts : t->depth, t->sub_t, t->sub_n, c->frag.m,
+        c->frag.n, c->frag.k, t->ahead ? t->ahead : 1, edges, a->accumulate, a->maps != NULL, columns, packs_y};
     const bool sized = gsai_caps_has(&gsai_recorder_device(r)->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = a->label, .n_bind = 3, .push = &push, .push_bytes = sizeof push, .beside = beside};
     call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, sized ? c->lanes : 0);
@@ -272,7 +279,7 @@ static void record(
     if (!call.pipeline || !gsai_op_grid(r, n_groups, c->group_size, call.groups)) return;
     call.bind[0] = GSAI_BIND(packed ? a->part->packed : a->part->range, GSAI_READ);
     call.bind[1] = GSAI_BIND(x, GSAI_READ);
-    call.bind[2] = GSAI_BIND(a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
+    call.bind[2] = GSAI_BIND(packs_y ? a->y.room : a->y.range, a->accumulate ? GSAI_READ_WRITE : GSAI_WRITE);
     const uint64_t n_rows = (uint64_t)each * a->n_rows;
     call.bytes = n_rows * row_bytes + (uint64_t)T * (a->n_cols * 2 + a->n_rows * (a->swiglu ? 2ull : 4ull));
     call.flops = 2 * T * n_rows * a->n_cols / GSAI_MATRIX_SPEEDUP;
@@ -285,13 +292,14 @@ static bool choose_for(const gsai_matmul_cm_args *a, const ladder *l, uint32_t T
     const uint32_t n_rows = (a->swiglu ? 2 : 1) * a->n_rows;
     double best;
     if (a->tile) return choice_of(l->dev, a->tile, l->type, l->swiglu, out);
+    if (a->in_parts) return gsai_matmul_packed_few_choice(l->dev, a, T, out);
     bool found = choose(l, T, n_rows, out, &best) && !(may_pack && l->asks_packed);
     for (int few = 0; may_pack && few < 2; few++) {
         gsai_cm_choice c;
-        if (few ? !l->packed_few || !gsai_matmul_packed_few_choice(l->dev, T, &c)
+        if (few ? !l->packed_few || !gsai_matmul_packed_few_choice(l->dev, a, T, &c)
                 : !l->packed || !gsai_matmul_packed_choice(l->dev, &c))
             continue;
-        if (few && T > c.tile.t && !l->asks_packed) continue; /* weights twice */
+        if (few && T > MOST_OF_FEW && !l->asks_packed) continue;
         const double time = time_of(l, &c, T, n_rows) + gsai_matmul_packed_x_time(l->dev, a);
         if (found && time >= best) continue;
         best = time;
@@ -316,12 +324,37 @@ static ladder ladder_for(gsai_recorder *r, const gsai_matmul_cm_args *a)
     }
     l.many = gsai_variant_pick(dev, op[0]) != NULL;
     l.few = !is_cpu && gsai_variant_pick(dev, op[1]) != NULL;
-    const bool asks_few = forced && strcmp(forced->op, "matmul_packed_few_swiglu") == 0;
+    const bool asks_few = forced && strncmp(forced->op, "matmul_packed_few", 17) == 0;
     l.asks_packed = forced && strncmp(forced->op, "matmul_pack", 11) == 0;
     l.packed = !asks_few;
-    l.packed_few = a->swiglu && (asks_few || (!is_cpu && !l.asks_packed));
+    l.packed_few = asks_few || (!l.asks_packed && (!is_cpu || a->in_parts));
     if (a->x.only_in_room) l.many = l.few = false;
     return l;
+}
+
+static bool packed_serves(const ladder *l, const gsai_matmul_cm_args *a, gsai_cm_choice *packed)
+{
+    return (l->packed || l->packed_few) && gsai_matmul_packed_choice(l->dev, packed) &&
+           gsai_matmul_packed_serves(l->dev, packed, a);
+}
+
+static bool few_serves(gsai_recorder *r, const gsai_matmul_cm_args *a, gsai_cm_choice *c)
+{
+    const ladder l = ladder_for(r, a);
+    return a->in_parts && !a->tile && l.packed_few && packed_serves(&l, a, c) &&
+           gsai_matmul_packed_few_choice(l.dev, a, a->T, c);
+}
+
+bool gsai_matmul_cm_in_parts(gsai_recorder *r, const gsai_matmul_cm_args *a)
+{
+    gsai_cm_choice c;
+    return few_serves(r, a, &c);
+}
+
+bool gsai_matmul_cm_leaves_packed(gsai_recorder *r, const gsai_matmul_cm_args *a)
+{
+    gsai_cm_choice c;
+    return few_serves(r, a, &c) && c.frag.n == c.frag.k && a->n_rows % gsai_matmul_packed_columns(&c, 1) == 0;
 }
 
 /* One call of those that make up a product; with reads it is only noted. */
@@ -348,8 +381,8 @@ static void product(gsai_recorder *r, const gsai_matmul_cm_args *a, bool *reads)
     gsai_matmul_cm_args run = *a;
     if (!run.has_packed_x) run.has_packed_x = &has_packed_x;
     if (a->x.in_room) *run.has_packed_x = true;
-    const bool packs = (l.packed || l.packed_few) && gsai_matmul_packed_choice(l.dev, &packed) &&
-                       gsai_matmul_packed_serves(l.dev, &packed, a);
+    const bool packs = packed_serves(&l, a, &packed);
+    run.in_parts = gsai_matmul_cm_in_parts(r, a);
 
     /* Whole tiles of tokens first: they need no care at their edges. */
     for (uint32_t first = 0; first < a->T && gsai_recorder_status(r) == GSA_OK;) {
@@ -363,7 +396,7 @@ static void product(gsai_recorder *r, const gsai_matmul_cm_args *a, bool *reads)
             return;
         }
         const uint32_t n = left >= c.tile.t && !c.tile.ahead ? left / c.tile.t * c.tile.t : left;
-        run.n_rows = a->tile ? a->n_rows : whole_turns(&l, &c, n, each * a->n_rows) / each;
+        run.n_rows = a->tile || run.in_parts ? a->n_rows : whole_turns(&l, &c, n, each * a->n_rows) / each;
         take(r, &run, &c, first, n, false, reads);
         if (run.n_rows < a->n_rows) {
             run.first_row += run.n_rows;

@@ -29,6 +29,8 @@ typedef struct gsai_matmul_cm_args {
     uint32_t n_cols, T;
     uint32_t first_row, n_rows; /* of the part; with swiglu of its gate half */
     bool accumulate, swiglu;
+    bool
+        in_parts; /* where operands lie ready, few tokens at a time, of parts of the columns: single tokens of sessions */
     gsai_ffn_act act;
     const gsai_maps *maps;    /* or NULL; y is then f32 rows, not added to */
     const gsai_cm_tile *tile; /* NULL = what this device is expected to do soonest */
@@ -41,11 +43,16 @@ void gsai_matmul_cm(gsai_recorder *r, const gsai_matmul_cm_args *a);
  * it is those in x.room. has_packed_x is kept up as if it were recorded. */
 void gsai_matmul_cm_reads(gsai_recorder *r, const gsai_matmul_cm_args *a, bool reads[2]);
 
+/* Is a product that may be in parts (in_parts) really so? */
+bool gsai_matmul_cm_in_parts(gsai_recorder *r, const gsai_matmul_cm_args *a);
+/* And one with swiglu can leave y in the order of fragments, in y.room, where y.only_in_room asks for it. */
+bool gsai_matmul_cm_leaves_packed(gsai_recorder *r, const gsai_matmul_cm_args *a);
+
 typedef enum gsai_cm_kernel {
     GSAI_CM_MANY,       /* matmul_cm.comp */
     GSAI_CM_FEW,        /* matmul_few.comp */
     GSAI_CM_PACKED,     /* matmul_packed.comp: both operands lie in the order of fragments */
-    GSAI_CM_PACKED_FEW, /* matmul_packed_few.comp: so for few tokens, with SwiGLU */
+    GSAI_CM_PACKED_FEW, /* matmul_packed_few.comp: so for few tokens */
     GSAI_N_CM_KERNELS
 } gsai_cm_kernel;
 
@@ -54,6 +61,7 @@ typedef struct gsai_cm_choice {
     gsai_cm_tile tile;
     gsai_coopmat_shape frag;
     uint32_t lanes, group_size;
+    uint32_t parts; /* GSAI_CM_PACKED_FEW: of the columns, whose sums meet at the end; more than one give other bits */
 } gsai_cm_choice;
 
 /* The order of fragments: rows of a block in fragments. */
@@ -61,8 +69,9 @@ enum { GSAI_CM_BLOCK = 4 };
 
 /* matmul_packed.c. The tile of packed operands; false where the device takes none. */
 bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out);
-/* As that, for few tokens of gates and ups. */
-bool gsai_matmul_packed_few_choice(const gsa_device *dev, uint32_t T, gsai_cm_choice *out);
+/* As that, for few tokens, the next T of a product. */
+bool gsai_matmul_packed_few_choice(
+    const gsa_device *dev, const gsai_matmul_cm_args *a, uint32_t T, gsai_cm_choice *out);
 /* Do these operands lie ready, or is there room? */
 bool gsai_matmul_packed_serves(const gsa_device *dev, const gsai_cm_choice *c, const gsai_matmul_cm_args *a);
 /* What putting x in order takes, in the unit of a tile's times. */

@@ -33,26 +33,79 @@ bool gsai_matmul_packed_choice(const gsa_device *dev, gsai_cm_choice *out)
            most * c.lanes <= caps->max_invocations && most * c.lanes <= caps->max_group_size[0];
 }
 
-/* Times by the same measurement, of 11,264 x 2,048 with 16 and 32 tokens: more on the way has no register left. */
-static const gsai_cm_tile few_gpu_tiles[] = {
-    {16, 0, 0, 16, 0, BLOCK, 16, 0.38f, 0.232f}, {32, 0, 0, 32, 0, BLOCK, 8, 0.47f, 0.283f}};
-static const gsai_cm_tile few_cpu_tile = {16, 0, 0, 16, 0, BLOCK, 2, 0.5f, 0.5f};
-enum { ROUND = 16, CPU_ROUND = 4 }; /* fragments */
+/* For few tokens, up to so many. */
+enum { N_WIDTHS = 4 };
+static const uint32_t widths[N_WIDTHS] = {16, 32, 64, 128};
+/* Without and with gates and ups. Times as in matmul_cm.c, of 6,400 and 11,264 rows. */
+static const gsai_cm_tile few_tiles[2][N_WIDTHS] = {
+    {{16, 64, 0, 16, 16, 0, 8, 0.331f, 0.331f}, {32, 32, 0, 16, 16, 0, 8, 0.3f, 0.181f},
+        {64, 32, 0, 32, 16, 0, 8, 0.3f, 0.198f}, {64, 64, 0, 32, 32, 0, 5, 0.4f, 0.297f}},
+    {{16, 64, 0, 16, 32, 0, 8, 0.4f, 0.234f}, {32, 64, 0, 16, 32, 0, 8, 0.4f, 0.248f},
+        {64, 32, 0, 32, 32, 0, 6, 0.3f, 0.201f}, {64, 96, 0, 32, 32, 0, 4, 0.5f, 0.389f}},
+};
+/* In parts of the columns: of matrices whose fragments' rows are more than the cores, of others, and of gates and ups.
+ * From searches of 4,700 in all on an H200, of 6,400, 2,048 and 11,264 rows. Where rows are few, more parts are on their
+ * way. */
+enum { WIDE, NARROW, GATED, N_KINDS };
+static const struct part_tile {
+    uint32_t t, n, sub_t, sub_n, ahead, parts;
+} part_tiles[N_KINDS][N_WIDTHS] = {
+    [WIDE] = {{16, 16, 16, 16, 6, 4}, {32, 16, 32, 16, 4, 4}, {64, 32, 32, 32, 6, 2}, {64, 64, 32, 64, 4, 2}},
+    [NARROW] = {{16, 16, 16, 16, 8, 8}, {32, 16, 16, 16, 8, 8}, {64, 16, 32, 16, 4, 8}, {64, 32, 32, 32, 5, 4}},
+    [GATED] = {{16, 32, 16, 32, 4, 4}, {32, 32, 16, 32, 6, 2}, {64, 32, 32, 32, 4, 2}, {64, 96, 32, 32, 4, 1}},
+};
 
-bool gsai_matmul_packed_few_choice(const gsa_device *dev, uint32_t T, gsai_cm_choice *out)
+/* CPU drivers compile every fragment's code one after the other, and have small ones. */
+static gsai_cm_tile cpu_few_tile(const gsai_coopmat_shape *frag)
 {
-    const bool cpu = dev->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    return (gsai_cm_tile){2 * frag->m, 4 * frag->n, 0, 2 * frag->m, 2 * frag->n, 0, 2, 0.5f, 0.5f};
+}
+
+static void take_few_tile(const gsa_device *dev, const gsai_matmul_cm_args *a, uint32_t T, gsai_cm_choice *c)
+{
+    const uint32_t cores = dev->caps.n_cores ? dev->caps.n_cores : 32;
+    const int kind = a->swiglu ? GATED : a->part->n_rows / c->frag.n > cores ? WIDE : NARROW;
+    int width = 0;
+
+    while (width < N_WIDTHS - 1 && T > widths[width]) width++;
+    const struct part_tile *p = &part_tiles[kind][width];
+    c->tile = a->in_parts ? (gsai_cm_tile){p->t, p->n, 0, p->sub_t, p->sub_n, 0, p->ahead, 0, 0}
+                          : few_tiles[a->swiglu][width];
+    c->parts = a->in_parts ? p->parts : 1;
+    if (dev->caps.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU) return;
+    c->tile = cpu_few_tile(&c->frag);
+    if (a->in_parts) c->parts = 2;
+}
+
+/* Registers of an invocation by compilers' statistics: its sums, what it multiplies, and what is on its way. */
+enum { MOST_FEW_REGISTERS = 216 };
+
+static uint32_t few_registers(const gsai_cm_choice *c)
+{
+    const gsai_cm_tile *t = &c->tile;
+    return (t->sub_t * t->sub_n + (t->ahead + 1) * (t->sub_t + t->sub_n) * c->frag.k / 2) / c->lanes;
+}
+
+bool gsai_matmul_packed_few_choice(const gsa_device *dev, const gsai_matmul_cm_args *a, uint32_t T, gsai_cm_choice *out)
+{
+    const gsai_caps *caps = &dev->caps;
     gsai_cm_choice c;
 
-    if (!gsai_matmul_packed_choice(dev, &c) || !gsai_variant_pick(dev, "matmul_packed_few_swiglu")) return false;
+    if (!gsai_matmul_packed_choice(dev, &c) ||
+        !gsai_variant_pick(dev, a->swiglu ? "matmul_packed_few_swiglu" : "matmul_packed_few"))
+        return false;
+    take_few_tile(dev, a, T, &c);
+    gsai_cm_tile *t = &c.tile;
     c.kernel = GSAI_CM_PACKED_FEW;
-    c.tile = cpu ? few_cpu_tile : few_gpu_tiles[T > few_gpu_tiles[0].t];
-    c.tile.n = BLOCK * c.frag.n;
-    c.tile.sub_n = c.frag.n;
-    c.tile.depth = (cpu ? CPU_ROUND : ROUND) * c.frag.k;
-    c.group_size = BLOCK * c.lanes;
+    while (gsai_matmul_packed_columns(&c, a->n_cols) / c.frag.k % c.parts != 0) c.parts /= 2;
+    while (few_registers(&c) > MOST_FEW_REGISTERS && t->ahead > 1) t->ahead--;
+    const uint32_t subgroups = t->t / t->sub_t * (t->n / t->sub_n) * c.parts;
+    const uint32_t sums = (c.parts > 1 ? c.parts / 2 : 1) * t->t * t->n * 4, halves = t->t * t->n;
+    c.group_size = subgroups * c.lanes;
     *out = c;
-    return c.tile.t % c.frag.m == 0 && c.tile.t <= BLOCK * c.frag.m;
+    return t->sub_t % c.frag.m == 0 && t->sub_n % (c.frag.n * (a->swiglu ? 2 : 1)) == 0 &&
+           subgroups <= caps->max_subgroups && c.group_size <= caps->max_invocations &&
+           c.group_size <= caps->max_group_size[0] && sums + halves <= caps->max_shared_bytes;
 }
 
 bool gsai_packing_of(const gsa_device *dev, gsai_packing *out)
@@ -77,6 +130,7 @@ void gsai_packing_use(gsa_device *dev, const gsai_packing *p)
     use(dev, "matmul_pack_x");
     use(dev, "matmul_packed");
     use(dev, "matmul_packed_swiglu");
+    use(dev, "matmul_packed_few");
     use(dev, "matmul_packed_few_swiglu");
     for (int type = 0; type < GSAI_N_TYPES; type++)
         if (p->types >> type & 1) use(dev, pack_of_type[type]);

@@ -96,11 +96,37 @@ static void choose_order(gsai_recorder *r, const gsai_norm_matmul_args *a, bool 
                 .T = a->T,
                 .n_rows = a->w->parts[i].n_rows / (gated ? 2 : 1),
                 .swiglu = gated,
+                .in_parts = a->rows == GSAI_ROWS_SESSIONS,
                 .has_packed_x = &has_packed_x,
                 .label = a->label},
             reads);
     h->in_room = reads[true];
     h->only_in_room = reads[true] && !reads[false];
+}
+
+gsai_rows gsai_swiglu_rows(gsai_recorder *r, const gsai_norm_matmul_args *a, const gsai_matrix *w)
+{
+    const gsa_device *dev = gsai_recorder_device(r);
+    const uint32_t width = a->w->n_rows / 2;
+    gsai_rows y = gsai_matmul_input(r, w, a->rows, a->y);
+    gsai_matmul_cm_args product = {.x = gsai_half_rows(a->half, a->w->n_cols),
+        .part = a->w->parts,
+        .n_cols = a->w->n_cols,
+        .T = a->T,
+        .n_rows = width,
+        .swiglu = true,
+        .in_parts = true};
+
+    if (a->rows != GSAI_ROWS_SESSIONS || !y.half || a->half.size == 0 || !gsai_matmul_cm_has_swiglu(dev, a->w) ||
+        !gsai_matmul_cm_leaves_packed(r, &product))
+        return y;
+    for (uint32_t i = 0; i < w->n_parts; i++) {
+        product = (gsai_matmul_cm_args){
+            .x = y, .part = &w->parts[i], .n_cols = width, .T = a->T, .n_rows = w->parts[i].n_rows, .in_parts = true};
+        if (!gsai_matmul_cm_in_parts(r, &product)) return y;
+    }
+    y.in_room = y.only_in_room = true;
+    return y;
 }
 
 static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
@@ -109,7 +135,7 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
     gsai_rows h = a->h;
     bool has_packed_x = false;
 
-    if (a->half.size > 0 && a->rows == GSAI_ROWS_MANY && gsai_matmul_cm_has(dev, a->w))
+    if (a->half.size > 0 && gsai_rows_are_many(a->rows) && gsai_matmul_cm_has(dev, a->w))
         h = gsai_half_rows(a->half, a->w->n_cols);
     const bool gated = h.half && a->swiglu && a->y.half && gsai_matmul_cm_has_swiglu(dev, a->w);
     choose_order(r, a, gated, &h);
@@ -125,6 +151,7 @@ static void in_steps(gsai_recorder *r, const gsai_norm_matmul_args *a)
                               .T = a->T,
                               .n_rows = a->w->n_rows / 2,
                               .swiglu = true,
+                              .in_parts = a->rows == GSAI_ROWS_SESSIONS,
                               .act = a->act,
                               .label = a->label});
         return;

@@ -51,8 +51,19 @@ uint32_t gsai_matrix_row_units(gsai_type type, uint32_t n_cols); /* 16-byte unit
 void gsai_matrix_repack(gsai_type type, uint32_t n_cols, uint64_t n_rows, const uint8_t *src, uint8_t *dst);
 
 /* How a row is computed: alone, among a few rows of its own chunk, or among many. Decided by its chunk's length. Products of
- * a few may be by the kernels of single rows, with bits of their own. */
-typedef enum gsai_row_class { GSAI_ROWS_ONE, GSAI_ROWS_FEW, GSAI_ROWS_MANY, GSAI_ROWS_FEW_SINGLE } gsai_row_class;
+ * a few may be by the kernels of single rows, with bits of their own; those of single rows of several sessions by kernels
+ * that sum parts of the columns, with bits of their own, too. */
+typedef enum gsai_row_class {
+    GSAI_ROWS_ONE,
+    GSAI_ROWS_FEW,
+    GSAI_ROWS_MANY,
+    GSAI_ROWS_FEW_SINGLE,
+    GSAI_ROWS_SESSIONS
+} gsai_row_class;
+static inline bool gsai_rows_are_many(gsai_row_class rows)
+{
+    return rows == GSAI_ROWS_MANY || rows == GSAI_ROWS_SESSIONS;
+}
 static inline bool gsai_rows_are_single(gsai_row_class rows)
 {
     return rows == GSAI_ROWS_ONE || rows == GSAI_ROWS_FEW_SINGLE;
@@ -133,6 +144,9 @@ typedef struct gsai_norm_matmul_args {
     const char *label;
 } gsai_norm_matmul_args;
 void gsai_op_norm_matmul(gsai_recorder *r, const gsai_norm_matmul_args *a);
+/* The form in which a product with w takes what a, of gates and ups with y as f32 rows, leaves: as gsai_matmul_input says, or
+ * straight in the order of packed operands. For a->y and that product's input. */
+gsai_rows gsai_swiglu_rows(gsai_recorder *r, const gsai_norm_matmul_args *a, const gsai_matrix *w);
 /* Does it take one call a part? Its bits differ from those of the ops it is made of. */
 bool gsai_norm_matmul_fuses(gsai_recorder *r, const gsai_norm_matmul_args *a);
 void gsai_op_add(gsai_recorder *r, gsai_rows x, gsai_rows y, uint32_t T, uint32_t D); /* x += y */

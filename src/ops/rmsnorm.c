@@ -3,6 +3,8 @@
 
 #include "util/status.h"
 
+#include <string.h>
+
 /* Invocations of a row: they hold it in registers, 64 floats each at most where the device has room for that. */
 static uint32_t row_group(const gsa_device *dev, uint32_t D)
 {
@@ -54,23 +56,33 @@ bool gsai_rmsnorm_packs(const gsa_device *dev, const gsai_rows *y, uint32_t T, u
     return pack_shape_of(dev, y, T, D, &s);
 }
 
+/* Few rows leave cores idle: then a workgroup has one (rmsnorm_place.comp). */
+enum { MOST_PLACED = 256, MOST_NUMBERS = 2048 /* which f16 holds, one by one */ };
+
+static bool places(gsai_recorder *r, const gsai_rmsnorm_args *a, const gsai_coopmat_shape *frag)
+{
+    const gsai_variant *forced = gsai_recorder_forced(r);
+    const bool asked = forced && strcmp(forced->op, "rmsnorm_place") == 0,
+               asked_other = forced && strcmp(forced->op, "rmsnorm_pack") == 0;
+    return frag->m * frag->k <= MOST_NUMBERS && !asked_other && (asked || a->T <= MOST_PLACED) &&
+           gsai_variant_pick(gsai_recorder_device(r), "rmsnorm_place");
+}
+
 /* y's rows into its room, and as they come unless nobody reads that. */
 static void rmsnorm_pack(gsai_recorder *r, const gsai_rmsnorm_args *a)
 {
     const gsa_device *dev = gsai_recorder_device(r);
-    const gsai_variant *v = gsai_op_variant(r, "rmsnorm_pack");
     pack_shape s;
-    if (!v) return;
     if (a->add || a->rows || !pack_shape_of(dev, &a->y, a->T, a->D, &s)) {
         gsai_recorder_fail(r, gsai_fail(GSA_ERROR_UNSUPPORTED, "rmsnorm: these rows cannot be put in order"));
         return;
     }
-    const bool both = !a->y.only_in_room, sized = gsai_caps_has(&dev->caps, GSAI_CAP_SUBGROUP_SIZE);
+    const gsai_coopmat_shape *frag = &s.product.frag;
+    const bool place = places(r, a, frag), both = !a->y.only_in_room;
+    const gsai_variant *v = gsai_op_variant(r, place ? "rmsnorm_place" : "rmsnorm_pack");
+    if (!v) return;
     const uint64_t n_blocks = gsai_round_up(a->T, s.packing.tokens) / s.packing.tokens,
                    columns = gsai_round_up(a->D, s.packing.columns);
-    /* Few rows leave cores idle: then as many workgroups as runs, though each sums all squares. */
-    const uint64_t runs = (columns + PACK_RUN - 1) / PACK_RUN, cores = dev->caps.n_cores ? dev->caps.n_cores : 32;
-    const uint32_t n_parts = GSAI_CM_BLOCK * n_blocks * runs <= cores ? (uint32_t)runs : 1;
     const struct gsa_rmsnorm_pack_push push = {
         .n_rows = a->T,
         .width = a->D,
@@ -81,14 +93,19 @@ static void rmsnorm_pack(gsai_recorder *r, const gsai_rmsnorm_args *a)
         .y_offset = a->y.offset / 8,
         .y_stride = a->y.stride / 8,
         .n_blocks = (uint32_t)n_blocks,
-        .n_frags = (uint32_t)(columns / s.product.frag.k),
-        .n_parts = n_parts,
+        .n_frags = (uint32_t)(columns / frag->k),
     };
-    const uint32_t spec[] = {
-        s.threads, s.group, runs_of(a->D, s.group), s.product.frag.m, s.product.frag.k, s.product.lanes};
+    const uint32_t runs = runs_of(a->D, s.group);
+    const uint32_t spec_pack[] = {s.threads, s.group, runs, frag->m, frag->k, s.product.lanes},
+                   spec_place[] = {s.group, runs, frag->m, frag->k, push.flags};
+    const bool sized = gsai_caps_has(&dev->caps, GSAI_CAP_SUBGROUP_SIZE);
     gsai_call call = {.label = "rmsnorm, packed", .n_bind = 4, .push = &push, .push_bytes = sizeof push};
-    call.pipeline = gsai_op_pipeline(r, v, spec, sizeof spec / sizeof *spec, sized ? s.product.lanes : 0);
-    if (!call.pipeline || !gsai_op_grid(r, GSAI_CM_BLOCK * n_blocks * n_parts, s.threads, call.groups)) return;
+    call.pipeline = gsai_op_pipeline(r, v, place ? spec_place : spec_pack,
+        place ? sizeof spec_place / sizeof *spec_place : sizeof spec_pack / sizeof *spec_pack,
+        sized ? s.product.lanes : 0);
+    if (!call.pipeline || !gsai_op_grid(r, n_blocks * (place ? s.packing.tokens : GSAI_CM_BLOCK),
+                              place ? s.group : s.threads, call.groups))
+        return;
 
     const gsai_range room = {a->y.room.buffer, a->y.room.offset, n_blocks * s.packing.tokens * columns * 2};
     gsai_range rows = a->y.range; /* of which room may be a part */

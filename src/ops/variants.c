@@ -32,6 +32,7 @@
     X("embed_q6_k", "embed_q6_k", 0, 128, 0, "runs anywhere")                                                          \
     X("rmsnorm_half", "rmsnorm_half", 0, 128, 4096, "runs anywhere")                                                   \
     X("rmsnorm_pack", "rmsnorm_pack", CM, 512, 25856, CM_WANTS)                                                        \
+    X("rmsnorm_place", "rmsnorm_place", CM, 128, 4096, CM_WANTS)                                                       \
     X("rmsnorm", "rmsnorm", 0, 128, 4096, "runs anywhere")                                                             \
     X("matvec_f32", "matvec_f32_sg", SG, 128, 0, "subgroup arithmetic")                                                \
     X("matvec_f32", "matvec_f32", 0, 128, 4096, "runs anywhere")                                                       \
@@ -112,7 +113,8 @@
     X("matmul_pack_q6_k", "matmul_pack_q6_k", CM, 128, 9216, CM_WANTS)                                                 \
     X("matmul_packed", "matmul_packed", CM, 128, 4096, CM_WANTS)                                                       \
     X("matmul_packed_swiglu", "matmul_packed_swiglu", CM, 128, 4096, CM_WANTS)                                         \
-    X("matmul_packed_few_swiglu", "matmul_packed_few_swiglu", CM, 128, 8192, CM_WANTS)                                 \
+    X("matmul_packed_few", "matmul_packed_few", CM, 128, 4096, CM_WANTS)                                               \
+    X("matmul_packed_few_swiglu", "matmul_packed_few_swiglu", CM, 128, 4096, CM_WANTS)                                 \
     X("matmul_few_f16", "matmul_few_f16", CM, 32, 16384, CM_WANTS)                                                     \
     X("matmul_few_bf16", "matmul_few_bf16", CM, 32, 16384, CM_WANTS)                                                   \
     X("matmul_few_q8_0", "matmul_few_q8_0", CM, 32, 16384, CM_WANTS)                                                   \

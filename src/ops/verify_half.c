@@ -53,7 +53,7 @@ static void compare_half(gsai_check *c, gsai_rows rows, const float *want, uint3
     gsai_check_compare(c, values, want, (uint64_t)T * width);
 }
 
-enum { WIDE = 1, HOSTILE };
+enum { WIDE = 1, HOSTILE, IN_PARTS = 1 };
 
 /* Scales beyond f16 make no sense, but nothing else than large numbers either. */
 static void check_finite(gsai_check *c, gsai_rows rows, uint32_t T, uint32_t N, float most)
@@ -87,7 +87,7 @@ static void pack(gsai_recorder *r, const gsai_matrix *w)
         if (w->parts[i].packed.size > 0) gsai_op_pack(r, &w->parts[i], w->n_cols);
 }
 
-/* T, N, C, rows of a part, accumulate, WIDE inputs or HOSTILE scales */
+/* T, N, C, rows of a part, accumulate, WIDE inputs or HOSTILE scales, IN_PARTS */
 static void run_matmul(gsai_check *c, const gsai_verify_case *k)
 {
     const uint32_t T = k->n[0], N = k->n[1], C = k->n[2];
@@ -104,7 +104,7 @@ static void run_matmul(gsai_check *c, const gsai_verify_case *k)
     gsai_recorder *r = gsai_check_begin(c);
     if (!r) return;
     pack(r, &w);
-    gsai_op_matmul(r, ry, rx, &w, T, GSAI_ROWS_MANY, k->n[4], "matmul known question");
+    gsai_op_matmul(r, ry, rx, &w, T, k->n[6] ? GSAI_ROWS_SESSIONS : GSAI_ROWS_MANY, k->n[4], "matmul known question");
     if (gsai_check_end(c) != GSA_OK) return;
     if (hostile) {
         check_finite(c, ry, T, N, 2 * 65504.0f * (float)C);
@@ -125,6 +125,14 @@ static const gsai_verify_case matmul_cases[] = {
     {"T 130 N 131 C 136 in parts of 50", TOLERANCE_SUM, {130, 131, 136, 50, 0, 0}},
     {"T 33 N 260 C 2048", TOLERANCE_SUM, {33, 260, 2048, 0, 0, 0}},
     {"T 192 N 256 C 512 wide", TOLERANCE_SUM, {192, 256, 512, 0, 0, WIDE}},
+};
+
+static const gsai_verify_case packed_few_cases[] = {
+    {"T 9 N 70 C 40 in parts", TOLERANCE_SUM, {9, 70, 40, 0, 0, 0, IN_PARTS}},
+    {"T 33 N 260 C 2048 accumulate, in parts", TOLERANCE_SUM, {33, 260, 2048, 0, 1, 0, IN_PARTS}},
+    {"T 150 N 131 C 136 in parts", TOLERANCE_SUM, {150, 131, 136, 0, 0, 0, IN_PARTS}},
+    {"T 17 N 3000 C 1416 in parts, wide", TOLERANCE_SUM, {17, 3000, 1416, 0, 0, WIDE, IN_PARTS}},
+    {"T 65 N 67 C 264 accumulate", TOLERANCE_SUM, {65, 67, 264, 0, 1, 0, 0}},
 };
 
 static const gsai_verify_case pack_cases[] = {
@@ -205,7 +213,7 @@ static const gsai_verify_case maps_cases[] = {
     {"T 33 q k 70 v 30 f 28 C 72, maps in parts of 50, relu", TOLERANCE_HALF, {33, 70, 30, 28, 72, 50, 1}},
 };
 
-/* T, F, C, gsai_ffn_act, scale of x */
+/* T, F, C, gsai_ffn_act, scale of x, IN_PARTS */
 static void run_swiglu_matmul(gsai_check *c, const gsai_verify_case *k)
 {
     const uint32_t T = k->n[0], F = k->n[1], C = k->n[2];
@@ -226,6 +234,7 @@ static void run_swiglu_matmul(gsai_check *c, const gsai_verify_case *k)
                           .T = T,
                           .n_rows = F,
                           .swiglu = true,
+                          .in_parts = k->n[5],
                           .act = k->n[3],
                           .label = "swiglu known question"});
     if (gsai_check_end(c) != GSA_OK) return;
@@ -247,6 +256,52 @@ static const gsai_verify_case swiglu_matmul_cases[] = {
 static const gsai_verify_case swiglu_few_cases[] = {
     {"T 9 F 72 C 40", TOLERANCE_HALF, {9, 72, 40, GSAI_FFN_SWISH, 2}},
     {"T 33 F 40 C 672 powlu", TOLERANCE_HALF, {33, 40, 672, GSAI_FFN_POWLU, 1}},
+    {"T 20 F 104 C 1280 in parts", TOLERANCE_HALF, {20, 104, 1280, GSAI_FFN_SWISH, 1, IN_PARTS}},
+    {"T 140 F 40 C 264 powlu, in parts", TOLERANCE_HALF, {140, 40, 264, GSAI_FFN_POWLU, 2, IN_PARTS}},
+};
+
+/* T, F, C, N: gates and ups leave in the order of fragments, in which a second product takes them. */
+static void run_swiglu_in_order(gsai_check *c, const gsai_verify_case *k)
+{
+    const uint32_t T = k->n[0], F = k->n[1], C = k->n[2], N = k->n[3];
+    gsai_tensor tensor, second;
+    const gsai_matrix w = gsai_check_matrix(c, GSAI_F16, 2 * F, C, 0, 0.5f, &tensor);
+    const gsai_matrix down = gsai_check_matrix(c, GSAI_F16, N, F, 0, 0.5f, &second);
+    float *x = gsai_check_random(c, (uint64_t)T * C, 1, false), *z = gsai_check_alloc(c, (uint64_t)T * 2 * F);
+    float *act = gsai_check_alloc(c, (uint64_t)T * F), *want = gsai_check_alloc(c, (uint64_t)T * N);
+    if (!x || !z || !act || !want || w.n_parts != 1 || down.n_parts != 1) return;
+    gsai_rows rx = place_half(c, x, T, C), rows = place_half(c, NULL, T, F);
+    const gsai_rows ry = gsai_check_rows(c, NULL, T, N, GSAI_CHECK_OUT);
+    place_packed(c, &w, &rx, T, true);
+    place_packed(c, &down, &rows, T, false);
+    gsai_recorder *r = gsai_check_begin(c);
+    if (!r) return;
+    gsai_matmul_cm_args a = {.y = rows,
+        .x = rx,
+        .part = w.parts,
+        .n_cols = C,
+        .T = T,
+        .n_rows = F,
+        .swiglu = true,
+        .in_parts = true,
+        .label = "swiglu known question"};
+    pack(r, &w);
+    pack(r, &down);
+    a.y.in_room = a.y.only_in_room = gsai_matmul_cm_leaves_packed(r, &a);
+    gsai_matmul_cm(r, &a);
+    gsai_op_matmul(r, ry, a.y, &down, T, GSAI_ROWS_SESSIONS, false, "down known question");
+    if (gsai_check_end(c) != GSA_OK) return;
+
+    gsai_check_status(c, gsai_ref_matmul(z, 2 * F, x, C, &tensor, T));
+    gsai_ref_swiglu(act, z, T, F, GSAI_FFN_SWISH);
+    for (uint64_t i = 0; i < (uint64_t)T * F; i++) act[i] = gsai_f16_to_float(gsai_float_to_f16(act[i]));
+    gsai_check_status(c, gsai_ref_matmul(want, N, act, F, &second, T));
+    gsai_check_compare_rows(c, ry, want, T, N);
+}
+
+static const gsai_verify_case swiglu_in_order_cases[] = {
+    {"T 20 F 128 C 1280 N 40, in order", TOLERANCE_HALF, {20, 128, 1280, 40}},
+    {"T 70 F 96 C 264 N 70, in order", TOLERANCE_HALF, {70, 96, 264, 70}},
 };
 
 static const gsai_verify_case swiglu_block_cases[] = {
@@ -384,6 +439,7 @@ static const gsai_verify_case few_block_cases[] = {
 const gsai_verify_set gsai_verify_half[] = {
     SET("rmsnorm_half", run_rmsnorm, rmsnorm_cases, 0),
     SET("rmsnorm_pack", run_rmsnorm_pack, rmsnorm_pack_cases, 0),
+    SET("rmsnorm_place", run_rmsnorm_pack, rmsnorm_pack_cases, 0),
     SET("swiglu_half", run_swiglu, swiglu_cases, 0),
     SET("matmul_cm_f16", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_cm_f16", run_maps, maps_cases, GSAI_F16),
@@ -398,7 +454,10 @@ const gsai_verify_set gsai_verify_half[] = {
     SET("matmul_packed", run_matmul, matmul_cases, GSAI_F16),
     SET("matmul_packed", run_maps, maps_cases, GSAI_F16),
     SET("matmul_packed_swiglu", run_swiglu_matmul, swiglu_matmul_cases, GSAI_F16),
+    SET("matmul_packed_few", run_matmul, packed_few_cases, GSAI_F16),
+    SET("matmul_packed_few", run_maps, maps_cases, GSAI_F16),
     SET("matmul_packed_few_swiglu", run_swiglu_matmul, swiglu_few_cases, GSAI_F16),
+    SET("matmul_packed_few_swiglu", run_swiglu_in_order, swiglu_in_order_cases, GSAI_F16),
     SET("matmul_cm_bf16", run_matmul, matmul_cases, GSAI_BF16),
     SET("matmul_cm_swiglu_bf16", run_swiglu_matmul, swiglu_matmul_cases, GSAI_BF16),
     SET("matmul_cm_q8_0", run_matmul, block_cases, GSAI_Q8_0),

@@ -34,7 +34,8 @@ static bool batched(const gsai_gpu_engine *e, const gsai_plan_key *key)
 static gsai_row_class product_class(const gsai_gpu_engine *e, const gsai_plan_key *key)
 {
     if (key->rows == GSAI_ROWS_FEW && key->n_rows <= e->most_staged) return GSAI_ROWS_FEW_SINGLE;
-    return batched(e, key) ? GSAI_ROWS_MANY : (gsai_row_class)key->rows;
+    if (!batched(e, key)) return (gsai_row_class)key->rows;
+    return key->rows == GSAI_ROWS_ONE ? GSAI_ROWS_SESSIONS : GSAI_ROWS_MANY;
 }
 
 void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorder *r, uint32_t n_layers)
@@ -49,7 +50,7 @@ void gsai_gpu_forward(gsai_gpu_engine *e, const gsai_plan_key *key, gsai_recorde
         .n_wanted = key->n_wanted,
         .product_class = product_class(e, key),
         .wanted_class =
-            batched(e, key) && key->rows == GSAI_ROWS_ONE ? GSAI_ROWS_MANY : (gsai_row_class)key->wanted_class,
+            batched(e, key) && key->rows == GSAI_ROWS_ONE ? GSAI_ROWS_SESSIONS : (gsai_row_class)key->wanted_class,
         .choose = (gsai_choose)key->choose,
         .sample_params = table_at(e, k->sample_at),
         .copy_logits = key->copy_logits,

@@ -527,14 +527,16 @@ static void packed_known_questions_are_answered(void **state)
     (void)state;
     if (!gsai_packing_of(dev, &p)) skip();
     if (is_cpu()) { /* compiled for seconds each; the rest is compared to the bit below */
-        assert_set(
-            "matmul_packed", library_set("matmul_packed")->run, library_set("matmul_packed")->cases, 1, GSAI_F16);
+        static const char *const ops[] = {"matmul_packed", "matmul_packed_few", "matmul_packed_few_swiglu"};
+        for (size_t i = 0; i < N_OF(ops); i++)
+            assert_set(ops[i], library_set(ops[i])->run, library_set(ops[i])->cases, 1, GSAI_F16);
         return;
     }
     assert_op("matmul_pack_x");
     each_type_of(GSAI_F16, GSAI_Q6_K, "matmul_pack", NULL, 0);
     assert_op("matmul_packed");
     assert_op("matmul_packed_swiglu");
+    assert_op("matmul_packed_few");
     assert_op("matmul_packed_few_swiglu");
 }
 
@@ -607,7 +609,16 @@ static void packed_rows_give_the_bits_of_rows(void **state)
         {"T 23 N 100 C 80", 0, {23, 100, 80, GATED}}, /* and this */
         {"T 1 N 64 C 2048", 0, {1, 64, 2048, GATED}},
         {"T 32 N 200 C 1312", 0, {32, 200, 1312, GATED}},
+        {"T 50 N 200 C 1312", 0, {50, 200, 1312, GATED}},
         {"T 70 N 8 C 16", 0, {70, 8, 16, GATED}},
+        {"T 128 N 300 C 520", 0, {128, 300, 520, GATED}},
+    };
+    static const gsai_verify_case few_plain[] = {
+        {"T 23 N 100 C 80 maps", 0, {23, 100, 80, MAPPED}}, /* and this */
+        {"T 16 N 70 C 2048", 0, {16, 70, 2048, PLAIN}},
+        {"T 64 N 200 C 1312 added", 0, {64, 200, 1312, ADDED}},
+        {"T 128 N 200 C 520 maps", 0, {128, 200, 520, MAPPED}},
+        {"T 131 N 250 C 344 added", 0, {131, 250, 344, ADDED}},
     };
     gsai_packing p;
     (void)state;
@@ -615,6 +626,7 @@ static void packed_rows_give_the_bits_of_rows(void **state)
     assert_set("matmul_packed", run_packed, cases, is_cpu() ? 2 : N_OF(cases), GSAI_F16);
     assert_set("matmul_packed_swiglu", run_packed, gated, is_cpu() ? 1 : N_OF(gated), GSAI_F16);
     assert_set("matmul_packed_few_swiglu", run_packed, few, is_cpu() ? 1 : N_OF(few), GSAI_F16);
+    assert_set("matmul_packed_few", run_packed, few_plain, is_cpu() ? 1 : N_OF(few_plain), GSAI_F16);
     assert_set("matmul_packed", run_packed, cases, is_cpu() ? 1 : N_OF(cases), GSAI_BF16);
     if (!is_cpu()) assert_set("matmul_packed_swiglu", run_packed, gated, N_OF(gated), GSAI_BF16);
 }

@@ -42,6 +42,9 @@ static void rmsnorm_packed_has_the_bits_of_norm_and_packing(void **state)
     if (!gsai_packing_of(dev, &p) || !gsai_variant_pick(dev, "rmsnorm_pack")) skip();
     assert_op("rmsnorm_pack");
     assert_more("rmsnorm_pack", cases, N_OF(cases));
+    if (!gsai_variant_pick(dev, "rmsnorm_place")) return;
+    assert_op("rmsnorm_place");
+    assert_more("rmsnorm_place", cases, N_OF(cases));
 }
 
 enum { PLAIN, MAPPED, GATED };
