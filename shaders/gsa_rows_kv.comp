@@ -35,7 +35,19 @@ layout(push_constant) uniform Push { gsa_step_push push; };
 
 layout(std430, set = 0, binding = 0) readonly buffer X { float x[]; };
 layout(std430, set = 0, binding = 1) readonly buffer Work { uint work[]; };
-layout(std430, set = 0, binding = 2) buffer State { STATE4 state[]; };
+#ifdef HALF_STATE
+// On their way as they lie in memory: half the registers.
+layout(std430, set = 0, binding = 2) readonly buffer Kept { uvec2 kept_state[]; };
+layout(std430, set = 0, binding = 2) writeonly buffer State { STATE4 state[]; };
+#define ON_ITS_WAY uvec2
+#define LOAD(i) kept_state[i]
+#define HAS_COME(h) vec4(unpackHalf2x16((h).x), unpackHalf2x16((h).y))
+#else
+layout(std430, set = 0, binding = 2) buffer State { vec4 state[]; };
+#define ON_ITS_WAY vec4
+#define LOAD(i) state[i]
+#define HAS_COME(h) (h)
+#endif
 layout(std430, set = 0, binding = 3) writeonly buffer O { float o[]; };
 
 const uint TEAM = GSA_MIXER_GROUP, TEAMS = THREADS / TEAM;
@@ -96,8 +108,8 @@ void main()
     const uint k_quad = lane % K_QUADS, k_y = lane / K_QUADS, v_quad = lane % V_QUADS, v_y = lane / V_QUADS;
     k_from = (slot * push.state_stride + push.hk + g * K * M) / 4u + team * HELD * TEAM + lane;
     v_from = (slot * push.state_stride + push.hv + g * M * V) / 4u + v_y * (V / 4u) + team * V_QUADS + v_quad;
-    vec4 h[WINDOW];
-    [[unroll]] for (uint i = 0u; i < WINDOW; i++) h[i] = vec4(state[place(i)]);
+    ON_ITS_WAY h[WINDOW];
+    [[unroll]] for (uint i = 0u; i < WINDOW; i++) h[i] = LOAD(place(i));
 
     [[unroll]] for (uint e = 0u; e < M_EACH; e++) {
         const uint m = thread + e * THREADS;
@@ -129,10 +141,10 @@ void main()
         [[unroll]] for (uint r = 0u; r < HEADS; r++) sum[r] = vec4(0.0);
         [[unroll]] for (uint i = 0u; i < HELD; i++) {
             const uint step = turn * HELD + i, at = step % WINDOW, k = tile * TILE + i * K_SIDE + k_y;
-            const vec4 kept = decay_apply(base[k_quad], small[k_quad], h[at], strength[k_quad] * key[k]);
+            const vec4 kept = decay_apply(base[k_quad], small[k_quad], HAS_COME(h[at]), strength[k_quad] * key[k]);
             [[unroll]] for (uint r = 0u; r < HEADS; r++) sum[r] = fma(vec4(query[r * K + k]), kept, sum[r]);
             state[place(step)] = state_of(kept);
-            if (step + WINDOW < STEPS) h[at] = vec4(state[place(step + WINDOW)]);
+            if (step + WINDOW < STEPS) h[at] = LOAD(place(step + WINDOW));
         }
         [[unroll]] for (uint r = 0u; r < HEADS; r++) part[(r * K_TILES + tile) * TEAM + lane] = sum[r];
     }
@@ -183,12 +195,12 @@ void main()
         const uint m = v_y + i * V_SIDE;
         [[unroll]] for (uint turn = 0u; turn < V_TURNS; turn++) {
             const uint step = K_STEPS + i * V_TURNS + turn, at = step % WINDOW;
-            const vec4 kept = decay_apply(vec4(base[m / 4u][m % 4u]), vec4(small[m / 4u][m % 4u]), h[at],
+            const vec4 kept = decay_apply(vec4(base[m / 4u][m % 4u]), vec4(small[m / 4u][m % 4u]), HAS_COME(h[at]),
                 strength[m / 4u][m % 4u] * write[turn]);
             [[unroll]] for (uint r = 0u; r < HEADS; r++)
                 sum[turn * HEADS + r] = fma(vec4(weight[r * M + m]), kept, sum[turn * HEADS + r]);
             state[place(step)] = state_of(kept);
-            if (step + WINDOW < STEPS) h[at] = vec4(state[place(step + WINDOW)]);
+            if (step + WINDOW < STEPS) h[at] = LOAD(place(step + WINDOW));
         }
     }
     [[unroll]] for (uint turn = 0u; turn < V_TURNS; turn++)

@@ -4,8 +4,9 @@
 //   x, w, y, dst   as for rmsnorm_pack.comp; the last block is filled up with rows of zeros
 //
 // A workgroup owns a row and an invocation EACH runs of four of its columns, GROUP runs apart, as in rmsnorm.comp: squares
-// are summed in the order of that. Values are stored one by one: where a fragment's elements lie is found out by a matrix
-// of their numbers, while the row is on its way. Loads stand under no condition.
+// are summed in the order of that. Values are stored one by one, or by twos where neighbours of a row stay neighbours: where
+// a fragment's elements lie is found out by a matrix of their numbers, while the row is on its way. Loads stand under no
+// condition.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -32,6 +33,7 @@ layout(std430, set = 0, binding = 0) readonly buffer X4 { vec4 x4[]; };
 layout(std430, set = 0, binding = 1) readonly buffer W4 { vec4 w4[]; };
 layout(std430, set = 0, binding = 2) writeonly buffer Y { uvec2 y[]; };
 layout(std430, set = 0, binding = 3) writeonly buffer Dst { float16_t dst[]; };
+layout(std430, set = 0, binding = 3) writeonly buffer Dst2 { uint dst2[]; };
 
 shared float16_t numbers[FRAG_R * FRAG_K];
 shared uint places[FRAG_R * FRAG_K];
@@ -51,11 +53,16 @@ void main()
 
     for (uint i = lane; i < FRAG_R * FRAG_K; i += GROUP) numbers[i] = float16_t(i);
     barrier();
-    if (gl_SubgroupID == 0u) { // behind the sum's barriers all see it
+    if (gl_SubgroupID == 0u) {
         coopmat<float16_t, gl_ScopeSubgroup, FRAG_R, FRAG_K, gl_MatrixUseA> m;
         coopMatLoad(m, numbers, 0u, FRAG_K, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint e = 0u; e < m.length(); e++) places[uint(m[e])] = gl_SubgroupInvocationID * m.length() + e;
     }
+    barrier();
+    const uint in_fragment = t % FRAG_R * FRAG_K + lane * 4u % FRAG_K; // the same in all runs
+    uint place[4];
+    [[unroll]] for (uint n = 0u; n < 4u; n++) place[n] = places[in_fragment + n];
+    const bool by_twos = (place[0] | place[2]) % 2u == 0u && place[1] == place[0] + 1u && place[3] == place[2] + 1u;
 
     float squares = 0.0;
     [[unroll]] for (uint e = 0u; e < EACH; e++) {
@@ -72,7 +79,10 @@ void main()
             y[2u * (push.y_offset + t * push.y_stride) + i / 4u] = q;
         if (t >= push.n_rows || i >= push.width) q = uvec2(0u);
         const uint frag = (t / (4u * FRAG_R) * push.n_frags + i / FRAG_K) * 4u + t / FRAG_R % 4u;
-        const uint to = frag * (FRAG_R * FRAG_K), at = t % FRAG_R * FRAG_K + i % FRAG_K;
-        [[unroll]] for (uint n = 0u; n < 4u; n++) dst[to + places[at + n]] = unpackFloat2x16(q[n / 2u])[n % 2u];
+        const uint to = frag * (FRAG_R * FRAG_K);
+        if (by_twos)
+            [[unroll]] for (uint n = 0u; n < 2u; n++) dst2[(to + place[2u * n]) / 2u] = q[n];
+        else
+            [[unroll]] for (uint n = 0u; n < 4u; n++) dst[to + place[n]] = unpackFloat2x16(q[n / 2u])[n % 2u];
     }
 }

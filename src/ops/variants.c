@@ -17,6 +17,7 @@
 
 #define KV_WANTS  "workgroups of 512 invocations"
 #define H16_WANTS "16-bit storage, for states of f16"
+#define R16_WANTS "16-bit storage, conversions to f16 that round to nearest"
 #define RES_WANTS "buffers by address, device scope of the memory model"
 #define DOT_WANTS "subgroups of a known size, integer dot product"
 #define CM_WANTS  "cooperative matrices of f16 with f32 sums"
@@ -150,6 +151,7 @@
     X("gsa_step_v_half", "gsa_step_v_half", H16, 128, 15872, H16_WANTS)                                                \
     X("gsa_rows_k_half", "gsa_rows_k_half", H16, 128, 9216, H16_WANTS)                                                 \
     X("gsa_rows_v_half", "gsa_rows_v_half", H16, 128, 10240, H16_WANTS)                                                \
+    X("gsa_rows_kv_half", "gsa_rows_kv_round16", H16 | GSAI_CAP_ROUND16, 512, 24064, R16_WANTS)                        \
     X("gsa_rows_kv_half", "gsa_rows_kv_half", H16, 512, 24064, H16_WANTS)                                              \
     X("gsa_chunk_gate", "gsa_chunk_gate", 0, 128, 512, "runs anywhere")                                                \
     X("gsa_chunk_scan", "gsa_chunk_scan", 0, 128, 16384, "runs anywhere")                                              \

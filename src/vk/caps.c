@@ -7,7 +7,7 @@
 
 static const char *const names[GSAI_N_CAPS] = {"storage16", "storage8", "float16", "int8", "int16", "subgroup",
     "subgroup_clustered", "subgroup_size", "intdot", "intdot_fast", "coopmat", "coopmat2", "bfloat16", "memory_budget",
-    "timestamps", "timeline", "memory_model", "device_scope", "buffer_address"};
+    "timestamps", "timeline", "memory_model", "device_scope", "buffer_address", "round16"};
 
 const char *gsai_cap_name(uint32_t bit)
 {
@@ -40,7 +40,7 @@ const char *gsai_caps_mask_words(void)
 {
     return "storage16, storage8, float16, int8, int16, subgroup, subgroup_clustered, subgroup_size, intdot, "
            "intdot_fast, coopmat, coopmat2, bfloat16, memory_budget, timestamps, timeline, memory_model, device_scope, "
-           "buffer_address; minimum; "
+           "buffer_address, round16; minimum; "
            "range=, alloc=, shared=, invocations=, push=, groups=, buffers=";
 }
 

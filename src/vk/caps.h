@@ -24,9 +24,10 @@ typedef enum gsai_cap {
     GSAI_CAP_TIMELINE = 1 << 15,          /* timeline semaphores */
     GSAI_CAP_MEMORY_MODEL = 1 << 16,      /* memory_model: Vulkan memory model */
     GSAI_CAP_DEVICE_SCOPE = 1 << 17,      /* device_scope: its synchronization between workgroups */
-    GSAI_CAP_BUFFER_ADDRESS = 1 << 18     /* buffer_address: shaders reach buffers by address */
+    GSAI_CAP_BUFFER_ADDRESS = 1 << 18,    /* buffer_address: shaders reach buffers by address */
+    GSAI_CAP_ROUND16 = 1 << 19 /* round16: conversions to f16 round to nearest and keep denormals where asked */
 } gsai_cap;
-#define GSAI_N_CAPS   19
+#define GSAI_N_CAPS   20
 #define GSAI_CAPS_ALL ((1u << GSAI_N_CAPS) - 1)
 
 typedef enum gsai_component {

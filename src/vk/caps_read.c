@@ -162,6 +162,7 @@ typedef struct properties {
     VkPhysicalDeviceMaintenance4Properties maintenance4;
     VkPhysicalDeviceSubgroupSizeControlProperties subgroup_size;
     VkPhysicalDeviceShaderIntegerDotProductProperties integer_dot;
+    VkPhysicalDeviceFloatControlsProperties float_controls;
 #ifdef VK_KHR_cooperative_matrix
     VkPhysicalDeviceCooperativeMatrixPropertiesKHR coopmat;
 #endif
@@ -204,6 +205,7 @@ static void read_properties(gsa_device *dev, VkPhysicalDevice physical, const gs
         core >= VK_API_VERSION_1_3 || HAS("VK_EXT_subgroup_size_control"))
     LINK(integer_dot, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES,
         core >= VK_API_VERSION_1_3 || HAS("VK_KHR_shader_integer_dot_product"))
+    LINK(float_controls, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES, core >= VK_API_VERSION_1_2)
 #ifdef VK_KHR_cooperative_matrix
     LINK(coopmat, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR, HAS("VK_KHR_cooperative_matrix"))
 #endif
@@ -404,6 +406,11 @@ gsa_status gsai_caps_read(gsa_device *dev, VkPhysicalDevice physical, const gsai
     if (!caps->subgroup_size_settable && !is_fixed) caps->present &= ~(uint32_t)GSAI_CAP_SUBGROUP_SIZE;
     if ((caps->present & GSAI_CAP_INTEGER_DOT) && p.integer_dot.integerDotProduct4x8BitPackedSignedAccelerated)
         caps->present |= GSAI_CAP_INTEGER_DOT_FAST;
+    const VkPhysicalDeviceFloatControlsProperties *controls = &p.float_controls;
+    if (controls->shaderRoundingModeRTEFloat16 && controls->shaderDenormPreserveFloat16 &&
+        controls->roundingModeIndependence != VK_SHADER_FLOAT_CONTROLS_INDEPENDENCE_NONE &&
+        controls->denormBehaviorIndependence != VK_SHADER_FLOAT_CONTROLS_INDEPENDENCE_NONE)
+        caps->present |= GSAI_CAP_ROUND16;
     if (gsai_extensions_have(ext, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME)) caps->present |= GSAI_CAP_MEMORY_BUDGET;
     if (caps->timestamp_bits && caps->timestamp_period_ns > 0) caps->present |= GSAI_CAP_TIMESTAMPS;
     apply_quirks(caps);

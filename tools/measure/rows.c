@@ -9,7 +9,9 @@
 #include "model/state.h"
 #include "ops/mixer.h"
 #include "ops/timing.h"
+#include "util/half.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,15 +65,38 @@ static void tell(void *user, gsa_log_level level, const char *text)
     if (strncmp(text, "statistics of kernel gsa_rows", 29) == 0) printf("%s\n", text);
 }
 
-/* States of f32 and f16 alike are finite; the sessions' slots lie in the opposite order. */
+#define PIECE (1u << 18) /* values written at a time */
+
+/* Like a running model's, from -1 to 1, down to the smallest of f16. */
+static gsa_status fill_values(gsai_upload *up, gsai_range to, bool half, uint32_t seed)
+{
+    const uint32_t element = half ? 2 : 4;
+    uint8_t *piece = malloc((size_t)PIECE * element);
+    gsa_status status = piece ? GSA_OK : GSA_ERROR_HOST_MEMORY;
+
+    for (uint32_t i = 0; piece && i < PIECE; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        const float value = ldexpf((float)(int32_t)seed / 2147483648.0f, -(int)(seed >> 4 & 31u));
+        const uint16_t half_value = gsai_float_to_f16(value);
+        memcpy(piece + (size_t)i * element, half ? (const void *)&half_value : &value, element);
+    }
+    for (uint64_t at = 0; status == GSA_OK && at < to.size; at += (uint64_t)PIECE * element) {
+        const uint64_t left = to.size - at, n = left < (uint64_t)PIECE * element ? left : (uint64_t)PIECE * element;
+        status = gsai_upload_write(up, to, at, piece, n);
+    }
+    free(piece);
+    return status;
+}
+
+/* The sessions' slots lie in the opposite order. */
 static gsa_status fill(const rig *g)
 {
     gsai_upload *up = NULL;
     gsa_status status = gsai_upload_create(g->dev, &up);
 
     for (uint32_t i = 0; i < g->n_layers && status == GSA_OK; i++)
-        status = gsai_timing_fill(up, gsai_heap_range(&g->heap, g->state[i]), i + 1);
-    if (status == GSA_OK) status = gsai_timing_fill(up, gsai_heap_range(&g->heap, g->rows), 1000);
+        status = fill_values(up, gsai_heap_range(&g->heap, g->state[i]), g->config.half_state, i + 1);
+    if (status == GSA_OK) status = fill_values(up, gsai_heap_range(&g->heap, g->rows), false, 1000);
     for (uint32_t i = 0; i < g->n_sessions && status == GSA_OK; i++) {
         const uint32_t n = g->n_sessions, slot = n - 1 - i;
         const uint32_t span[] = {slot, i, 1, 0}, chunk[] = {i, 1, slot, i};
