@@ -252,34 +252,45 @@ static void session_generates_in_company(void **state)
     }
 }
 
+/* A token of each session in one step. */
+static void step_of(gsa_model *model, gsa_session *const *sessions, const int32_t *tokens, uint32_t n)
+{
+    gsa_step_item items[16];
+    gsa_step *st = NULL;
+    assert_in_range(n, 1, 16);
+    for (uint32_t i = 0; i < n; i++)
+        items[i] =
+            (gsa_step_item){.session = sessions[i], .tokens = tokens + i, .n_tokens = 1, .want = GSA_WANT_LOGITS};
+    OK(gsa_step_submit(model, items, n, 0, &st));
+    OK(gsa_step_wait(st, UINT64_MAX));
+    OK(gsa_step_collect(st));
+    for (uint32_t i = 0; i < n; i++) assert_int_equal(items[i].n_done, 1);
+}
+
 /* Single tokens of enough sessions for the kernels of batches: with deterministic the bits of a session alone, otherwise
- * what products of f16 allow. */
-static void batches_agree_with_sessions_alone(int deterministic)
+ * what products of f16 allow, and the same bits again of the same company. */
+static void batches_agree_with_sessions_alone(int deterministic, gsa_prompt_weights prompt_weights)
 {
     enum { N = 6, STEPS = 12 };
     golden_model m = golden_model_open(device, "gsa-bf16-sharded", 1);
-    const gsa_model_params params = {
-        .struct_size = sizeof params, .path = m.path, .n_slots = 2 * N, .deterministic = deterministic};
+    const gsa_model_params params = {.struct_size = sizeof params,
+        .path = m.path,
+        .n_slots = 3 * N,
+        .deterministic = deterministic,
+        .prompt_weights = prompt_weights};
     golden_model own = m;
     OK(gsa_model_load(device, &params, &own.model));
-    gsa_session *alone[N], *together[N];
+    gsa_session *alone[N], *together[N], *again[N];
     for (uint32_t i = 0; i < N; i++) {
         alone[i] = new_session(&own);
         together[i] = new_session(&own);
+        again[i] = new_session(&own);
     }
     for (uint32_t t = 0; t < STEPS; t++) {
-        gsa_step_item items[N];
+        for (uint32_t i = 0; i < N; i++) OK(gsa_session_eval_wait(alone[i], prompt + i + t, 1, NULL));
+        step_of(own.model, together, prompt + t, N);
+        step_of(own.model, again, prompt + t, N);
         for (uint32_t i = 0; i < N; i++) {
-            OK(gsa_session_eval_wait(alone[i], prompt + i + t, 1, NULL));
-            items[i] = (gsa_step_item){
-                .session = together[i], .tokens = prompt + i + t, .n_tokens = 1, .want = GSA_WANT_LOGITS};
-        }
-        gsa_step *st = NULL;
-        OK(gsa_step_submit(own.model, items, N, 0, &st));
-        OK(gsa_step_wait(st, UINT64_MAX));
-        OK(gsa_step_collect(st));
-        for (uint32_t i = 0; i < N; i++) {
-            assert_int_equal(items[i].n_done, 1);
             const double error =
                 goldens_error(gsa_session_logits(together[i]), gsa_session_logits(alone[i]), own.info.n_vocab);
             if (!(error <= (deterministic ? 0 : 5e-3)))
@@ -288,8 +299,10 @@ static void batches_agree_with_sessions_alone(int deterministic)
     }
     for (uint32_t i = 0; i < N; i++) {
         if (deterministic) assert_same("alone and in a batch", alone[i], together[i]);
+        assert_same("the same batch again", together[i], again[i]);
         gsa_session_destroy(alone[i]);
         gsa_session_destroy(together[i]);
+        gsa_session_destroy(again[i]);
     }
     gsa_model_destroy(own.model);
     golden_model_close(&m);
@@ -298,8 +311,9 @@ static void batches_agree_with_sessions_alone(int deterministic)
 static void session_batches_agree_with_sessions_alone(void **state)
 {
     (void)state;
-    batches_agree_with_sessions_alone(0);
-    batches_agree_with_sessions_alone(1);
+    batches_agree_with_sessions_alone(0, GSA_PROMPT_WEIGHTS_OFF);
+    batches_agree_with_sessions_alone(0, GSA_PROMPT_WEIGHTS_ON); /* products in parts, where there are matrix units */
+    batches_agree_with_sessions_alone(1, GSA_PROMPT_WEIGHTS_ON);
 }
 
 /* The company in a step: other sessions' prompts and single tokens beside ours change nothing, nor does one that wants no

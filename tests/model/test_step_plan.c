@@ -149,6 +149,8 @@ static void steps_of_sessions_take_eight_calls_a_layer(void **state)
         &e));
     /* By then known questions are asked of what is used, so that must be what sessions will use. */
     assert_true(was_used(dev, "gsa_rows_kv"));
+    assert_true(was_used(dev, "rmsnorm_place"));
+    assert_true(was_used(dev, "matmul_packed_few"));
     assert_true(was_used(dev, "matmul_packed_few_swiglu"));
     check_calls((gsai_gpu_engine *)e, 32, 8);
     check_calls((gsai_gpu_engine *)e, MOST_SESSIONS, 8);
