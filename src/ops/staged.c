@@ -108,9 +108,10 @@ gsai_staged_shape gsai_staged_choose(
     const uint32_t lanes = caps->subgroup_size, cores = caps->n_cores ? caps->n_cores : 32;
     const uint32_t wave = cores * 30, units = gsai_matrix_row_units(type, n_cols);
     const bool blocks = gsai_type_is_quantised(type);
-    const uint32_t least = blocks ? 2 : 4; /* units of a lane */
+    const uint32_t least = blocks ? 2 : 4;           /* units of a lane */
+    const bool big = step_K || !caps->few_registers; /* invocations of smaller workgroups have more registers */
     gsai_staged_shape s = {
-        .group_size = blocks || units > 512 ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
+        .group_size = (blocks || units > 512) && big ? 512 : 256, .rows = 2, .split = 1, .unroll = 1, .lanes = lanes};
 
     while (s.group_size > caps->max_invocations || s.group_size / lanes > caps->max_subgroups) s.group_size /= 2;
     if (s.group_size < lanes) s.group_size = lanes;
@@ -173,7 +174,12 @@ static void suit_several(
     const gsai_caps *caps = &dev->caps;
     gsai_staged_shape wide = *s;
 
-    if (caps->few_registers || a->step) return;
+    if (a->step) return;
+    if (caps->few_registers) {
+        if (columns > 4) s->rows = 1;
+        s->outputs = s->group_size / s->lanes / s->split * s->rows;
+        return;
+    }
     wide.group_size = 512;
     wide.rows = 1;
     if (!dots && !is_staged(dev, a, shared_of(dev, &wide, a, columns, false))) {
@@ -195,9 +201,10 @@ gsai_staged_shape gsai_staged_choose_few(
     const gsai_staged_shape one = gsai_staged_choose(dev, type, n_out, n_cols, false, step_K);
     gsai_staged_shape s = one;
 
-    s.rows = n_tokens <= 2 ? 4 : 2;
+    const bool of_256 = type == GSAI_Q4_K || type == GSAI_Q6_K; /* take more registers to take apart */
+    s.rows = n_tokens <= 2 || (of_256 && s.lanes > 32) ? 4 : 2;
     s.split = 1;
-    s.unroll = gsai_type_is_quantised(type) && n_tokens <= 2 ? 1 : 2;
+    s.unroll = of_256 || (gsai_type_is_quantised(type) && n_tokens <= 2) ? 1 : 2;
     s.outputs = 32;
     s.group_size = s.outputs / s.rows * s.lanes;
     const bool fits = s.group_size <= caps->max_invocations && s.group_size / s.lanes <= caps->max_subgroups;
@@ -338,7 +345,12 @@ static void record(gsai_recorder *r, const gsai_staged_args *a, uint32_t token, 
 static uint32_t rows_at_once(const gsa_device *dev, const gsai_staged_args *a, bool dots)
 {
     uint32_t n = a->T <= 4 ? a->T : GSAI_FEW_MAX;
-    if (!dots || (a->step && a->step->one_chunk)) return n;
+    if (a->step && a->step->one_chunk) return n;
+    /* Sums of eight rows in each invocation leave no registers, by compilers' statistics: on Intel with eight lanes, nor where
+     * blocks meet the step, whose workgroups are of one size. */
+    const bool blocks = gsai_type_is_quantised(a->part->type);
+    if (n > 4 && dev->caps.few_registers && (dev->caps.subgroup_size <= 8 || (a->step && blocks))) n = 4;
+    if (!dots) return n;
     for (; n > 1; n = n == 3 ? 2 : n / 2) {
         const gsai_staged_shape s = default_shape(dev, a, n, true);
         if (shared_of(dev, &s, a, n, true) <= dev->caps.max_shared_bytes) break;
