@@ -114,15 +114,17 @@ void main()
     uint w_from[COLUMNS], x_from[ROWS];
     [[unroll]] for (uint j = 0u; j < COLUMNS; j++) {
 #if defined(SWIGLU) // a block has two fragments of gates, then two of their ups
-        const uint pair = (first_row / FRAG_N) + (sub * COLUMNS + j) / 2u, block = pair / 2u, row = pair % 2u + j % 2u * 2u;
+        const uint pair = first_row / FRAG_N + (sub * COLUMNS + j) / 2u;
+        const uint block = pair / 2u, row = pair % 2u + j % 2u * 2u;
 #else
         const uint frag = first_row / FRAG_N + sub * COLUMNS + j, block = frag / 4u, row = frag % 4u;
 #endif
-        w_from[j] = ((min(push.w_block + block, push.w_blocks - 1u) * N_FRAGS + first_step) * 4u + row) * N_VECS + lane * N_EACH;
+        const uint at_block = min(push.w_block + block, push.w_blocks - 1u);
+        w_from[j] = ((at_block * N_FRAGS + first_step) * 4u + row) * N_VECS + lane * N_EACH;
     }
     [[unroll]] for (uint i = 0u; i < ROWS; i++) {
-        const uint frag = (first_token + sub_t) / FRAG_T + i;
-        x_from[i] = ((min(push.x_block + frag / 4u, push.x_blocks - 1u) * N_FRAGS + first_step) * 4u + frag % 4u) * T_VECS + lane * T_EACH;
+        const uint frag = (first_token + sub_t) / FRAG_T + i, at_block = min(push.x_block + frag / 4u, push.x_blocks - 1u);
+        x_from[i] = ((at_block * N_FRAGS + first_step) * 4u + frag % 4u) * T_VECS + lane * T_EACH;
     }
     uvec4 w_way[AHEAD * COLUMNS * N_EACH], x_way[AHEAD * ROWS * T_EACH];
     FRAG_C sum[ROWS * COLUMNS];

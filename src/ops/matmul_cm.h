@@ -29,8 +29,7 @@ typedef struct gsai_matmul_cm_args {
     uint32_t n_cols, T;
     uint32_t first_row, n_rows; /* of the part; with swiglu of its gate half */
     bool accumulate, swiglu;
-    bool
-        in_parts; /* where operands lie ready, few tokens at a time, of parts of the columns: single tokens of sessions */
+    bool in_parts; /* where operands lie ready, as sums of parts of the columns: single tokens of sessions */
     gsai_ffn_act act;
     const gsai_maps *maps;    /* or NULL; y is then f32 rows, not added to */
     const gsai_cm_tile *tile; /* NULL = what this device is expected to do soonest */

@@ -132,6 +132,9 @@ static const gsai_verify_case packed_few_cases[] = {
     {"T 33 N 260 C 2048 accumulate, in parts", TOLERANCE_SUM, {33, 260, 2048, 0, 1, 0, IN_PARTS}},
     {"T 150 N 131 C 136 in parts", TOLERANCE_SUM, {150, 131, 136, 0, 0, 0, IN_PARTS}},
     {"T 17 N 3000 C 1416 in parts, wide", TOLERANCE_SUM, {17, 3000, 1416, 0, 0, WIDE, IN_PARTS}},
+    {"T 50 N 70 C 264 in parts", TOLERANCE_SUM, {50, 70, 264, 0, 0, 0, IN_PARTS}},
+    {"T 50 N 2200 C 136 accumulate, in parts", TOLERANCE_SUM, {50, 2200, 136, 0, 1, 0, IN_PARTS}},
+    {"T 100 N 2200 C 264 in parts", TOLERANCE_SUM, {100, 2200, 264, 0, 0, 0, IN_PARTS}},
     {"T 65 N 67 C 264 accumulate", TOLERANCE_SUM, {65, 67, 264, 0, 1, 0, 0}},
 };
 
@@ -257,6 +260,7 @@ static const gsai_verify_case swiglu_few_cases[] = {
     {"T 9 F 72 C 40", TOLERANCE_HALF, {9, 72, 40, GSAI_FFN_SWISH, 2}},
     {"T 33 F 40 C 672 powlu", TOLERANCE_HALF, {33, 40, 672, GSAI_FFN_POWLU, 1}},
     {"T 20 F 104 C 1280 in parts", TOLERANCE_HALF, {20, 104, 1280, GSAI_FFN_SWISH, 1, IN_PARTS}},
+    {"T 50 F 72 C 264 in parts", TOLERANCE_HALF, {50, 72, 264, GSAI_FFN_SWISH, 1, IN_PARTS}},
     {"T 140 F 40 C 264 powlu, in parts", TOLERANCE_HALF, {140, 40, 264, GSAI_FFN_POWLU, 2, IN_PARTS}},
 };
 

@@ -40,9 +40,9 @@ typedef struct app {
             "measured to\nbe faster), always, never;\nalways,KEY=N,... to measure (gsa/device.h)",                     \
             &(a)->resident},                                                                                           \
         {CLI_TEXT, 0, "prompt-weights", "WORD",                                                                        \
-            "a second copy of weights, as f16 in the order of matrix\nunits, for prompts: auto (the default: where "   \
-            "all fits\nhalf the device's memory; of q8_0, q4_0, q4_k, q6_k\nonly where it takes an eighth at most), "  \
-            "on, off",                                                                                                 \
+            "a second copy of weights, as f16 in the order of matrix\nunits, for prompts and steps of several "        \
+            "sessions: auto\n(the default: where all fits half the device's memory;\nof q8_0, q4_0, q4_k, q6_k only "  \
+            "where it takes an eighth\nat most), on, off",                                                             \
             &(a)->prompt_weights},                                                                                     \
         {CLI_TEXT, 0, "state", "TYPE",                                                                                 \
             "how sessions keep their memory: f32 (the default), or f16:\nhalf the bytes, rounded after every chunk",   \
