@@ -313,7 +313,7 @@ static void session_batches_agree_with_sessions_alone(void **state)
     (void)state;
     batches_agree_with_sessions_alone(0, GSA_PROMPT_WEIGHTS_OFF);
     batches_agree_with_sessions_alone(0, GSA_PROMPT_WEIGHTS_ON); /* products in parts, where there are matrix units */
-    batches_agree_with_sessions_alone(1, GSA_PROMPT_WEIGHTS_ON);
+    batches_agree_with_sessions_alone(1, GSA_PROMPT_WEIGHTS_OFF);
 }
 
 /* The company in a step: other sessions' prompts and single tokens beside ours change nothing, nor does one that wants no
