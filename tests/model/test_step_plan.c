@@ -99,7 +99,8 @@ static void print_step(const gsai_plan *plan, uint32_t n)
     print_message("\n");
 }
 
-/* Of a layer in the middle: from a recurrence to the next one. */
+/* Of a layer in the middle: from a recurrence to the next one. All of its products take their input in the order of packed
+ * operands, three from a norm, `down` from gates and ups. */
 static void check_calls(gsai_gpu_engine *e, uint32_t n, uint32_t want)
 {
     const gsai_plan_key key = {.rows = GSAI_ROWS_ONE,
@@ -116,10 +117,14 @@ static void check_calls(gsai_gpu_engine *e, uint32_t n, uint32_t want)
     OK(gsai_gpu_record_pass(e, &key, &plan));
     for (uint32_t i = 0; i < plan.n_labels && n_found < N_LAYERS; i++)
         if (strncmp(plan.labels[i], "gsa_rows_kv", 11) == 0) at[n_found++] = i;
-    if (n_found != N_LAYERS || at[2] - at[1] != want) print_step(&plan, n);
+    uint32_t n_packed = 0;
+    for (uint32_t i = at[1]; n_found == N_LAYERS && i < at[2]; i++)
+        if (strcmp(plan.labels[i], "rmsnorm, packed") == 0) n_packed++;
+    if (n_found != N_LAYERS || at[2] - at[1] != want || n_packed != 3) print_step(&plan, n);
     gsai_plan_destroy(e->dev, &plan);
     assert_int_equal(n_found, N_LAYERS);
     assert_int_equal(at[2] - at[1], want);
+    assert_int_equal(n_packed, 3);
 }
 
 static bool was_used(const gsa_device *dev, const char *shader)
@@ -150,7 +155,6 @@ static void steps_of_sessions_take_eight_calls_a_layer(void **state)
     /* By then known questions are asked of what is used, so that must be what sessions will use. */
     assert_true(was_used(dev, "gsa_rows_kv"));
     assert_true(was_used(dev, "rmsnorm_place"));
-    assert_true(was_used(dev, "matmul_packed_few"));
     assert_true(was_used(dev, "matmul_packed_few_swiglu"));
     check_calls((gsai_gpu_engine *)e, 32, 8);
     check_calls((gsai_gpu_engine *)e, MOST_SESSIONS, 8);
